@@ -1,0 +1,437 @@
+"""The one configuration model: TOML in, validated and documented values out.
+
+Every field has a default that works, so an empty file is a valid configuration. ``EVENKEEL_<SECTION>__<KEY>``
+environment variables override the file (``EVENKEEL_MQTT__HOST=broker``); nested sections add another ``__``.
+Passwords are never part of the configuration: it only names the file that holds one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from edge.errors import ConfigError
+from edge.records import EXPRESSIONS, Kind
+
+ENV_PREFIX = "EVENKEEL_"
+TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def default_device_id() -> str:
+    """The host's name, reduced to what an MQTT topic part may hold."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "evenkeel"
+
+
+class Section(BaseModel):
+    """A table of the configuration file: frozen, and strict about keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DeviceConfig(Section):
+    """Which device this is."""
+
+    id: str = Field(
+        default_factory=default_device_id,
+        pattern=TOPIC_PART,
+        description="Name of this device in every MQTT topic: letters, digits, '_', '.', '-'. Default: host name.",
+    )
+
+
+class CameraConfig(Section):
+    """Where frames come from."""
+
+    source: str = Field(
+        default="picamera2",
+        min_length=1,
+        description=(
+            "'picamera2', 'v4l2:/dev/video0', 'gst:PIPELINE', 'rtsp://…', a video file (played once in real time), "
+            "or a folder of pictures."
+        ),
+    )
+    width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
+    height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
+    fps: float = Field(default=15.0, gt=0, le=120, description="Frames a second to ask for and to process at most.")
+    stream: Literal["main", "lores"] = Field(
+        default="main", description="picamera2 stream that the luma is taken from."
+    )
+    rotate_deg: Literal[0, 90, 180, 270] = Field(
+        default=0, description="Clockwise turn that brings the picture upright, degrees."
+    )
+    seat: tuple[Share, Share, Share, Share] = Field(
+        default=(0.0, 0.0, 1.0, 1.0),
+        description="Where the driver's face may be: left, top, right, bottom, as shares of the picture.",
+    )
+    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Longest wait for one frame, seconds.")
+    reopen_min_s: float = Field(
+        default=1.0, gt=0, le=60, description="First pause before a lost camera is reopened, seconds."
+    )
+    reopen_max_s: float = Field(default=30.0, gt=0, le=3600, description="Longest such pause, seconds.")
+    frozen_s: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="A picture that stays the same to the bit for this long is frozen, seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        left, top, right, bottom = self.seat
+        if left >= right or top >= bottom:
+            raise ValueError("seat must be left < right and top < bottom")
+        if self.reopen_min_s > self.reopen_max_s:
+            raise ValueError("reopen_min_s must not be above reopen_max_s")
+        return self
+
+
+class VisionConfig(Section):
+    """Models and how they are run."""
+
+    runtime: Literal["auto", "litert", "tflite"] = Field(
+        default="auto",
+        description="TFLite runtime: 'litert' (ai-edge-litert), 'tflite' (tflite-runtime), or whichever is there.",
+    )
+    threads: int = Field(default=1, ge=1, le=16, description="Threads for each model.")
+    face_model: Path | None = Field(default=None, description="Face model manifest (.toml); default: the bundled one.")
+    expression_model: Path | None = Field(
+        default=None, description="Expression model manifest (.toml); default: the bundled one."
+    )
+    min_face_score: Share = Field(default=0.5, description="Least detector score that counts as a face.")
+
+
+class QualityConfig(Section):
+    """When a face can be read well. Between 'poor' and 'good' a frame's weight rises from 0 to 1."""
+
+    poor_brightness: Share = Field(
+        default=0.04, description="Mean face luma at which a frame counts nothing, share of full scale."
+    )
+    good_brightness: Share = Field(
+        default=0.15, description="Mean face luma from which brightness no longer matters, share."
+    )
+    max_brightness: Share = Field(
+        default=0.97, description="Mean face luma above which the face is overexposed, share."
+    )
+    poor_size_px: float = Field(
+        default=20.0, ge=1, description="Face size (√(w·h)) at which a frame counts nothing, pixels."
+    )
+    good_size_px: float = Field(default=44.0, ge=1, description="Face size from which size no longer matters, pixels.")
+    poor_sharpness: Share = Field(default=0.02, description="Sharpness at which a frame counts nothing.")
+    good_sharpness: Share = Field(default=0.12, description="Sharpness from which it no longer matters.")
+    good_turn_deg: float = Field(
+        default=25.0, ge=0, le=90, description="Turn (yaw or pitch) up to which pose does not matter, degrees."
+    )
+    poor_turn_deg: float = Field(
+        default=50.0, ge=0, le=90, description="Turn from which a frame counts nothing, degrees."
+    )
+    dark_picture: Share = Field(default=0.03, description="Whole picture darker than this is 'dark', mean luma share.")
+    bright_picture: Share = Field(
+        default=0.96, description="Whole picture brighter than this is 'overexposed', mean luma share."
+    )
+    flat_picture: Share = Field(
+        default=0.015,
+        description="Whole picture with less spread than this is 'covered', standard deviation as share of full scale.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for low, high in (
+            ("poor_brightness", "good_brightness"),
+            ("poor_size_px", "good_size_px"),
+            ("poor_sharpness", "good_sharpness"),
+            ("good_turn_deg", "poor_turn_deg"),
+            ("dark_picture", "bright_picture"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be below {high}")
+        return self
+
+
+class SmoothingConfig(Section):
+    """How predictions are smoothed over time."""
+
+    time_constant_s: float = Field(
+        default=1.0, gt=0, le=30, description="Time constant of the exponential smoothing, seconds."
+    )
+    max_step_s: float = Field(
+        default=0.25,
+        gt=0,
+        le=5,
+        description="Longest time that one frame can speak for, seconds: a frame after a gap counts no more.",
+    )
+
+
+class AlertConfig(Section):
+    """One kind of alert: what counts as evidence and how long it must last."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}."
+    )
+    enter: Share = Field(default=0.50, description="Signal from which evidence builds up.")
+    exit: Share = Field(default=0.30, description="Signal below which an alert is on its way out.")
+    hold_s: float = Field(default=1.5, ge=0, le=60, description="Evidence that starts an alert, seconds.")
+    urgent_s: float = Field(
+        default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
+    )
+    release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
+    cool_down_s: float = Field(
+        default=20.0,
+        ge=0,
+        le=3600,
+        description="Least time from an alert's end to the next start of its kind, seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        unknown = sorted(set(self.weights) - set(EXPRESSIONS))
+        if unknown:
+            raise ValueError(f"weights has unknown expressions {unknown}; known: {', '.join(EXPRESSIONS)}")
+        if not any(self.weights.values()):
+            raise ValueError("weights needs at least one expression above 0")
+        if self.exit >= self.enter:
+            raise ValueError("exit must be below enter")
+        return self
+
+
+class AngerConfig(AlertConfig):
+    """Anger shown in the face."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        default={"anger": 1.0, "disgust": 0.5},
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
+    )
+
+
+class DistressConfig(AlertConfig):
+    """Distress shown in the face: fear or sadness."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        default={"fear": 1.0, "sadness": 1.0},
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
+    )
+
+
+class AlertsConfig(Section):
+    """The two kinds of alert."""
+
+    anger: AngerConfig = Field(default_factory=AngerConfig, description="Alert for displayed anger.")
+    distress: DistressConfig = Field(default_factory=DistressConfig, description="Alert for displayed fear or sadness.")
+
+    def of(self, kind: Kind) -> AlertConfig:
+        """The section for one kind of alert."""
+        return self.anger if kind is Kind.ANGER else self.distress
+
+
+class StatesConfig(Section):
+    """How long something must last before the state says so, and how long until it no longer does."""
+
+    blind_after_s: float = Field(
+        default=1.0, ge=0, le=60, description="No usable picture for this long is 'blind', seconds."
+    )
+    absent_after_s: float = Field(default=2.0, ge=0, le=60, description="No face for this long is 'absent', seconds.")
+    uncertain_after_s: float = Field(
+        default=1.5, ge=0, le=60, description="A face that cannot be read for this long is 'uncertain', seconds."
+    )
+    calm_after_s: float = Field(
+        default=1.0, ge=0, le=60, description="Good readings for this long end an unknown state, seconds."
+    )
+    min_confidence: Share = Field(
+        default=0.3, description="Confidence of the signals below which the state is 'uncertain'."
+    )
+
+
+class TlsConfig(Section):
+    """Encryption of the MQTT connection."""
+
+    enabled: bool = Field(default=False, description="Use TLS 1.2 or newer.")
+    ca_file: Path | None = Field(default=None, description="CA certificates (PEM); default: the system's.")
+    cert_file: Path | None = Field(default=None, description="Client certificate (PEM).")
+    key_file: Path | None = Field(default=None, description="Client key (PEM).")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class MqttConfig(Section):
+    """The broker and how to reach it."""
+
+    host: str = Field(default="localhost", min_length=1, description="Broker's host name or address.")
+    port: int = Field(default=1883, ge=1, le=65535, description="Broker's port (8883 is usual with TLS).")
+    prefix: str = Field(default="evenkeel", pattern=TOPIC_PART, description="First part of every topic.")
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto", description="MQTT version; 'auto' tries 5 and falls back to 3.1.1."
+    )
+    username: str | None = Field(default=None, min_length=1, description="User name at the broker.")
+    password_file: Path | None = Field(
+        default=None,
+        description="File that holds the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
+    )
+    allow_plain_password: bool = Field(
+        default=False, description="Send a password without TLS to a broker on another host."
+    )
+    keepalive_s: int = Field(default=30, ge=5, le=3600, description="MQTT keep-alive, seconds.")
+    reconnect_min_s: float = Field(
+        default=1.0, ge=0.1, le=60, description="First pause before a new connection is tried, seconds."
+    )
+    reconnect_max_s: float = Field(default=60.0, ge=0.1, le=3600, description="Longest such pause, seconds.")
+    tls: TlsConfig = Field(default_factory=TlsConfig, description="Encryption.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.reconnect_min_s > self.reconnect_max_s:
+            raise ValueError("reconnect_min_s must not be above reconnect_max_s")
+        return self
+
+
+class OutboxConfig(Section):
+    """Where alerts wait until the broker has acknowledged them."""
+
+    path: Path | None = Field(
+        default=None,
+        description="SQLite file; default: 'outbox.db' in $STATE_DIRECTORY where systemd sets it, else in memory.",
+    )
+    max_bytes: int = Field(
+        default=5_000_000, ge=10_000, le=1_000_000_000, description="Size of the waiting payloads at most, bytes."
+    )
+    max_age_days: float = Field(default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days.")
+
+
+class PublishConfig(Section):
+    """How often things are published."""
+
+    heartbeat_s: float = Field(
+        default=10.0, ge=1, le=3600, description="State is published at least this often, seconds."
+    )
+    health_s: float = Field(default=30.0, ge=1, le=3600, description="Health is published this often, seconds.")
+    max_pause_s: float = Field(
+        default=3600.0, ge=1, le=86400, description="Longest pause that a command may ask for, seconds."
+    )
+
+
+class DiscoveryConfig(Section):
+    """Home Assistant."""
+
+    enabled: bool = Field(default=True, description="Publish Home Assistant device discovery.")
+    prefix: str = Field(default="homeassistant", pattern=TOPIC_PART, description="Home Assistant's discovery prefix.")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    device: DeviceConfig = Field(default_factory=DeviceConfig, description="Which device this is.")
+    camera: CameraConfig = Field(default_factory=CameraConfig, description="Where frames come from.")
+    vision: VisionConfig = Field(default_factory=VisionConfig, description="Models and how they are run.")
+    quality: QualityConfig = Field(default_factory=QualityConfig, description="When a face can be read well.")
+    smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="How predictions are smoothed.")
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="What makes an alert.")
+    states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")
+    mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
+    outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")
+    publish: PublishConfig = Field(default_factory=PublishConfig, description="How often things are published.")
+    discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read ``path`` (or nothing), apply the environment's overrides and validate the whole.
+
+    Raises:
+        ConfigError: with one line per fault that names the file or variable, the key, the value and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    data = {} if path is None else _read_toml(path)
+    overrides = _apply_environment(data, environ)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = [_describe(fault, path, overrides) for fault in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def schema_json() -> str:
+    """The JSON Schema of the configuration, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give an existing one with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Put each override into ``data``; return which variable set which key, for error messages."""
+    origin: dict[tuple[str, ...], str] = {}
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or "__" not in name:
+            continue
+        keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        table = data
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{name}: {'.'.join(keys[:-1])} is not a section")
+        table[keys[-1]] = _parse_value(environ[name])
+        origin[keys] = name
+    return origin
+
+
+def _parse_value(text: str) -> Any:
+    """A TOML value where the text is one (number, true, array, table), else the text itself."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _describe(fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]) -> str:
+    keys = tuple(str(part) for part in fault["loc"])
+    origin = next((name for at, name in overrides.items() if at[: len(keys)] == keys), None)
+    where = origin or (str(path) if path else "defaults")
+    message = fault["msg"].removeprefix("Value error, ")
+    key = ".".join(keys)
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: {key}: unknown key; known here: {', '.join(_known_keys(keys[:-1]))}"
+    if isinstance(fault["input"], dict):
+        return f"{where}: {key}: {message}"
+    field = _field_description(keys)
+    return f"{where}: {key} = {fault['input']!r}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
+
+
+def _section_at(keys: tuple[str, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] = Config
+    for key in keys:
+        field = model.model_fields.get(key)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return None
+        model = field.annotation
+    return model
+
+
+def _known_keys(keys: tuple[str, ...]) -> list[str]:
+    model = _section_at(keys)
+    return sorted(model.model_fields) if model else []
+
+
+def _field_description(keys: tuple[str, ...]) -> str:
+    model = _section_at(keys[:-1]) if keys else None
+    field = model.model_fields.get(keys[-1]) if model else None
+    return (field.description or "").rstrip(".") if field else ""

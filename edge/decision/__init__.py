@@ -1,0 +1,1 @@
+"""From observations to transitions: pure, no clock, no I/O, no pixels."""

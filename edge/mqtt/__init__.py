@@ -1,0 +1,1 @@
+"""The contract with the outside, and the connection that keeps it."""
