@@ -277,7 +277,7 @@ class MqttConfig(Section):
     username: str | None = Field(default=None, min_length=1, description="User name at the broker.")
     password_file: Path | None = Field(
         default=None,
-        description="File that holds the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
+        description="File with the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
     )
     allow_plain_password: bool = Field(
         default=False, description="Send a password without TLS to a broker on another host."
