@@ -1,1 +1,117 @@
-"""Frame sources, one file each, opened by name and imported only when asked for."""
+"""Where frames come from: one file a source, opened by name and imported only when asked for."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from edge.config import CameraConfig
+from edge.errors import CameraError
+from edge.records import Frame
+
+Clock = Callable[[], float]
+
+
+class EndOfStream(Exception):  # noqa: N818 - like StopIteration it is an answer, not an error
+    """A file source has given its last frame. A camera never raises this: when it fails, that is a CameraError."""
+
+
+class Camera(Protocol):
+    """A source of frames, used as a context manager.
+
+    ``fps`` is the rate that the source promises, 0 where it does not say. ``live`` is True for a real camera, whose
+    pictures always differ in their noise, and False for files.
+    """
+
+    fps: float
+    live: bool
+
+    def read(self, timeout_s: float) -> Frame:
+        """The next frame, waited for ``timeout_s`` seconds at most where the source can be hurried.
+
+        Raises:
+            CameraError: no frame came in time, or the source failed. The camera is of no more use: close it.
+            EndOfStream: a file has come to its end.
+        """
+
+    def close(self) -> None:
+        """Let go of the device; may be called again."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Source:
+    """What all cameras share: closing themselves at the end of a ``with``."""
+
+    fps: float = 0.0
+    live: bool = True
+
+    def close(self) -> None:
+        """Let go of the device; may be called again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_camera(
+    config: CameraConfig, *, clock: Clock = time.monotonic, loop: bool = False, realtime: bool = True
+) -> Camera:
+    """Open the source that ``config.source`` names.
+
+    A file plays in real time on ``clock``, like a camera, and drops what is late; with ``realtime=False`` it gives
+    every frame as fast as it is read, with times that start at 0. ``loop`` plays a file again and again.
+
+    Raises:
+        CameraError: one line that names the source and the remedy; credentials in an address are left out.
+    """
+    source = config.source
+    if source == "picamera2":
+        from edge.camera.picamera2 import PiCamera  # noqa: PLC0415 - only the backend that is asked for
+
+        return PiCamera(config, clock=clock)
+    if source.startswith(("v4l2:", "gst:")) or is_address(source):
+        from edge.camera.opencv import OpenCvCamera  # noqa: PLC0415 - as above
+
+        return OpenCvCamera(config, clock=clock)
+    path = Path(source)
+    if path.is_dir():
+        from edge.camera.folder import PictureFolder  # noqa: PLC0415 - as above
+
+        return PictureFolder(path, config, clock=clock, loop=loop, realtime=realtime)
+    if path.is_file():
+        from edge.camera.video import VideoFile  # noqa: PLC0415 - as above
+
+        return VideoFile(path, config, clock=clock, loop=loop, realtime=realtime)
+    raise CameraError(
+        f"camera {source}: no such file or folder, and not a known source; "
+        "use picamera2, v4l2:/dev/video0, gst:PIPELINE, rtsp://…, a video file or a folder of pictures"
+    )
+
+
+def is_file_source(source: str) -> bool:
+    """True where ``source`` is a file or folder, whose end is the end of the run."""
+    return source != "picamera2" and not source.startswith(("v4l2:", "gst:")) and not is_address(source)
+
+
+def is_address(source: str) -> bool:
+    """True where ``source`` is a network stream."""
+    return re.match(r"(rtsps?|https?|udp|rtp)://", source) is not None
+
+
+def without_credentials(source: str) -> str:
+    """``source`` as it may be shown: user and password are taken out of every address in it, and so are queries."""
+    shown = re.sub(r"(\w+://)[^/\s\"']*@", r"\1", source)
+    return re.sub(r"(\w+://[^\s?\"']*)\?[^\s\"']*", r"\1?…", shown)

@@ -1,0 +1,66 @@
+"""What systemd is told: ready, alive, reloading, stopping, and one line of status.
+
+The protocol of sd_notify(3) is one datagram of ``KEY=value`` lines to the socket named by $NOTIFY_SOCKET.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+_log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Speaks to the service manager at ``address``, or to nobody where that is None.
+
+    A name that starts with ``@`` is in Linux' abstract namespace.
+    """
+
+    def __init__(self, address: str | None, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._clock_ns = clock_ns
+        self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
+        """The service manager that started this process, if any."""
+        return cls(environ.get("NOTIFY_SOCKET") or None)
+
+    def ready(self) -> None:
+        """Start-up, or a reload, is complete."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """Feed the watchdog: only when a frame was captured and read, or when blindness was said honestly."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """One line for ``systemctl status``."""
+        self._send(f"STATUS={text.splitlines()[0] if text else ''}")
+
+    def reloading(self) -> None:
+        """A reload began; ``ready`` ends it. The time is what ``Type=notify-reload`` requires."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={self._clock_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """A clean stop began."""
+        self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Close the socket; what follows goes to nobody."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, message: str) -> None:
+        if self._socket is None or self._address is None:
+            return
+        try:
+            self._socket.sendto(message.encode(), self._address)
+        except OSError as error:
+            _log.warning("systemd cannot be told anything: %s", error.strerror)
+            self.close()

@@ -1,0 +1,164 @@
+"""The newest frame of a camera, which is read in a thread of its own and reopened when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.camera import Camera, Clock, EndOfStream
+from edge.config import CameraConfig
+from edge.errors import CameraError
+from edge.records import Frame, Sight
+
+_log = logging.getLogger(__name__)
+
+STALL_S = 60.0
+"""A capture thread that has been inside one call of its camera for so much longer than agreed is stuck."""
+
+
+class FrozenError(CameraError):
+    """The camera gives the same picture to the bit, again and again."""
+
+
+class FrozenGuard:
+    """Tells a picture that stays the same to the bit for ``frozen_s`` seconds.
+
+    Only every 8th pixel of every 8th row is compared: sensor noise changes some of them from frame to frame. A flat
+    picture (all samples equal) says nothing: that is a dark or covered camera, judged from the picture itself.
+    """
+
+    def __init__(self, frozen_s: float) -> None:
+        self._frozen_s = frozen_s
+        self._sample: NDArray[np.uint8] | None = None
+        self._since = 0.0
+
+    def is_frozen(self, frame: Frame) -> bool:
+        """True where the picture has not changed for ``frozen_s``."""
+        sample = frame.luma[::8, ::8]
+        same = self._sample is not None and np.array_equal(sample, self._sample)
+        if not same or sample.min() == sample.max():
+            self._sample = sample.copy()
+            self._since = frame.t
+            return False
+        return frame.t - self._since >= self._frozen_s
+
+
+class NewestFrame:
+    """Keeps the newest frame only: what nobody took before the next one came is dropped, and counted.
+
+    A camera that fails is closed and opened again after pauses that double from ``reopen_min_s`` to ``reopen_max_s``.
+
+    Used as a context manager: the thread runs inside it. ``open_source`` raises CameraError where there is no camera.
+    """
+
+    def __init__(self, open_source: Callable[[], Camera], config: CameraConfig, clock: Clock = time.monotonic) -> None:
+        self.dropped = 0
+        self._open = open_source
+        self._config = config
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._fault: CameraError | None = None
+        self._ended = False
+        self._stop = threading.Event()
+        self._frozen = FrozenGuard(config.frozen_s)
+        self._pause_s = config.reopen_min_s
+        self._last_t = self._due_t = clock()
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._last_t = self._due_t = self._clock()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop capturing. A thread that hangs in its camera is left behind: it is a daemon and dies with us."""
+        self._stop.set()
+        self._thread.join(timeout=0.5)
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame that was not taken yet, waited for ``timeout_s`` at most.
+
+        Raises:
+            EndOfStream: a file has given its last frame.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None or self._ended, timeout_s)
+            frame, self._frame = self._frame, None
+            if frame is None and self._ended:
+                raise EndOfStream
+            return frame
+
+    def blindness(self) -> tuple[Sight, str] | None:
+        """Why there is no picture, or None while frames come as they should."""
+        with self._changed:
+            if self._fault is not None:
+                return (Sight.FROZEN if isinstance(self._fault, FrozenError) else Sight.NO_PICTURE), str(self._fault)
+            if not self._ended and self.age_s >= self._config.timeout_s:
+                return Sight.NO_PICTURE, f"no frame for {self.age_s:.0f} s"
+            return None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last good frame came in (or since the start)."""
+        return max(0.0, self._clock() - self._last_t)
+
+    @property
+    def stuck(self) -> bool:
+        """True where the thread hangs inside its camera: nothing but a restart of the process mends that."""
+        return not self._ended and self._clock() > self._due_t + STALL_S
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._open() as camera:
+                    self._capture(camera)
+            except EndOfStream:
+                with self._changed:
+                    self._ended = True
+                    self._changed.notify_all()
+                return
+            except CameraError as fault:
+                self._lose(fault)
+            except Exception as fault:  # noqa: BLE001 - a driver may raise anything; the service says blind and goes on
+                _log.exception("camera driver failed")
+                self._lose(CameraError(f"camera driver failed: {type(fault).__name__}"))
+
+    def _capture(self, camera: Camera) -> None:
+        while not self._stop.is_set():
+            self._due_t = self._clock() + self._config.timeout_s
+            frame = camera.read(self._config.timeout_s)
+            if camera.live and self._frozen.is_frozen(frame):
+                raise FrozenError(f"the picture has not changed for {self._config.frozen_s:g} s")
+            self._offer(frame)
+
+    def _offer(self, frame: Frame) -> None:
+        with self._changed:
+            if self._fault is not None:
+                _log.info("camera is back")
+            if self._frame is not None:
+                self.dropped += 1
+            self._frame, self._fault = frame, None
+            self._last_t = self._clock()
+            self._pause_s = self._config.reopen_min_s
+            self._changed.notify_all()
+
+    def _lose(self, fault: CameraError) -> None:
+        with self._changed:
+            if str(fault) != str(self._fault):
+                _log.warning("%s; trying again", fault)
+            self._fault, self._frame = fault, None
+            pause_s = self._pause_s
+            self._pause_s = min(2 * pause_s, self._config.reopen_max_s)
+            self._due_t = self._clock() + pause_s
+            self._changed.notify_all()
+        self._stop.wait(pause_s)
