@@ -301,7 +301,10 @@ class OutboxConfig(Section):
 
     path: Path | None = Field(
         default=None,
-        description="SQLite file; default: 'outbox.db' in $STATE_DIRECTORY where systemd sets it, else in memory.",
+        description=(
+            "SQLite file; default: 'outbox.db' in $STATE_DIRECTORY where systemd sets it, else "
+            "~/.local/state/evenkeel/outbox.db."
+        ),
     )
     max_bytes: int = Field(
         default=5_000_000, ge=10_000, le=1_000_000_000, description="Size of the waiting payloads at most, bytes."

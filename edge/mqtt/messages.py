@@ -1,0 +1,359 @@
+"""The MQTT contract, version 1: every topic and every payload, and pure builders from the pipeline's records.
+
+Nothing here knows a broker, a clock or a source of randomness: time, ids and sequence numbers come in as arguments,
+so ``replay`` builds the same payloads as the service and builds them the same way twice. ``README.md`` beside this
+module documents the contract for its readers; ``schemas/*.json`` are generated from these models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from edge.records import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
+
+SCHEMA_VERSION: Literal[1] = 1
+ENTROPY_BYTES = 10
+DECIMALS = 4
+
+
+def rfc3339(time: datetime) -> str:
+    """``time`` in UTC with milliseconds, as every payload writes it: ``2026-05-04T09:30:00.125Z``."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[
+    AwareDatetime,
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class CommandName(StrEnum):
+    """What a device can be told to do."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RECALIBRATE = "recalibrate"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Every topic of one device below ``<prefix>/<device_id>/``."""
+
+    prefix: str
+    device_id: str
+
+    def _below(self, name: str) -> str:
+        return f"{self.prefix}/{self.device_id}/{name}"
+
+    @property
+    def availability(self) -> str:
+        """``online`` or ``offline``; also the last will."""
+        return self._below("availability")
+
+    @property
+    def state(self) -> str:
+        """StateMessage."""
+        return self._below("state")
+
+    @property
+    def alert(self) -> str:
+        """AlertMessage."""
+        return self._below("alert")
+
+    def active(self, kind: Kind) -> str:
+        """``ON`` while an alert of this kind is on, else ``OFF``."""
+        return self._below(f"alert/{kind}")
+
+    @property
+    def health(self) -> str:
+        """HealthMessage."""
+        return self._below("health")
+
+    def command(self, name: str) -> str:
+        """Where a command is sent; ``+`` gives the filter for all of them."""
+        return self._below(f"command/{name}")
+
+    def result(self, name: str) -> str:
+        """CommandResult."""
+        return self._below(f"command/{name}/result")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One moment on a board's clocks.
+
+    ``time`` is the wall clock (aware), ``uptime_s`` a monotonic clock in seconds since the board started, and
+    ``clock_synced`` tells whether the wall clock can be believed: a Raspberry Pi has none of its own after power-up.
+    """
+
+    time: datetime
+    uptime_s: float
+    clock_synced: bool
+
+
+class Part(BaseModel):
+    """A table inside a payload. Frozen; unknown keys are ignored, because version 1 may gain some."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+
+
+class Message(Part):
+    """What every JSON payload carries."""
+
+    version: Literal[1] = Field(default=SCHEMA_VERSION, alias="schema", description="Version of the contract.")
+    time: Time = Field(description="Wall clock of the device, RFC 3339 in UTC.")
+    uptime_s: float = Field(ge=0, description="Seconds since the board started, monotonic.")
+    clock_synced: bool = Field(description="Whether 'time' can be believed.")
+
+    def payload(self) -> bytes:
+        """The JSON text as it goes to the broker."""
+        return self.model_dump_json().encode()
+
+
+class SignalsPart(Part):
+    """Smoothed evidence."""
+
+    anger: Share = Field(description="Evidence for displayed anger, 0 to 1.")
+    distress: Share = Field(description="Evidence for displayed fear or sadness, 0 to 1.")
+    confidence: Share = Field(description="How much recent good data stands behind the evidence, 0 to 1.")
+
+
+class QualityPart(Part):
+    """How well the driver's face can be read in the newest frame."""
+
+    brightness: float = Field(description="Mean luma of the face, 0 to 1.")
+    sharpness: float = Field(description="Fine detail, 0 (blurred) to 1 (sharp).")
+    size_px: float = Field(description="Square root of the face box's area, pixels.")
+    yaw_deg: float = Field(description="Turn to the side, degrees.")
+    pitch_deg: float = Field(description="Turn up or down, degrees.")
+    roll_deg: float = Field(description="Tilt, degrees.")
+    weight: float = Field(description="How much the frame counts, 0 to 1.")
+
+
+class StateMessage(Message):
+    """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
+
+    state: State = Field(description="The state.")
+    reason: str = Field(description="Why, in words; may be empty.")
+    signals: SignalsPart
+    expression: str | None = Field(description="Strongest smoothed expression; null where nothing stands behind it.")
+    probabilities: dict[str, float] = Field(description="Smoothed probability of each expression.")
+    quality: QualityPart | None = Field(description="Null without a face.")
+    calibrated_percent: float | None = Field(
+        ge=0, le=100, description="How far the driver's resting face is learned; null where it is not learned at all."
+    )
+
+
+class ModelsPart(Part):
+    """The models behind an alert, each as ``name version``."""
+
+    face: str
+    expression: str
+
+
+class AlertMessage(Message):
+    """One step of one alert episode."""
+
+    id: UUID = Field(description="UUIDv7 of the episode: the same in start, escalate and end.")
+    sequence: int = Field(ge=0, description="Rises with every alert of a device, across restarts; gaps are normal.")
+    kind: Kind
+    phase: Phase
+    level: Level = Field(description="Level reached; in an end, the highest of the episode.")
+    started: Time = Field(description="When the episode began, RFC 3339 in UTC.")
+    duration_s: float = Field(ge=0, description="Seconds since the episode began.")
+    score: Share = Field(description="Evidence now.")
+    peak: Share = Field(description="Strongest evidence in the episode.")
+    expression: str = Field(description="Strongest expression.")
+    reason: str = Field(description="Why, in words; may be empty.")
+    models: ModelsPart
+
+
+class StagePart(Part):
+    """How long one stage of the pipeline takes, milliseconds."""
+
+    p50_ms: float = Field(ge=0)
+    p95_ms: float = Field(ge=0)
+
+
+class OutboxPart(Part):
+    """Alerts that wait for the broker's acknowledgement."""
+
+    depth: int = Field(ge=0, description="Alerts that wait.")
+    bytes: int = Field(ge=0, description="Size of their payloads.")
+    dropped: int = Field(ge=0, description="Alerts given up since the service started, for size or age.")
+    problem: str | None = Field(description="What is wrong with the outbox; null when nothing is.")
+
+
+class VersionsPart(Part):
+    """What runs on the board."""
+
+    evenkeel: str
+    python: str
+    runtime: str | None = Field(description="TFLite runtime and its version.")
+    face_model: str | None
+    expression_model: str | None
+
+
+class HealthMessage(Message):
+    """How the device is. A value that a board cannot tell is null."""
+
+    fps: float | None = Field(description="Frames read a second.")
+    fps_limit: float | None = Field(description="Frames a second that are processed at most, lowered on a hot board.")
+    dropped_frames: int = Field(ge=0, description="Frames overtaken by a newer one since the service started.")
+    stages: dict[str, StagePart] = Field(description="Time of each stage, by its name.")
+    camera_age_s: float | None = Field(description="Age of the newest frame, seconds.")
+    memory_mb: float | None = Field(description="Resident memory, megabytes.")
+    temperature_c: float | None = Field(description="Temperature of the board, degrees Celsius.")
+    throttled: bool | None = Field(description="Whether the board slows itself down (heat, low voltage).")
+    outbox: OutboxPart
+    problems: list[str] = Field(description="What is wrong now, in words.")
+    versions: VersionsPart
+
+
+class CommandResult(Message):
+    """The answer to a command."""
+
+    command: str
+    id: str | None = Field(description="The id that the command carried, if any.")
+    ok: bool
+    message: str = Field(description="What was done, or why it was refused.")
+
+
+def uuid7(time: datetime, entropy: bytes) -> UUID:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then ``entropy`` (10 bytes) but for 6 bits."""
+    if len(entropy) != ENTROPY_BYTES:
+        raise ValueError(f"entropy must be {ENTROPY_BYTES} bytes, not {len(entropy)}")
+    milliseconds = int(time.timestamp() * 1000) & (2**48 - 1)
+    value = milliseconds << 80 | int.from_bytes(entropy)
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    return UUID(int=value)
+
+
+class EpisodeIds:
+    """The id of every episode under way. ``entropy`` gives 10 bytes a call: random, or repeatable in a replay."""
+
+    def __init__(self, entropy: Callable[[], bytes]) -> None:
+        self._entropy = entropy
+        self._ids: dict[tuple[Kind, int], UUID] = {}
+
+    def id_of(self, transition: Transition, now: datetime) -> UUID:
+        """The id of the transition's episode; ``now`` is the wall clock at the transition."""
+        key = (transition.kind, transition.episode)
+        if key not in self._ids:
+            self._ids[key] = uuid7(now - timedelta(seconds=transition.duration_s), self._entropy())
+        return self._ids.pop(key) if transition.phase is Phase.END else self._ids[key]
+
+
+def state_message(step: Step, stamp: Stamp, calibrated_percent: float | None = None) -> StateMessage:
+    """What the pipeline says of one frame."""
+    signals = step.signals
+    return StateMessage(
+        **_stamped(stamp),
+        state=step.state,
+        reason=step.reason,
+        signals=SignalsPart(
+            anger=_share(signals.anger), distress=_share(signals.distress), confidence=_share(signals.confidence)
+        ),
+        expression=_strongest(signals),
+        probabilities={name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)},
+        quality=_quality(step.observation.quality),
+        calibrated_percent=None if calibrated_percent is None else round(calibrated_percent, 1),
+    )
+
+
+def alert_message(transition: Transition, *, id: UUID, sequence: int, stamp: Stamp, models: ModelsPart) -> AlertMessage:  # noqa: A002 - the field's name in the contract
+    """One step of an episode; ``stamp`` is the moment of the transition."""
+    return AlertMessage(
+        **_stamped(stamp),
+        id=id,
+        sequence=sequence,
+        kind=transition.kind,
+        phase=transition.phase,
+        level=transition.level,
+        started=stamp.time - timedelta(seconds=transition.duration_s),
+        duration_s=round(transition.duration_s, 3),
+        score=_share(transition.score),
+        peak=_share(transition.peak),
+        expression=transition.expression,
+        reason=transition.reason,
+        models=models,
+    )
+
+
+def health_message(
+    stamp: Stamp,
+    *,
+    versions: VersionsPart,
+    outbox: OutboxPart,
+    dropped_frames: int,
+    stages: Mapping[str, StagePart],
+    fps: float | None = None,
+    fps_limit: float | None = None,
+    camera_age_s: float | None = None,
+    memory_mb: float | None = None,
+    temperature_c: float | None = None,
+    throttled: bool | None = None,
+    problems: tuple[str, ...] = (),
+) -> HealthMessage:
+    """How the device is; leave out what the board cannot tell."""
+    return HealthMessage(
+        **_stamped(stamp),
+        fps=_rounded(fps),
+        fps_limit=_rounded(fps_limit),
+        dropped_frames=dropped_frames,
+        stages=dict(stages),
+        camera_age_s=_rounded(camera_age_s),
+        memory_mb=_rounded(memory_mb),
+        temperature_c=_rounded(temperature_c),
+        throttled=throttled,
+        outbox=outbox,
+        problems=list(problems),
+        versions=versions,
+    )
+
+
+def command_result(stamp: Stamp, command: str, *, ok: bool, message: str, id: str | None = None) -> CommandResult:  # noqa: A002 - the field's name in the contract
+    """The answer to ``command``; ``id`` is the one that the command carried."""
+    return CommandResult(**_stamped(stamp), command=command, id=id, ok=ok, message=message)
+
+
+def _stamped(stamp: Stamp) -> dict[str, Any]:
+    return {"time": stamp.time, "uptime_s": round(stamp.uptime_s, 3), "clock_synced": stamp.clock_synced}
+
+
+def _share(value: float) -> float:
+    # sums of float32 may pass 1 by a rounding error
+    return min(max(round(float(value), DECIMALS), 0.0), 1.0)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _strongest(signals: Signals) -> str | None:
+    return EXPRESSIONS[int(signals.expression.argmax())] if signals.confidence > 0 else None
+
+
+def _quality(quality: Quality | None) -> QualityPart | None:
+    if quality is None:
+        return None
+    return QualityPart(
+        brightness=round(quality.brightness, DECIMALS),
+        sharpness=round(quality.sharpness, DECIMALS),
+        size_px=round(quality.size_px, 1),
+        yaw_deg=round(quality.yaw, 1),
+        pitch_deg=round(quality.pitch, 1),
+        roll_deg=round(quality.roll, 1),
+        weight=round(quality.weight, DECIMALS),
+    )
