@@ -112,6 +112,9 @@ def is_address(source: str) -> bool:
 
 
 def without_credentials(source: str) -> str:
-    """``source`` as it may be shown: user and password are taken out of every address in it, and so are queries."""
-    shown = re.sub(r"(\w+://)[^/\s\"']*@", r"\1", source)
-    return re.sub(r"(\w+://[^\s?\"']*)\?[^\s\"']*", r"\1?…", shown)
+    """``source`` as it may be shown: an address without user, password and query, a pipeline by its first element."""
+    if source.startswith("gst:"):
+        first, *rest = source.split(maxsplit=1)
+        return f"{first} …" if rest else first
+    shown = re.sub(r"^(\w+://).*@", r"\1", source)
+    return re.sub(r"^(\w+://[^?]*)\?.*", r"\1?…", shown)

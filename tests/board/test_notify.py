@@ -1,0 +1,54 @@
+"""What systemd hears."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.board.notify import Notifier
+
+Manager = tuple[socket.socket, str]
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    """A service manager's socket and its name as it stands in $NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@evenkeel-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(name if name[0] != "@" else f"\0{name[1:]}")
+        listener.settimeout(5.0)
+        yield listener, name
+
+
+def test_each_message_is_one_datagram(manager: Manager) -> None:
+    listener, name = manager
+    notifier = Notifier.from_environment({"NOTIFY_SOCKET": name})
+    notifier.ready()
+    notifier.alive()
+    notifier.status("15 fps, calm\nsecond line")
+    notifier.stopping()
+    notifier.close()
+    assert [listener.recv(256) for _ in range(4)] == [b"READY=1", b"WATCHDOG=1", b"STATUS=15 fps, calm", b"STOPPING=1"]
+
+
+def test_a_reload_carries_the_monotonic_time(manager: Manager) -> None:
+    listener, name = manager
+    Notifier(name, clock_ns=lambda: 5_000_000).reloading()
+    assert listener.recv(256) == b"RELOADING=1\nMONOTONIC_USEC=5000"
+
+
+def test_without_a_manager_nothing_is_said() -> None:
+    notifier = Notifier.from_environment({})
+    notifier.ready()
+    notifier.close()
+
+
+def test_a_manager_that_went_away_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notifier = Notifier(str(tmp_path / "gone"))
+    notifier.alive()
+    notifier.alive()
+    assert caplog.text.count("systemd cannot be told anything") == 1
