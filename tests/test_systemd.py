@@ -17,8 +17,8 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 
 
 def settings() -> dict[str, str]:
-    lines = [line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#")]
-    return {key: value for key, value in lines}
+    lines = (line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return dict(lines)
 
 
 def test_faults_that_a_restart_cannot_mend_are_not_retried() -> None:
@@ -35,7 +35,7 @@ def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
 
 @needs_systemd
 def test_systemd_finds_it_well_confined() -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         ["systemd-analyze", "security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", str(UNIT)],  # noqa: S607
         capture_output=True,
         text=True,

@@ -53,20 +53,29 @@ class FrozenGuard:
 class NewestFrame:
     """Keeps the newest frame only: what nobody took before the next one came is dropped, and counted.
 
-    A camera that fails is closed and opened again after pauses that double from ``reopen_min_s`` to ``reopen_max_s``.
+    A camera that fails is closed and opened again after pauses that double from ``reopen_min_s`` to ``reopen_max_s``;
+    with ``reopen=False`` (a file, which does not mend itself) its failure is the end.
 
     Used as a context manager: the thread runs inside it. ``open_source`` raises CameraError where there is no camera.
     """
 
-    def __init__(self, open_source: Callable[[], Camera], config: CameraConfig, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], Camera],
+        config: CameraConfig,
+        *,
+        reopen: bool = True,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self.dropped = 0
         self._open = open_source
         self._config = config
+        self._reopen = reopen
         self._clock = clock
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._fault: CameraError | None = None
-        self._ended = False
+        self._end: EndOfStream | CameraError | None = None
         self._stop = threading.Event()
         self._frozen = FrozenGuard(config.frozen_s)
         self._pause_s = config.reopen_min_s
@@ -90,12 +99,13 @@ class NewestFrame:
 
         Raises:
             EndOfStream: a file has given its last frame.
+            CameraError: the source has failed and is not to be reopened.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None or self._ended, timeout_s)
+            self._changed.wait_for(lambda: self._frame is not None or self._end is not None, timeout_s)
             frame, self._frame = self._frame, None
-            if frame is None and self._ended:
-                raise EndOfStream
+            if frame is None and self._end is not None:
+                raise self._end
             return frame
 
     def blindness(self) -> tuple[Sight, str] | None:
@@ -103,8 +113,8 @@ class NewestFrame:
         with self._changed:
             if self._fault is not None:
                 return (Sight.FROZEN if isinstance(self._fault, FrozenError) else Sight.NO_PICTURE), str(self._fault)
-            if not self._ended and self.age_s >= self._config.timeout_s:
-                return Sight.NO_PICTURE, f"no frame for {self.age_s:.0f} s"
+            if self._end is None and self.age_s >= self._config.timeout_s:
+                return Sight.NO_PICTURE, f"no frame within {self._config.timeout_s:g} s"
             return None
 
     @property
@@ -115,19 +125,20 @@ class NewestFrame:
     @property
     def stuck(self) -> bool:
         """True where the thread hangs inside its camera: nothing but a restart of the process mends that."""
-        return not self._ended and self._clock() > self._due_t + STALL_S
+        return self._end is None and self._clock() > self._due_t + STALL_S
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 with self._open() as camera:
                     self._capture(camera)
-            except EndOfStream:
-                with self._changed:
-                    self._ended = True
-                    self._changed.notify_all()
+            except EndOfStream as end:
+                self._finish(end)
                 return
             except CameraError as fault:
+                if not self._reopen:
+                    self._finish(fault)
+                    return
                 self._lose(fault)
             except Exception as fault:  # noqa: BLE001 - a driver may raise anything; the service says blind and goes on
                 _log.exception("camera driver failed")
@@ -150,6 +161,11 @@ class NewestFrame:
             self._frame, self._fault = frame, None
             self._last_t = self._clock()
             self._pause_s = self._config.reopen_min_s
+            self._changed.notify_all()
+
+    def _finish(self, end: EndOfStream | CameraError) -> None:
+        with self._changed:
+            self._end = end
             self._changed.notify_all()
 
     def _lose(self, fault: CameraError) -> None:

@@ -88,6 +88,14 @@ def test_a_file_ends_after_its_last_frame_was_taken() -> None:
         assert newest.blindness() is None
 
 
+def test_a_file_that_fails_is_not_tried_again() -> None:
+    with (
+        NewestFrame(opening(CameraError("camera x.mp4: not a video")), QUICK, reopen=False) as newest,
+        pytest.raises(CameraError, match=r"x\.mp4: not a video"),
+    ):
+        newest.take(DEADLINE_S)
+
+
 def test_a_camera_lost_and_found_is_blind_with_the_reason_and_back_by_itself() -> None:
     allow = threading.Event()
     first, second = Script([noisy(1), CameraError("camera x: unplugged")]), Script([noisy(2)])
@@ -185,7 +193,7 @@ def test_a_camera_that_hangs_is_blind_after_the_timeout_and_stuck_much_later() -
         camera.exhausted.wait(DEADLINE_S)
         assert newest.blindness() is None
         now[0] += 6
-        assert newest.blindness() == (Sight.NO_PICTURE, "no frame for 6 s")
+        assert newest.blindness() == (Sight.NO_PICTURE, "no frame within 5 s")
         assert not newest.stuck
         now[0] += STALL_S
         assert newest.stuck

@@ -1,0 +1,344 @@
+"""The loop: newest frame in, pipeline, publish, watchdog; reload, stop."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from edge import __version__
+from edge.board.notify import Notifier
+from edge.board.sensors import clock_synced, resident_mb, temperature_c, throttled
+from edge.camera import EndOfStream
+from edge.camera.newest import NewestFrame
+from edge.config import Config
+from edge.errors import EvenkeelError
+from edge.mqtt.commands import Command
+from edge.mqtt.messages import (
+    AlertMessage,
+    CommandName,
+    EpisodeIds,
+    HealthMessage,
+    ModelsPart,
+    OutboxPart,
+    StagePart,
+    Stamp,
+    StateMessage,
+    VersionsPart,
+    alert_message,
+    health_message,
+    state_message,
+)
+from edge.records import Frame, Sight, State, Step
+from edge.timing import StageTimes
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""Longest wait at a time: how late a signal, a command or a heartbeat can be noticed."""
+
+REASON_PERIOD_S = 1.0
+"""A reason that changes while the state does not is published this often at most."""
+
+RELOADABLE = ("smoothing", "alerts", "states", "publish")
+"""Sections that a reload changes while the service runs; the others wait for a restart."""
+
+
+class Decisions(Protocol):
+    """What is asked of ``edge.decision.Decider``."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Use these thresholds and timers from now on, and keep the state."""
+
+    def pause(self, t: float, seconds: float) -> None:
+        """Say ``paused`` until ``t + seconds``."""
+
+    def resume(self, t: float) -> None:
+        """End a pause."""
+
+
+class Steps(Protocol):
+    """What is asked of ``edge.pipeline.Pipeline``."""
+
+    @property
+    def decider(self) -> Decisions:
+        """The decisions behind the steps."""
+
+    def step(self, frame: Frame) -> Step:
+        """Read one frame and decide."""
+
+    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+        """Decide without a picture."""
+
+
+class Outlet(Protocol):
+    """What is asked of ``edge.mqtt.client.Publisher``."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no broker, or None."""
+
+    def start(self) -> None:
+        """Begin to connect, without waiting."""
+
+    def stop(self) -> bool:
+        """Say ``offline`` and disconnect."""
+
+    def publish_state(self, message: StateMessage) -> None:
+        """Say the state."""
+
+    def publish_alert(self, message: AlertMessage) -> AlertMessage:
+        """Store and send an alert."""
+
+    def publish_health(self, message: HealthMessage) -> None:
+        """Say how the device is."""
+
+    def outbox_health(self) -> OutboxPart:
+        """The outbox as health tells it."""
+
+    def poll_command(self) -> Command | None:
+        """The next command, or None."""
+
+    def answer(self, command: Command, *, ok: bool, message: str) -> None:
+        """Tell the sender what came of it."""
+
+
+class Trace(Protocol):
+    """What is asked of ``edge.trace.TraceWriter``."""
+
+    def write(self, step: Step) -> None:
+        """Add one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What runs: for alerts and health."""
+
+    runtime: str
+    face_model: str
+    expression_model: str
+
+
+def board_stamp() -> Stamp:
+    """This moment on the board's clocks."""
+    return Stamp(
+        time=datetime.now(UTC), uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME), clock_synced=bool(clock_synced())
+    )
+
+
+class Service:
+    """Runs until it is stopped, or until a file has been played.
+
+    ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
+    bytes for each episode's id.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        frames: NewestFrame,
+        pipeline: Steps,
+        publisher: Outlet,
+        notifier: Notifier,
+        about: About,
+        reload: Callable[[], Config],
+        entropy: Callable[[], bytes],
+        trace: Trace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        stamp: Callable[[], Stamp] = board_stamp,
+    ) -> None:
+        self._config = config
+        self._frames = frames
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._notifier = notifier
+        self._about = about
+        self._reload = reload
+        self._trace = trace
+        self._clock = clock
+        self._stamp = stamp
+        self._ids = EpisodeIds(entropy)
+        self._times = StageTimes()
+        self._stop_asked = self._reload_asked = False
+        self._started = False
+        self._t = float("-inf")
+        self._due_t = float("-inf")
+        self._read = 0
+        self._step: Step | None = None
+        self._said: tuple[State, str] | None = None
+        self._said_t = float("-inf")
+        self._health_t = clock()
+
+    def stop(self) -> None:
+        """Ask for a clean stop; safe in a signal handler."""
+        self._stop_asked = True
+
+    def reload(self) -> None:
+        """Ask for the configuration to be read again; safe in a signal handler."""
+        self._reload_asked = True
+
+    def run(self) -> None:
+        """Work until ``stop``, or the end of a file; then say ``offline``."""
+        try:
+            with self._frames:
+                while not self._stop_asked:
+                    self._serve()
+                    step = self._next_step()
+                    if step is not None:
+                        self._take(step)
+                    self._report()
+        except EndOfStream:
+            _log.info("end of %s", self._config.camera.source)
+        finally:
+            self._notifier.stopping()
+            if self._started:
+                self._publisher.stop()
+            self._notifier.close()
+
+    def _next_step(self) -> Step | None:
+        """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
+        early_s = self._due_t - self._clock()
+        if early_s > 0:
+            time.sleep(min(early_s, TICK_S))
+            if early_s > TICK_S:
+                return None
+        frame = self._frames.take(TICK_S)
+        now = self._clock()
+        if frame is not None:
+            period_s = 1.0 / self._config.camera.fps
+            self._due_t = max(self._due_t + period_s, now - period_s)  # a frame that comes a little early is not lost
+            return self._read_frame(frame)
+        blind = self._frames.blindness()
+        if blind is None:
+            return None
+        self._t = max(self._t, now)
+        step = self._pipeline.step_blind(self._t, *blind)
+        if not self._frames.stuck:  # then only a restart helps, which the watchdog brings
+            self._notifier.alive()
+        return step
+
+    def _read_frame(self, frame: Frame) -> Step:
+        self._t = max(self._t, frame.t)  # the first exposure after a blindness may lie before the last word on it
+        with self._times.measure("step"):
+            step = self._pipeline.step(frame if frame.t == self._t else replace(frame, t=self._t))
+        self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
+        self._read += 1
+        self._notifier.alive()
+        return step
+
+    def _take(self, step: Step) -> None:
+        """Publish what a step says, the first one before the connection is begun."""
+        self._step = step
+        if self._trace is not None:
+            self._trace.write(step)
+        for transition in step.transitions:
+            stamp = self._stamp()
+            models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
+            self._publisher.publish_alert(
+                alert_message(
+                    transition, id=self._ids.id_of(transition, stamp.time), sequence=0, stamp=stamp, models=models
+                )
+            )
+            _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
+        if self._is_news(step):
+            self._publish_state(step)
+        if not self._started:
+            self._publisher.start()
+            self._notifier.ready()
+            self._started = True
+
+    def _is_news(self, step: Step) -> bool:
+        since_s = self._clock() - self._said_t
+        if self._said is None or step.state is not self._said[0] or since_s >= self._config.publish.heartbeat_s:
+            return True
+        return step.reason != self._said[1] and since_s >= REASON_PERIOD_S
+
+    def _publish_state(self, step: Step) -> None:
+        if self._said is None or self._said[0] is not step.state:
+            _log.info("state %s%s", step.state, f": {step.reason}" if step.reason else "")
+        self._said, self._said_t = (step.state, step.reason), self._clock()
+        self._publisher.publish_state(state_message(step, self._stamp()))
+
+    def _report(self) -> None:
+        """Health, and one line for ``systemctl status``, when they are due."""
+        elapsed_s = self._clock() - self._health_t
+        if elapsed_s < self._config.publish.health_s or self._step is None:
+            return
+        fps = self._read / elapsed_s
+        self._read, self._health_t = 0, self._clock()
+        problem = self._publisher.problem
+        blind = self._frames.blindness()
+        self._publisher.publish_health(
+            health_message(
+                self._stamp(),
+                versions=VersionsPart(
+                    evenkeel=__version__,
+                    python=platform.python_version(),
+                    runtime=self._about.runtime,
+                    face_model=self._about.face_model,
+                    expression_model=self._about.expression_model,
+                ),
+                outbox=self._publisher.outbox_health(),
+                dropped_frames=self._frames.dropped,
+                stages={
+                    name: StagePart(p50_ms=round(p50, 2), p95_ms=round(p95, 2))
+                    for name, (p50, p95) in self._times.percentiles(50, 95).items()
+                },
+                fps=fps,
+                fps_limit=self._config.camera.fps,
+                camera_age_s=self._frames.age_s,
+                memory_mb=resident_mb(),
+                temperature_c=temperature_c(),
+                throttled=throttled(),
+                problems=tuple(text for text in (problem, blind[1] if blind else None) if text),
+            )
+        )
+        self._notifier.status(f"{fps:.1f} fps, {self._step.state}, broker {problem or 'connected'}")
+
+    def _serve(self) -> None:
+        """Do what signals and commands have asked for."""
+        if self._reload_asked:
+            self._reload_asked = False
+            self._apply_reload()
+        if not self._started:
+            return
+        while (command := self._publisher.poll_command()) is not None:
+            ok, message = self._obey(command)
+            _log.info("command %s: %s", command.name, message)
+            self._publisher.answer(command, ok=ok, message=message)
+
+    def _obey(self, command: Command) -> tuple[bool, str]:
+        now = max(self._t, self._clock())
+        if command.name is CommandName.PAUSE and command.seconds is not None:
+            self._pipeline.decider.pause(now, command.seconds)
+            return True, f"paused for {command.seconds:g} s"
+        if command.name is CommandName.RESUME:
+            self._pipeline.decider.resume(now)
+            return True, "resumed"
+        if command.name is CommandName.RELOAD:
+            return self._apply_reload()
+        return False, f"{command.name} is not supported by this version"
+
+    def _apply_reload(self) -> tuple[bool, str]:
+        """Read the configuration again; where it is wrong keep the old one and say why."""
+        self._notifier.reloading()
+        try:
+            fresh = self._reload()
+        except EvenkeelError as error:
+            _log.error("reload refused, the old configuration stays: %s", error)
+            return False, f"the old configuration stays: {error}"
+        finally:
+            if self._started:
+                self._notifier.ready()
+        changed = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self._config, name)]
+        self._config = self._config.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
+        self._pipeline.decider.reconfigure(self._config)
+        later = [name for name in changed if name not in RELOADABLE]
+        message = f"reloaded; only after a restart: {', '.join(later)}" if later else "reloaded"
+        _log.info("%s", message)
+        return True, message
