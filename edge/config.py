@@ -117,7 +117,7 @@ class QualityConfig(Section):
         default=0.04, description="Mean face luma at which a frame counts nothing, share of full scale."
     )
     good_brightness: Share = Field(
-        default=0.15, description="Mean face luma from which brightness no longer matters, share."
+        default=0.12, description="Mean face luma from which brightness no longer matters, share."
     )
     max_brightness: Share = Field(
         default=0.97, description="Mean face luma above which the face is overexposed, share."
@@ -126,14 +126,18 @@ class QualityConfig(Section):
         default=20.0, ge=1, description="Face size (√(w·h)) at which a frame counts nothing, pixels."
     )
     good_size_px: float = Field(default=44.0, ge=1, description="Face size from which size no longer matters, pixels.")
-    poor_sharpness: Share = Field(default=0.02, description="Sharpness at which a frame counts nothing.")
-    good_sharpness: Share = Field(default=0.12, description="Sharpness from which it no longer matters.")
+    poor_sharpness: Share = Field(default=0.05, description="Sharpness at which a frame counts nothing.")
+    good_sharpness: Share = Field(default=0.10, description="Sharpness from which it no longer matters.")
     good_turn_deg: float = Field(
-        default=25.0, ge=0, le=90, description="Turn (yaw or pitch) up to which pose does not matter, degrees."
+        default=50.0, ge=0, le=90, description="Turn (yaw or pitch) up to which pose does not matter, degrees."
     )
     poor_turn_deg: float = Field(
-        default=50.0, ge=0, le=90, description="Turn from which a frame counts nothing, degrees."
+        default=75.0, ge=0, le=90, description="Turn from which a frame counts nothing, degrees."
     )
+    good_score: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.7, description="Detector score from which it no longer matters; towards 0 a frame counts nothing."
+    )
+    min_weight: Share = Field(default=0.05, description="Weight of a face below which its expression is not even read.")
     dark_picture: Share = Field(default=0.03, description="Whole picture darker than this is 'dark', mean luma share.")
     bright_picture: Share = Field(
         default=0.96, description="Whole picture brighter than this is 'overexposed', mean luma share."
@@ -184,6 +188,10 @@ class AlertConfig(Section):
         default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
     )
     release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
+    leak: float = Field(default=1.0, ge=0, le=10, description="Evidence lost in a second below 'exit', seconds.")
+    leak_unseen: float = Field(
+        default=0.25, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
+    )
     cool_down_s: float = Field(
         default=20.0,
         ge=0,
@@ -244,6 +252,12 @@ class StatesConfig(Section):
     )
     calm_after_s: float = Field(
         default=1.0, ge=0, le=60, description="Good readings for this long end an unknown state, seconds."
+    )
+    lost_after_s: float = Field(
+        default=15.0,
+        ge=1,
+        le=600,
+        description="An open alert ends when the driver could not be read for this long, seconds.",
     )
     min_confidence: Share = Field(
         default=0.3, description="Confidence of the signals below which the state is 'uncertain'."

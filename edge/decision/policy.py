@@ -1,0 +1,124 @@
+"""When an alert starts, escalates and ends, for one kind of alert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge.config import AlertConfig
+from edge.decision.interval import Interval
+from edge.records import EXPRESSIONS, Kind, Level, Phase, Signals, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class _Episode:
+    number: int
+    started: float
+    level: Level
+    peak: float
+    expression: str
+
+
+class AlertPolicy:
+    """A leaky budget of evidence with hysteresis.
+
+    While the signal is at ``enter`` or above, every second of good sight adds a second of evidence; below ``exit`` it
+    takes ``leak`` seconds away; in between, the evidence stands. Time in which the driver is not read takes away
+    ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all of it.
+
+    ``hold_s`` of evidence start a warning, ``urgent_s`` more make it urgent. An episode ends after ``release_s`` of
+    good sight below ``exit`` (signals above it pay this back), and the next of its kind waits for ``cool_down_s``.
+    ``count_episode`` hands out the numbers of episodes, which all kinds share.
+    """
+
+    def __init__(self, kind: Kind, config: AlertConfig, count_episode: Callable[[], int]) -> None:
+        self.config = config
+        self._kind = kind
+        self._count_episode = count_episode
+        self._episode: _Episode | None = None
+        self._evidence_s = 0.0
+        self._calm_s = 0.0
+        self._cooled_s = float("inf")
+
+    @property
+    def level(self) -> Level | None:
+        """Level of the open episode, None without one."""
+        return None if self._episode is None else self._episode.level
+
+    def update(self, interval: Interval, signals: Signals, lost: str) -> Transition | None:
+        """Take in the signals at the end of ``interval``; at most one transition comes of it.
+
+        ``lost`` says why the driver could not be read for long, empty where it is not so.
+        """
+        score = signals.of(self._kind)
+        self._weigh(interval, score)
+        if self._episode is None:
+            return self._start(interval, signals) if self._should_start(interval, score) else None
+        if score > self._episode.peak:
+            self._episode = replace(self._episode, peak=score, expression=self._strongest(signals))
+        if lost:
+            return self.end(interval.t, score, lost)
+        if self._calm_s >= self.config.release_s and score < self.config.exit and interval.seen_s > 0:
+            return self.end(interval.t, score, "calm")
+        if self._episode.level is Level.WARNING and self._evidence_s >= self.config.urgent_s:
+            self._episode = replace(self._episode, level=Level.URGENT)
+            return self._transition(interval.t, Phase.ESCALATE, score)
+        return None
+
+    def end(self, t: float, score: float, reason: str) -> Transition | None:
+        """Close the open episode, if there is one, for ``reason``."""
+        if self._episode is None:
+            return None
+        transition = self._transition(t, Phase.END, score, reason)
+        self._episode = None
+        self._evidence_s = self._calm_s = self._cooled_s = 0.0
+        return transition
+
+    def _weigh(self, interval: Interval, score: float) -> None:
+        seen_s = interval.seen_s
+        change = -self.config.leak_unseen * (interval.elapsed_s - seen_s)
+        if score >= self.config.enter:
+            change += seen_s
+        elif score < self.config.exit:
+            change -= self.config.leak * seen_s
+        limit = self.config.hold_s if self._episode is None else self.config.urgent_s
+        self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
+        self._calm_s = max(0.0, self._calm_s + (seen_s if score < self.config.exit else -seen_s))
+        self._cooled_s += interval.elapsed_s
+
+    def _should_start(self, interval: Interval, score: float) -> bool:
+        return (
+            score >= self.config.enter
+            and interval.seen_s > 0
+            and self._evidence_s >= self.config.hold_s
+            and self._cooled_s >= self.config.cool_down_s
+        )
+
+    def _start(self, interval: Interval, signals: Signals) -> Transition:
+        score = signals.of(self._kind)
+        self._episode = _Episode(self._count_episode(), interval.t, Level.WARNING, score, self._strongest(signals))
+        self._evidence_s = self._calm_s = 0.0
+        return self._transition(interval.t, Phase.START, score)
+
+    def _strongest(self, signals: Signals) -> str:
+        """The expression that contributes most to this kind's signal."""
+        parts = [self.config.weights.get(name, 0.0) for name in EXPRESSIONS] * signals.expression
+        return EXPRESSIONS[int(np.argmax(parts))]
+
+    def _transition(self, t: float, phase: Phase, score: float, reason: str = "") -> Transition:
+        episode = self._episode
+        assert episode is not None, "a transition belongs to an open episode"  # noqa: S101 - narrows the type
+        return Transition(
+            t=t,
+            kind=self._kind,
+            phase=phase,
+            level=episode.level,
+            episode=episode.number,
+            started=episode.started,
+            score=score,
+            peak=episode.peak,
+            expression=episode.expression,
+            reason=reason,
+        )

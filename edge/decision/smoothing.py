@@ -1,0 +1,55 @@
+"""Smoothing of the expression model's answers over time: a mean that forgets, weighted by quality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import SmoothingConfig
+from edge.records import EXPRESSIONS
+
+
+class Smoother:
+    """An exponential moving average in time, so that 10 and 60 frames a second give the same.
+
+    It keeps a decaying sum of the probabilities and the decaying weight (``mass``) behind that sum. A frame that stands
+    for ``s`` seconds adds ``weight · (1 - exp(-s/τ))`` to the mass, and everything older fades by ``exp(-elapsed/τ)``:
+    the exact solution of ``τ·dx/dt = input - x`` for an input that is constant over those ``s`` seconds. Steady frames
+    of weight 1 bring the mass to 1, steady frames of weight 0.3 to 0.3, none to 0.
+
+    The mean is the sum divided by its mass: a bad frame moves it little, in whatever direction, and is not a vote for
+    calm.
+    """
+
+    def __init__(self, config: SmoothingConfig) -> None:
+        self.config = config
+        self._sum = np.zeros(len(EXPRESSIONS))
+        self._mass = 0.0
+
+    def update(self, elapsed_s: float, probabilities: NDArray[np.float32] | None, weight: float) -> None:
+        """Take in a frame ``elapsed_s`` after the one before; ``probabilities`` is (9,), None where nothing was read.
+
+        The frame speaks for ``max_step_s`` at most: what happened in a longer gap, nobody saw.
+        """
+        tau = self.config.time_constant_s
+        keep = math.exp(-elapsed_s / tau)
+        self._sum *= keep
+        self._mass *= keep
+        if probabilities is not None:
+            gain = weight * -math.expm1(-min(elapsed_s, self.config.max_step_s) / tau)
+            self._sum += gain * probabilities
+            self._mass += gain
+
+    @property
+    def confidence(self) -> float:
+        """How much recent good data stands behind the mean: 1 after steady good frames, fading to 0 without any."""
+        return min(self._mass, 1.0)
+
+    @property
+    def expression(self) -> NDArray[np.float32]:
+        """The smoothed distribution, (9,) float32; all zeros while nothing stands behind it."""
+        if self._mass < np.finfo(np.float32).tiny:
+            return np.zeros(len(EXPRESSIONS), np.float32)
+        return (self._sum / self._mass).astype(np.float32)

@@ -1,0 +1,133 @@
+"""How well a picture, and the face in it, can be read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import QualityConfig
+from edge.records import Face, Quality, Sight
+
+_SAMPLES = 64
+"""A picture is judged by some 64 x 64 of its pixels: a mean over them is good to 1 % of full scale."""
+
+_PATCH_PX = 48
+"""Side of the resample that a face is judged on, so that its size in the picture does not matter."""
+
+_FINE_SIGMA_PX = 1.0
+"""What a Gaussian of this width takes away from the resample is fine detail: lids, brows, lips."""
+
+# Proportions of an average head, in distances between the eyes' centres: how far the nose's tip stands out from the
+# plane of eyes and mouth, and how high that plane is between their lines. Measured by factorization (Tomasi & Kanade,
+# "Shape and motion from image streams under orthography", IJCV 1992) of the five hand-labelled points of the portraits
+# of the CNN_FacePoint set (Sun, Wang, Tang 2013) under weak perspective.
+_NOSE_DEPTH = 0.585
+_FACE_HEIGHT = 1.08
+_NOSE_LEVEL = 0.576
+"""Where the nose lies on the way from the eyes' line (0) to the mouth's (1): the median of the same portraits."""
+
+
+def picture_fault(luma: NDArray[np.uint8], config: QualityConfig) -> Sight | None:
+    """DARK, OVEREXPOSED, COVERED or NO_PICTURE where the picture (H, W) shows nothing, None where it is good."""
+    if luma.size == 0:
+        return Sight.NO_PICTURE
+    rows, columns = (max(1, side // _SAMPLES) for side in luma.shape)
+    sample = luma[::rows, ::columns]
+    brightness = float(sample.mean()) / 255.0
+    if brightness < config.dark_picture:
+        return Sight.DARK
+    if brightness > config.bright_picture:
+        return Sight.OVEREXPOSED
+    return Sight.COVERED if float(sample.std()) / 255.0 < config.flat_picture else None
+
+
+def assess(luma: NDArray[np.uint8], face: Face, config: QualityConfig) -> Quality:
+    """Quality of ``face`` in the picture ``luma`` (H, W); the weight is the product of one ramp for each measure."""
+    patch = _patch(luma, face)
+    brightness = 0.0 if patch is None else float(patch.mean()) / 255.0
+    sharp = 0.0 if patch is None else sharpness(patch)
+    size_px = math.sqrt(max(0.0, face.box[2]) * max(0.0, face.box[3]))
+    yaw, pitch, roll = pose(face.points)
+    measured = Quality(brightness, sharp, size_px, yaw, pitch, roll, weight=0.0)
+    return replace(measured, weight=math.prod(_ramps(measured, face.score, config).values()))
+
+
+def fault(quality: Quality, score: float, config: QualityConfig) -> str:
+    """What lowers the weight most, in words; ``score`` is the detector's."""
+    measures = _ramps(quality, score, config)
+    return min(measures, key=lambda name: measures[name])
+
+
+def sharpness(patch: NDArray[np.uint8]) -> float:
+    """Share (0 to 1) of a patch's standard deviation that is fine detail: ``std(p - G*p) / std(p)``.
+
+    ``G`` is a Gaussian of 1 pixel. Being a ratio it does not change with contrast or exposure, unlike the variance of
+    the Laplacian, of which it is the normalised form (Pech-Pacheco et al., "Diatom autofocusing in brightfield
+    microscopy", ICPR 2000, compare such measures). A flat patch has none.
+    """
+    pixels = patch.astype(np.float32)
+    spread = float(pixels.std())
+    if spread < 1.0:
+        return 0.0
+    detail = pixels - cv2.GaussianBlur(pixels, (0, 0), _FINE_SIGMA_PX)
+    return min(1.0, float(detail.std()) / spread)
+
+
+def pose(points: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Coarse yaw, pitch and roll in degrees from the five points (5, 2), by the weak perspective of an average head.
+
+    The eyes' line gives roll (positive: clockwise in the picture). With roll taken out, a nose that stands out by ``d``
+    from a plane of width ``w`` is seen ``d·sin(yaw)`` off the midline of a plane that is seen ``w·cos(yaw)`` wide, so
+    ``tan(yaw) = offset / width · w / d`` (positive: towards the picture's right); likewise pitch (positive: down)
+    between the eyes' line and the mouth's. Points that all coincide give zeros.
+    """
+    eyes, mouth = (points[0] + points[1]) / 2, (points[3] + points[4]) / 2
+    across = points[1] - points[0]
+    angle = math.atan2(float(across[1]), float(across[0]))
+    right = np.array([math.cos(angle), math.sin(angle)])
+    down = np.array([-right[1], right[0]])
+    width, height = float(across @ right), float((mouth - eyes) @ down)
+    level = float((points[2] - eyes) @ down)
+    # the midline runs from the eyes' middle to the mouth's; the nose is compared with it at the level of a nose
+    midline = eyes + _NOSE_LEVEL * (mouth - eyes)
+    yaw = math.atan2(float((points[2] - midline) @ right), width * _NOSE_DEPTH)
+    pitch = math.atan2(level - _NOSE_LEVEL * height, abs(height) * _NOSE_DEPTH / _FACE_HEIGHT)
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(angle)
+
+
+def _ramps(quality: Quality, score: float, config: QualityConfig) -> dict[str, float]:
+    """Each measure's part in the weight (0 to 1), by what is wrong with the face where it is low."""
+    turn_deg = max(abs(quality.yaw), abs(quality.pitch))
+    return {
+        "face too dark": _ramp(quality.brightness, config.poor_brightness, config.good_brightness),
+        "face overexposed": _ramp(-quality.brightness, -1.0, -config.max_brightness),
+        "face blurred": _ramp(quality.sharpness, config.poor_sharpness, config.good_sharpness),
+        "face too small": _ramp(quality.size_px, config.poor_size_px, config.good_size_px),
+        "face turned away": _ramp(-turn_deg, -config.poor_turn_deg, -config.good_turn_deg),
+        "face not clear": _ramp(score, 0.0, config.good_score),
+    }
+
+
+def _ramp(value: float, poor: float, good: float) -> float:
+    """0 at ``poor`` and below, 1 at ``good`` and above, straight in between."""
+    if value >= good:
+        return 1.0
+    return max(0.0, (value - poor) / (good - poor))
+
+
+def _patch(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8] | None:
+    """The part of the face's box that lies in the picture, resampled to a fixed size; None where there is none."""
+    height, width = luma.shape
+    x, y, w, h = face.box
+    left, top = max(0, math.floor(x)), max(0, math.floor(y))
+    right, bottom = min(width, math.ceil(x + w)), min(height, math.ceil(y + h))
+    if left >= right or top >= bottom:
+        return None
+    part = luma[top:bottom, left:right]
+    shrinks = min(part.shape) >= _PATCH_PX
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (_PATCH_PX, _PATCH_PX), interpolation=how), np.uint8)
