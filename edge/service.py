@@ -6,7 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -166,7 +166,6 @@ class Service:
         self._times = StageTimes()
         self._stop_asked = self._reload_asked = False
         self._started = False
-        self._t = float("-inf")
         self._due_t = float("-inf")
         self._read = 0
         self._step: Step | None = None
@@ -216,16 +215,14 @@ class Service:
         blind = self._frames.blindness()
         if blind is None:
             return None
-        self._t = max(self._t, now)
-        step = self._pipeline.step_blind(self._t, *blind)
+        step = self._pipeline.step_blind(now, *blind)
         if not self._frames.stuck:  # then only a restart helps, which the watchdog brings
             self._notifier.alive()
         return step
 
     def _read_frame(self, frame: Frame) -> Step:
-        self._t = max(self._t, frame.t)  # the first exposure after a blindness may lie before the last word on it
         with self._times.measure("step"):
-            step = self._pipeline.step(frame if frame.t == self._t else replace(frame, t=self._t))
+            step = self._pipeline.step(frame)
         self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
         self._read += 1
         self._notifier.alive()
@@ -313,7 +310,7 @@ class Service:
             self._publisher.answer(command, ok=ok, message=message)
 
     def _obey(self, command: Command) -> tuple[bool, str]:
-        now = max(self._t, self._clock())
+        now = self._clock()
         if command.name is CommandName.PAUSE and command.seconds is not None:
             self._pipeline.decider.pause(now, command.seconds)
             return True, f"paused for {command.seconds:g} s"
