@@ -1,4 +1,4 @@
-"""Fixtures that every area may use: a real mosquitto on a free loopback port."""
+"""Fixtures that every area may use: a real mosquitto on a free loopback port, and a subscriber that waits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 START_DEADLINE_S = 10.0
 
@@ -75,6 +80,98 @@ class Mosquitto:
             self._process.send_signal(number)
             self._process.wait(timeout=10)
             self._process = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as the subscriber got it."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class Subscriber:
+    """An independent client that keeps everything it receives on ``filters``; it comes back by itself."""
+
+    def __init__(
+        self,
+        port: int,
+        filters: str = "#",
+        *,
+        protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
+        user: tuple[str, str] | None = None,
+    ) -> None:
+        self.messages: list[Received] = []
+        self._changed = threading.Condition()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        if user is not None:
+            self._client.username_pw_set(*user)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(filters, qos=1)
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._subscribed = False
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self.wait(lambda: self._subscribed, "the subscription")
+
+    def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False) -> None:
+        """Publish with QoS 1 and return when the broker has it."""
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        """What has come on one topic, in order."""
+        with self._changed:
+            return [message.payload for message in self.messages if message.topic == topic]
+
+    def wait_for(self, topic: str, payload: bytes | None = None, *, count: int = 1) -> bytes:
+        """The ``count``-th message on ``topic`` (with ``payload``), waited for."""
+
+        def found() -> list[bytes]:
+            return [p for p in self.payloads(topic) if payload in (None, p)]
+
+        self.wait(lambda: len(found()) >= count, f"message {count} on {topic}")
+        return found()[count - 1]
+
+    def wait(self, condition: Callable[[], bool], what: str, deadline_s: float = 15.0) -> None:
+        """Wait until ``condition`` holds; it is looked at after each message."""
+        end = time.monotonic() + deadline_s
+        with self._changed:
+            while not condition():
+                if time.monotonic() > end:
+                    got = "\n".join(f"{m.topic} {m.payload[:120]!r}" for m in self.messages)
+                    pytest.fail(f"{what} did not come within {deadline_s} s; got:\n{got}")
+                self._changed.wait(0.05)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_subscribe(self, *_: Any) -> None:
+        with self._changed:
+            self._subscribed = True
+            self._changed.notify_all()
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        with self._changed:
+            self.messages.append(Received(message.topic, bytes(message.payload), message.retain))
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def subscribe() -> Iterator[Callable[..., Subscriber]]:
+    """Makes subscribers: ``subscribe(port)``, ``subscribe(port, "evenkeel/+/alert")``."""
+    subscribers: list[Subscriber] = []
+
+    def make(*args: Any, **options: Any) -> Subscriber:
+        subscribers.append(Subscriber(*args, **options))
+        return subscribers[-1]
+
+    yield make
+    for subscriber in subscribers:
+        subscriber.close()
 
 
 def _executable() -> str:

@@ -86,7 +86,7 @@ class Outbox:
         self._in_memory = False
         self._retry_at: float | None = None
         self._database = self._open()
-        self._run(lambda database: _raise_counter(database, now))
+        self._newest = self._run(lambda database: _raise_counter(database, now))
 
     @classmethod
     def from_config(cls, config: OutboxConfig, environ: Mapping[str, str], now: Stamp) -> Self:
@@ -98,6 +98,11 @@ class Outbox:
         """What is wrong with the outbox, in one line."""
         return self._problem
 
+    @property
+    def newest(self) -> int:
+        """The highest sequence number given so far; no alert that waits has a higher one."""
+        return self._newest
+
     def put(self, message: AlertMessage) -> AlertMessage:
         """Give ``message`` the next sequence number and store it durably; return it as stored."""
         now = Stamp(message.time, message.uptime_s, message.clock_synced)
@@ -105,6 +110,7 @@ class Outbox:
             if self._in_memory:
                 self._return_to_disk(now)
             numbered = self._run(lambda database: _insert(database, message))
+            self._newest = numbered.sequence
             self._bound(now)
             return numbered
 
@@ -268,9 +274,11 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return isinstance(error, _DamageError) or (code is not None and code & 0xFF in _DAMAGE)
 
 
-def _raise_counter(database: sqlite3.Connection, now: Stamp) -> None:
-    if now.clock_synced:
-        database.execute("UPDATE counter SET sequence = max(sequence, ?)", (int(now.time.timestamp()),))
+def _raise_counter(database: sqlite3.Connection, now: Stamp) -> int:
+    least = int(now.time.timestamp()) if now.clock_synced else 0
+    query = "UPDATE counter SET sequence = max(sequence, ?) RETURNING sequence"
+    sequence: int = database.execute(query, (least,)).fetchone()[0]
+    return sequence
 
 
 def _insert(database: sqlite3.Connection, message: AlertMessage) -> AlertMessage:
