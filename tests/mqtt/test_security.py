@@ -1,0 +1,164 @@
+"""Passwords and certificates: where they come from, and when they are refused."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.config import Config, MqttConfig, TlsConfig
+from edge.errors import ConfigError
+from edge.mqtt.client import Publisher
+from edge.mqtt.messages import Stamp
+from edge.mqtt.outbox import Outbox
+from edge.mqtt.security import is_loopback, load_credentials, tls_context
+
+if TYPE_CHECKING:
+    from conftest import Mosquitto
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("s3cret\n")
+    return path
+
+
+def test_the_password_comes_from_its_file_without_the_line_end(secret: Path) -> None:
+    credentials = load_credentials(MqttConfig(username="van", password_file=secret), {})
+    assert credentials is not None
+    assert (credentials.username, credentials.password) == ("van", "s3cret")
+
+
+def test_the_password_comes_from_systemd_where_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mqtt_password").write_text("from-systemd")
+    credentials = load_credentials(MqttConfig(username="van"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert credentials is not None
+    assert credentials.password == "from-systemd"  # noqa: S105 - a test's
+
+
+def test_the_password_is_in_no_text_form(secret: Path) -> None:
+    assert "s3cret" not in repr(load_credentials(MqttConfig(username="van", password_file=secret), {}))
+
+
+def test_a_password_is_not_sent_in_the_clear_to_another_host(secret: Path) -> None:
+    mqtt: dict[str, Any] = {"host": "broker.example", "username": "van", "password_file": secret}
+    with pytest.raises(ConfigError, match=r"refusing to send the password to broker\.example without TLS"):
+        load_credentials(MqttConfig(**mqtt), {})
+    assert load_credentials(MqttConfig(**mqtt, allow_plain_password=True), {})
+    assert load_credentials(MqttConfig(**mqtt, tls=TlsConfig(enabled=True)), {})
+
+
+@pytest.mark.parametrize(("host", "loopback"), [("localhost", True), ("127.1.2.3", True), ("::1", True)])
+def test_this_machine_is_known_by_its_loopback_names(host: str, *, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize("host", ["broker", "10.0.0.1", "localhost.example", "127.0.0.1.example", "2001:db8::1"])
+def test_other_hosts_are_not_taken_for_this_machine(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_password_file_that_is_missing_or_empty_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.password_file = .*gone: cannot be read: No such file"):
+        load_credentials(MqttConfig(username="van", password_file=tmp_path / "gone"), {})
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(ConfigError, match="empty; write the password into it"):
+        load_credentials(MqttConfig(username="van", password_file=tmp_path / "empty"), {})
+    with pytest.raises(ConfigError, match=r"mqtt\.username is not"):
+        load_credentials(MqttConfig(password_file=tmp_path / "empty"), {})
+
+
+def test_certificates_that_cannot_be_used_are_one_clear_line(tmp_path: Path, secret: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.tls\.ca_file = .*gone"):
+        tls_context(TlsConfig(enabled=True, ca_file=tmp_path / "gone"))
+    with pytest.raises(ConfigError, match=r"ca_file = .*not PEM"):
+        tls_context(TlsConfig(enabled=True, ca_file=secret))
+    with pytest.raises(ConfigError, match=r"no certificate and unencrypted key"):
+        tls_context(TlsConfig(enabled=True, cert_file=secret, key_file=secret))
+
+
+def test_a_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.host = 'a\.\.b'"):
+        publisher(tmp_path, {"host": "a..b"})
+
+
+class Certificates:
+    """A CA, a certificate for 127.0.0.1 and one for a client, made with openssl."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = self._make("ca", "req -x509 -subj /CN=test-ca -addext basicConstraints=critical,CA:TRUE")
+        signed = "-CA ca.pem -CAkey ca.key"
+        self.server = self._make("server", f"req -x509 -subj /CN=broker -addext subjectAltName=IP:127.0.0.1 {signed}")
+        self.client = self._make("client", f"req -x509 -subj /CN=van-7 {signed}")
+
+    def _make(self, name: str, arguments: str) -> Path:
+        kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        command = f"openssl {arguments} {kind} -keyout {name}.key -out {name}.pem".split()
+        made = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed tool
+        if made.returncode:
+            pytest.skip(f"openssl cannot make certificates here: {made.stderr.splitlines()[-1]}")
+        return self.folder / f"{name}.pem"
+
+    def listener(self, more: str = "") -> str:
+        return f"cafile {self.ca}\ncertfile {self.server}\nkeyfile {self.folder / 'server.key'}\n{more}"
+
+
+def publisher(folder: Path, mqtt: dict[str, Any]) -> Publisher:
+    def clock() -> Stamp:
+        return Stamp(datetime(2026, 5, 4, tzinfo=UTC), time.monotonic(), clock_synced=True)
+
+    config = Config.model_validate({"device": {"id": "van-7"}, "mqtt": {"reconnect_min_s": 0.1, **mqtt}})
+    outbox = Outbox(folder / "outbox.db", max_bytes=10**6, max_age_days=1, now=clock())
+    return Publisher(config, outbox, clock=clock, environ={})
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_client_certificate_opens_a_broker_that_demands_one(
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    broker = make_mosquitto(
+        settings="allow_anonymous false",
+        listener=certificates.listener("require_certificate true\nuse_identity_as_username true"),
+    )
+    tls = {
+        "enabled": True,
+        "ca_file": certificates.ca,
+        "cert_file": certificates.client,
+        "key_file": tmp_path / "client.key",
+    }
+    with publisher(tmp_path, {"host": "127.0.0.1", "port": broker.port, "tls": tls}) as connected:
+        until(lambda: connected.connected)
+
+
+def test_a_certificate_of_an_unknown_ca_and_a_wrong_name_are_refused_with_the_reason(
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    broker = make_mosquitto(listener=certificates.listener())
+    mqtt = {"host": "127.0.0.1", "port": broker.port, "tls": {"enabled": True}}
+    with publisher(tmp_path, mqtt) as stranger:
+        until(lambda: "TLS failure" in (stranger.problem or ""))
+        assert "certificate is not accepted" in (stranger.problem or "")
+    mqtt = {"host": "localhost", "port": broker.port, "tls": {"enabled": True, "ca_file": certificates.ca}}
+    with publisher(tmp_path, mqtt) as misnamed:
+        until(lambda: "mismatch" in (misnamed.problem or ""))
+
+
+def test_plain_text_to_a_tls_port_is_told(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
+    broker = make_mosquitto(listener=Certificates(tmp_path).listener())
+    with publisher(tmp_path, {"host": "127.0.0.1", "port": broker.port}) as plain:
+        until(lambda: "TLS?" in (plain.problem or ""))
