@@ -1,0 +1,123 @@
+"""A model's manifest: what the ``.tflite`` beside it is, what goes in and comes out, and how good it measured."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ModelError
+from edge.vision.crop import CropRule
+
+Figure = float | int | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TensorSpec(_Part):
+    """One input or output tensor."""
+
+    name: str
+    dtype: Literal["uint8", "int8", "float32"]
+    shape: tuple[int, ...]
+    description: str
+
+
+class CropSpec(_Part):
+    """The crop rule, as in ``edge.vision.crop.CropRule``."""
+
+    size_px: Annotated[int, Field(ge=8, le=512)]
+    centre_x: float
+    centre_y: float
+    unit: float
+
+    def rule(self) -> CropRule:
+        """The rule that ``cut_crop`` takes."""
+        return CropRule(self.size_px, self.centre_x, self.centre_y, self.unit)
+
+
+class GridSpec(_Part):
+    """How a face model's maps are read: pixels a cell, and the face size (input pixels) whose logarithm is 0."""
+
+    stride_px: Annotated[int, Field(ge=1)]
+    size_unit_px: Annotated[float, Field(gt=0)]
+
+
+class Measurement(_Part):
+    """Figures measured on one data set by one protocol."""
+
+    data: str
+    protocol: str
+    samples: int
+    figures: dict[str, Figure]
+
+
+class Manifest(_Part):
+    """Everything that the loader must know and a reader may want to."""
+
+    name: Literal["face", "expression"]
+    version: str
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    description: str
+    licence: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    classes: tuple[str, ...] = ()
+    temperature: float | None = None
+    crop: CropSpec | None = None
+    grid: GridSpec | None = None
+    measurements: tuple[Measurement, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+def bundled(name: Literal["face", "expression"]) -> Path:
+    """Path of a bundled model's manifest."""
+    return Path(str(resources.files("models") / f"{name}.toml"))
+
+
+def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:
+    """Read a manifest and hold it to the kind of model that is wanted.
+
+    Raises:
+        ModelError: the file is missing, unreadable, incomplete, or describes another kind of model.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: no such model manifest; reinstall evenkeel or correct [vision] {name}_model"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{path}: model manifest cannot be read: {error}") from None
+    try:
+        manifest = Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ModelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if manifest.name != name:
+        raise ModelError(f"{path}: is a model for '{manifest.name}', expected '{name}'")
+    return manifest
+
+
+def read_model(path: Path, manifest: Manifest) -> bytes:
+    """The ``.tflite`` beside the manifest at ``path``, verified against its checksum.
+
+    Raises:
+        ModelError: missing, unreadable, or not the file that the manifest describes.
+    """
+    file = path.parent / manifest.file
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{file}: model cannot be read: {error.strerror}; reinstall evenkeel") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != manifest.sha256:
+        raise ModelError(f"{file}: expected sha256 {manifest.sha256}, found {found}; reinstall evenkeel")
+    return content

@@ -1,0 +1,92 @@
+"""One adapter over the two TFLite runtimes: ``ai-edge-litert``, and its predecessor ``tflite-runtime``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError, UnavailableError
+from edge.vision.manifest import Manifest, TensorSpec, load_manifest, read_model
+
+Runtime = Literal["auto", "litert", "tflite"]
+
+_MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter"}
+_PACKAGES = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
+
+
+def open_runtime(runtime: Runtime) -> tuple[str, Any]:
+    """Name of the runtime and its ``Interpreter`` class.
+
+    Raises:
+        UnavailableError: the wanted runtime, or any at all, is not installed.
+    """
+    wanted = ["litert", "tflite"] if runtime == "auto" else [runtime]
+    for name in wanted:
+        try:
+            return name, importlib.import_module(_MODULES[name]).Interpreter
+        except ImportError:
+            continue
+    packages = " or ".join(_PACKAGES[name] for name in wanted)
+    raise UnavailableError(f"TFLite runtime {packages} is not installed; pip install {_PACKAGES[wanted[0]]}")
+
+
+class TfliteModel:
+    """A loaded model: uint8 in, dequantised float32 out, in the order of the manifest's outputs.
+
+    The returned arrays are new at each call. Not thread-safe: one model, one thread.
+    """
+
+    def __init__(self, manifest: Manifest, content: bytes, origin: Path, runtime: Runtime, threads: int) -> None:
+        self.manifest = manifest
+        self.runtime, interpreter_class = open_runtime(runtime)
+        try:
+            self._interpreter = interpreter_class(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise ModelError(f"{origin}: not a TFLite model that {self.runtime} can run: {first_line}") from None
+        inputs = self._interpreter.get_input_details()
+        self._input: int = _match(origin, manifest.input, inputs)["index"]
+        outputs = self._interpreter.get_output_details()
+        self._outputs = [_reader(_match(origin, spec, outputs)) for spec in manifest.outputs]
+
+    @classmethod
+    def load(cls, path: Path, name: Literal["face", "expression"], runtime: Runtime = "auto", threads: int = 1) -> Self:
+        """Load the model that the manifest at ``path`` describes.
+
+        Raises:
+            ModelError: manifest or model is missing, damaged, swapped or of another shape.
+            UnavailableError: no TFLite runtime.
+        """
+        manifest = load_manifest(path, name)
+        return cls(manifest, read_model(path, manifest), path.parent / manifest.file, runtime, threads)
+
+    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Invoke on ``picture`` (the manifest's input shape, uint8); one float32 array for each output."""
+        self._interpreter.set_tensor(self._input, picture)
+        self._interpreter.invoke()
+        return [dequantise(self._interpreter.get_tensor(index)) for index, dequantise in self._outputs]
+
+
+def _match(origin: Path, spec: TensorSpec, details: list[dict[str, Any]]) -> dict[str, Any]:
+    """The tensor with the manifest's dtype and shape; the converter does not keep names or order."""
+    for detail in details:
+        if np.dtype(detail["dtype"]).name == spec.dtype and tuple(detail["shape"]) == spec.shape:
+            return detail
+    found = ", ".join(f"{np.dtype(detail['dtype']).name} {tuple(detail['shape'])}" for detail in details)
+    raise ModelError(f"{origin}: {spec.name}: expected {spec.dtype} {spec.shape}, found {found}")
+
+
+def _reader(detail: dict[str, Any]) -> tuple[int, Callable[[NDArray[Any]], NDArray[np.float32]]]:
+    """Index of an output and how its numbers become real ones, by its own scale and zero point."""
+    scale, zero = detail["quantization"]
+    if np.dtype(detail["dtype"]).kind == "f":
+        return detail["index"], lambda raw: np.asarray(raw, np.float32)
+    table = ((np.arange(256) + np.iinfo(detail["dtype"]).min - zero) * scale).astype(np.float32)
+    low = np.iinfo(detail["dtype"]).min
+    return detail["index"], lambda raw: table[raw.astype(np.int16) - low]

@@ -1,0 +1,170 @@
+"""Faces for the expression model: crowd-voted web faces, and yawning and calm drivers."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from edge.records import EXPRESSIONS
+from edge.vision.crop import CropRule, cut_crop
+from models.training import augment
+
+SIDE = 48
+CLASSES = len(EXPRESSIONS)
+YAWN = EXPRESSIONS.index("yawn")
+CALM = [EXPRESSIONS.index(name) for name in ("neutral", "happiness", "surprise", "contempt")]
+
+# How FER2013 frames a face: medians over the validation split of the points that YuNet finds on its tiles.
+CROP_RULE = CropRule(size_px=SIDE, centre_x=0.50, centre_y=0.575, unit=0.376)
+# Driver crops are stored this much wider than the model sees, so that shifts and turns do not run out of picture.
+MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class Faces:
+    """``crops`` (N, S, S) uint8; ``target`` (N, 9), a distribution or, where ``is_set``, a mark on allowed classes."""
+
+    crops: NDArray[np.uint8]
+    target: NDArray[np.float32]
+    is_set: NDArray[np.bool_]
+    trust: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """Driver frames: wide crops (N, S, S) uint8, yawn (N,) bool, driver group (N,)."""
+
+    crops: NDArray[np.uint8]
+    yawn: NDArray[np.bool_]
+    group: NDArray[np.str_]
+
+
+def read_tiles(path: Path, count: int, side: int) -> NDArray[np.uint8]:
+    """Cut a mosaic of square tiles, row by row, into (count, side, side)."""
+    mosaic = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mosaic is None:
+        raise SystemExit(f"{path}: cannot be read; see models/training/README.md for the data layout")
+    rows, columns = mosaic.shape[0] // side, mosaic.shape[1] // side
+    return mosaic.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side, side)[:count]
+
+
+def read_votes(data: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Tiles (N, 48, 48) and crowd votes (N, 10) of one split."""
+    votes = np.load(data / "expressions/votes.npz")[split].astype(np.float32)
+    return read_tiles(data / f"expressions/{split}.png", len(votes), SIDE), votes
+
+
+def crowd_faces(data: Path, split: str) -> Faces:
+    """Faces with soft targets: the crowd's votes for the eight expressions; the rest lowers a face's trust."""
+    crops, votes = read_votes(data, split)
+    expressions = votes[:, :8]
+    total = votes.sum(1)
+    keep = (expressions.sum(1) >= 0.4 * total) & (votes.argmax(1) < 8)
+    expressions, total = expressions[keep], total[keep]
+    target = np.zeros((len(expressions), CLASSES), np.float32)
+    target[:, :8] = expressions / expressions.sum(1, keepdims=True)
+    trust = expressions.sum(1) / total
+    return Faces(crops[keep], target, np.zeros(len(target), bool), trust.astype(np.float32))
+
+
+def read_drivers(data: Path) -> Drivers:
+    """All driver frames, cut wide around the labelled points."""
+    with (data / "cabin/frames.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wide = CropRule(
+        round(SIDE * MARGIN),
+        0.5 + (CROP_RULE.centre_x - 0.5) / MARGIN,
+        0.5 + (CROP_RULE.centre_y - 0.5) / MARGIN,
+        CROP_RULE.unit / MARGIN,
+    )
+    crops = []
+    for row in rows:
+        frame = np.asarray(cv2.imread(str(data / row["file"]), cv2.IMREAD_GRAYSCALE), np.uint8)
+        crops.append(cut_crop(frame, row_points(row), wide))
+    yawn = np.array([row["yawn"] == "1" for row in rows])
+    return Drivers(np.stack(crops), yawn, np.array([row["driver_group"] for row in rows]))
+
+
+def row_points(row: dict[str, str]) -> NDArray[np.float32]:
+    """The five points (5, 2) of a labels row."""
+    names = ("eye_r", "eye_l", "nose", "mouth_r", "mouth_l")
+    return np.array([[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in names], np.float32)
+
+
+def held_out(group: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """True for one driver group in five, chosen by a checksum of its name: the same in every run."""
+    return np.array([zlib.crc32(f"driver {name}".encode()) % 5 == 0 for name in group])
+
+
+def driver_faces(drivers: Drivers) -> Faces:
+    """Yawns as a class of their own; a driver who does not yawn is anything calm, not necessarily neutral."""
+    target = np.zeros((len(drivers.crops), CLASSES), np.float32)
+    target[drivers.yawn, YAWN] = 1.0
+    target[np.ix_(~drivers.yawn, CALM)] = 1.0
+    return Faces(drivers.crops, target, ~drivers.yawn, np.ones(len(target), np.float32))
+
+
+def narrow(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The model's view of wide driver crops: the middle, without augmentation."""
+    edge = (crops.shape[1] - SIDE) // 2
+    return np.ascontiguousarray(crops[:, edge : edge + SIDE, edge : edge + SIDE])
+
+
+class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+    """Augmented crops: ``data[epoch, index]`` is the same however often and wherever it is asked for."""
+
+    def __init__(self, parts: list[Faces], seed: int, strength: float = 1.0) -> None:
+        self.parts = parts
+        self.seed = seed
+        self.strength = strength
+        self.starts = np.cumsum([0, *(len(part.crops) for part in parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        epoch, index = key
+        part_number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        part, row = self.parts[part_number], index - self.starts[part_number]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        crop = distort(rng, part.crops[row], self.strength)
+        luma = torch.from_numpy(crop.astype(np.float32) / 255)[None]
+        return (
+            luma,
+            torch.from_numpy(part.target[row]),
+            torch.tensor(part.is_set[row]),
+            torch.tensor(part.trust[row]),
+        )
+
+
+def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """Flip, turn, scale and shift as imperfect points do, then the cabin's light and sensor. Returns (48, 48)."""
+    side = crop.shape[0]
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    # Most crops are turned little; one in four up to 25 degrees, as a head leans or a camera hangs askew.
+    angle = rng.uniform(-25, 25) if rng.random() < 0.25 else rng.normal(0, 6)
+    scale = float(np.exp(rng.normal(0, 0.09)))
+    shift = rng.normal(0, 0.035, 2) * SIDE
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
+    matrix[0, 2] += shift[0] + (SIDE - side) / 2
+    matrix[1, 2] += shift[1] + (SIDE - side) / 2
+    aspect = float(np.exp(rng.normal(0, 0.05)))
+    matrix[0] *= aspect
+    matrix[0, 2] += (1 - aspect) * SIDE / 2
+    crop = cv2.warpAffine(crop, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if rng.random() < 0.06:
+        eyes = np.array([[0.5 - CROP_RULE.unit / 2, 0.39], [0.5 + CROP_RULE.unit / 2, 0.39]]) * SIDE
+        crop = augment.glasses(rng, crop, eyes + rng.normal(0, 1.0, (2, 2)))
+    return augment.cabin(rng, crop, strength)

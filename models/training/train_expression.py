@@ -1,0 +1,185 @@
+"""From data to ``models/expression.tflite`` with its manifest: train, calibrate, convert to int8, measure.
+
+``python -m models.training.train_expression --data ../shared/data``; run again, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edge.config import VisionConfig
+from edge.records import EXPRESSIONS
+from edge.vision.expression import ExpressionReader
+from models.training import export
+from models.training import expression_data as data
+from models.training.evaluate_expression import measure
+from models.training.expression_metrics import crowd_figures, driver_figures, eight, label_a
+from models.training.fit import Batch, Schedule, device, fit
+from models.training.nets import ExpressionNet
+
+REST = 0.4  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
+SOURCES = (
+    "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
+    "YawDD driver frames (Abtahi et al. 2014, research use)",
+)
+DRIVER_SHARE = 0.07  # of each epoch, once for yawns and once for calm drivers
+
+
+def expression_loss(net: nn.Module, batch: Batch) -> Tensor:
+    """Cross-entropy with the crowd's votes; for a set of allowed classes, minus the log of their joint probability."""
+    luma, target, is_set, trust = batch
+    log_p = functional.log_softmax(net(luma.contiguous(memory_format=torch.channels_last)).float(), 1)
+    soft = -(target * log_p).sum(1)
+    allowed = -torch.logsumexp(log_p.masked_fill(target == 0, -torch.inf), 1)
+    return (trust * torch.where(is_set, allowed, soft)).sum() / trust.sum()
+
+
+def sampling_weights(crowd: data.Faces, drivers: data.Faces) -> NDArray[np.float64]:
+    """Rare expressions more often than they come, and fixed shares for yawning and for calm drivers."""
+    share = crowd.target.sum(0) / crowd.target.sum()
+    lift = np.minimum((share.max() / np.maximum(share, 1e-6)) ** REST, 4.0)
+    faces = (crowd.target * lift).sum(1)
+    faces = faces / faces.sum() * (1 - 2 * DRIVER_SHARE)
+    yawn = drivers.target[:, data.YAWN] > 0
+    seat = np.where(yawn, DRIVER_SHARE / yawn.sum(), DRIVER_SHARE / (~yawn).sum())
+    return np.concatenate([faces, seat])
+
+
+@torch.no_grad()
+def predict(net: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits (N, 9) of crops (N, 48, 48)."""
+    net.eval()
+    parts = []
+    for start in range(0, len(crops), 256):
+        luma = torch.from_numpy(crops[start : start + 256].astype(np.float32) / 255)[:, None]
+        parts.append(net(luma.to(device(), memory_format=torch.channels_last)).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """Probabilities along the last axis."""
+    scaled = logits / temperature
+    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+
+
+def train(root: Path, folder: Path, epochs: int) -> ExpressionNet:
+    """Train on the crowd-voted faces and on all but the held-out driver groups."""
+    crowd = data.crowd_faces(root, "train")
+    drivers = data.read_drivers(root)
+    out = data.held_out(drivers.group)
+    seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
+    valid_crops, votes = data.read_votes(root, "valid")
+    driver_crops, yawn = data.narrow(drivers.crops[out]), drivers.yawn[out]
+
+    def evaluate(net: nn.Module) -> dict[str, float]:
+        still = crowd_figures(softmax(predict(net, valid_crops)), votes)
+        seat = driver_figures(softmax(predict(net, driver_crops)), yawn)
+        return {
+            name: {**still, **seat}[name]
+            for name in (
+                "accuracy_a",
+                "accuracy_b",
+                "auroc_anger",
+                "auroc_distress",
+                "yawn_called_anger",
+                "yawn_recall",
+            )
+        }
+
+    schedule = Schedule(epochs=epochs)
+    faces = data.TrainingFaces([crowd, seen], schedule.seed)
+    weights = sampling_weights(crowd, seen)
+    return fit(ExpressionNet(), faces, weights, len(crowd.crops), expression_loss, schedule, folder, evaluate)
+
+
+def fit_temperature(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float:
+    """The temperature with the least negative log-likelihood (Guo et al. 2017), by search over 0.5 to 2.5."""
+    known = label >= 0
+    rows = np.arange(int(known.sum()))
+    candidates = np.linspace(0.5, 2.5, 201)
+    losses = [-np.log(eight(softmax(logits[known], float(t)))[rows, label[known]] + 1e-9).mean() for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
+def publish(net: ExpressionNet, root: Path, target: Path, epochs: int) -> None:
+    """Calibrate, convert to int8, write model and manifest into ``target`` with the figures measured on the file."""
+    net = net.cpu().eval()
+    crops, votes = data.read_votes(root, "valid")
+    temperature = fit_temperature(predict(net, crops), label_a(votes))
+    graph = export.expression_graph(net, data.SIDE, temperature)
+    crowd, drivers = data.crowd_faces(root, "train"), data.read_drivers(root)
+    seats = data.narrow(drivers.crops[~data.held_out(drivers.group)])
+    rng = np.random.default_rng(0)
+    typical = np.concatenate([crowd.crops[rng.choice(len(crowd.crops), 400)], seats[rng.choice(len(seats), 100)]])
+    export.require_agreement(lambda luma: torch.softmax(net(luma) / temperature, 1), graph, typical[::25])
+    content = export.to_int8(graph, typical)
+    entries = manifest_entries(temperature, epochs)
+    path = export.write_model(target, content, entries)
+    reader = ExpressionReader.load(VisionConfig(expression_model=path))
+    figures = measure(reader.read_crop, root, "valid", "int8")
+    measurement = {
+        "data": "FER+ validation split; driver groups held out of training",
+        "protocol": "no test-time augmentation; temperature fitted on the same validation split",
+        "samples": int(figures["n_a"]),
+        "figures": {name: round(value, 4) for name, value in figures.items()},
+    }
+    export.write_model(target, content, {**entries, "measurements": [measurement]})
+    print(f"wrote {path}: temperature {temperature:.2f}, {len(content) / 1000:.0f} kB")
+    for name, value in figures.items():
+        print(f"{name:>22} {value:.4f}")
+
+
+def manifest_entries(temperature: float, epochs: int) -> dict[str, Any]:
+    """The manifest without file, checksum and figures."""
+    rule = data.CROP_RULE
+    return {
+        "name": "expression",
+        "version": "0.1.0",
+        "description": f"Displayed expression of one face; residual 3x3 network, {epochs} epochs, post-training int8",
+        "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
+        "classes": list(EXPRESSIONS),
+        "temperature": temperature,
+        "sources": list(SOURCES),
+        "input": {
+            "name": "crop",
+            "dtype": "uint8",
+            "shape": [1, data.SIDE, data.SIDE, 1],
+            "description": "luma of the face crop, raw 0 to 255",
+        },
+        "outputs": [
+            {
+                "name": "probabilities",
+                "dtype": "uint8",
+                "shape": [1, len(EXPRESSIONS)],
+                "description": "softmax in the order of classes, dequantised by the tensor's own scale",
+            }
+        ],
+        "crop": {"size_px": rule.size_px, "centre_x": rule.centre_x, "centre_y": rule.centre_y, "unit": rule.unit},
+    }
+
+
+def main() -> None:
+    """Parse the command line and go from data to model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/expression"), help="checkpoints")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
+    parser.add_argument("--epochs", type=int, default=60)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
+    net = train(arguments.data, arguments.runs, arguments.epochs)
+    publish(net, arguments.data, arguments.models, arguments.epochs)
+
+
+if __name__ == "__main__":
+    main()
