@@ -75,10 +75,10 @@ class TfliteModel:
 
 def _match(origin: Path, spec: TensorSpec, details: list[dict[str, Any]]) -> dict[str, Any]:
     """The tensor with the manifest's dtype and shape; the converter does not keep names or order."""
-    for detail in details:
-        if np.dtype(detail["dtype"]).name == spec.dtype and tuple(detail["shape"]) == spec.shape:
-            return detail
-    found = ", ".join(f"{np.dtype(detail['dtype']).name} {tuple(detail['shape'])}" for detail in details)
+    kinds = [(np.dtype(detail["dtype"]).name, tuple(map(int, detail["shape"]))) for detail in details]
+    if (spec.dtype, spec.shape) in kinds:
+        return details[kinds.index((spec.dtype, spec.shape))]
+    found = ", ".join(f"{dtype} {shape}" for dtype, shape in kinds)
     raise ModelError(f"{origin}: {spec.name}: expected {spec.dtype} {spec.shape}, found {found}")
 
 

@@ -1,0 +1,90 @@
+"""The face model's maps become faces, and pictures of any shape are taken."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.vision.face import FaceFinder, View, cell_centres, decode, face_size
+
+CELLS = cell_centres(128, 160, 8)
+UNIT_PX = 32.0
+SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
+
+Maps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def maps_of(*faces: tuple[float, float, float, float]) -> Maps:
+    """Maps as a perfect model would give them for faces (x, y, size, score)."""
+    score = np.zeros((16, 20), np.float32)
+    box = np.zeros((16, 20, 4), np.float32)
+    points = np.zeros((16, 20, 10), np.float32)
+    for x, y, size, sure in faces:
+        near = np.linalg.norm(CELLS - [x, y], axis=-1) < max(0.28 * size, 6.0)
+        offset = (np.array([x, y]) - CELLS[near]) / size
+        score[near] = sure - 0.1 * np.linalg.norm(offset, axis=-1)
+        box[near, :2] = offset
+        box[near, 2] = np.log2(size / UNIT_PX)
+        box[near, 3] = np.log2(0.75)
+        points[near] = (offset[:, None] + SHAPE).reshape(-1, 10)
+    return score, box, points
+
+
+def found_in(maps: Maps, limit: int = 8) -> list[tuple[float, float, float]]:
+    faces = decode(*maps, CELLS, UNIT_PX, min_score=0.5, limit=limit)
+    return [(*(face.points - SHAPE * face_size(face)).mean(0), face_size(face)) for face in faces]
+
+
+@pytest.mark.parametrize("size", [12.0, 40.0, 110.0])
+def test_a_face_is_read_where_it_is_at_its_size(size: float) -> None:
+    (face,) = decode(*maps_of((81.3, 62.8, size, 0.9)), CELLS, UNIT_PX, min_score=0.5, limit=8)
+    assert face.points == pytest.approx(SHAPE * size + [81.3, 62.8], abs=1e-2)
+    x, y, width, height = face.box
+    assert (x + width / 2, y + height / 2) == pytest.approx((81.3, 62.8), abs=1e-2)
+    assert width / height == pytest.approx(0.75, rel=1e-3)
+    assert face.score == pytest.approx(0.9, abs=0.05)
+
+
+def test_two_faces_are_two_the_surer_first() -> None:
+    found = found_in(maps_of((40.0, 50.0, 40.0, 0.7), (120.0, 60.0, 30.0, 0.95)))
+    assert [round(x) for x, _, _ in found] == [120, 40]
+
+
+def test_no_more_faces_than_asked_for() -> None:
+    assert len(found_in(maps_of((40.0, 50.0, 40.0, 0.7), (120.0, 60.0, 30.0, 0.95)), limit=1)) == 1
+
+
+def test_nothing_sure_is_no_face() -> None:
+    assert found_in(maps_of((80.0, 60.0, 40.0, 0.4))) == []
+
+
+def test_neighbouring_cells_steady_each_other() -> None:
+    score, box, points = maps_of((80.0, 64.0, 60.0, 0.9))
+    rng = np.random.default_rng(3)
+    noisy = points + rng.normal(0, 0.03, points.shape).astype(np.float32)
+    (face,) = decode(score, box, noisy, CELLS, UNIT_PX, min_score=0.5, limit=1)
+    best = np.unravel_index(score.argmax(), score.shape)
+    alone = CELLS[best] + noisy[best].reshape(5, 2) * 60.0
+    truth = SHAPE * 60.0 + [80.0, 64.0]
+    assert np.abs(face.points - truth).mean() < 0.6 * np.abs(alone - truth).mean()
+
+
+def test_a_view_maps_pixel_centres_back_to_the_picture() -> None:
+    view = View(left=100, top=40, scale=0.25)
+    assert view.to_picture(np.array([[-0.5, -0.5], [39.5, 29.5]], np.float32)) == pytest.approx(
+        np.array([[99.5, 39.5], [259.5, 159.5]])
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (6000, 8000), (480, 640), (33, 47)])
+def test_a_picture_of_any_shape_without_a_face_gives_none(shape: tuple[int, int]) -> None:
+    assert FaceFinder.load().find(np.full(shape, 120, np.uint8)) is None
+
+
+def test_finding_has_no_memory() -> None:
+    finder = FaceFinder.load()
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 256, (240, 320), dtype=np.uint8)
+    before = finder.find_all(noise)
+    finder.find_all(rng.integers(0, 256, (480, 640), dtype=np.uint8))
+    after = finder.find_all(noise)
+    assert [face.box for face in before] == [face.box for face in after]

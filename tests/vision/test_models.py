@@ -1,0 +1,152 @@
+"""Models and manifests: what is loaded is what was measured, on either runtime."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from edge.config import VisionConfig
+from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
+from edge.records import EXPRESSIONS
+from edge.vision.expression import ExpressionReader
+from edge.vision.face import FaceFinder
+from edge.vision.manifest import bundled, load_manifest
+from edge.vision.tflite import open_runtime
+
+NAMES: tuple[Literal["face", "expression"], ...] = ("face", "expression")
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """The bundled models in a folder where they may be damaged."""
+    for name in NAMES:
+        manifest = bundled(name)
+        shutil.copy(manifest, tmp_path)
+        shutil.copy(manifest.parent / load_manifest(manifest, name).file, tmp_path)
+    return tmp_path
+
+
+def load(folder: Path, name: str) -> ExpressionReader | FaceFinder:
+    if name == "face":
+        return FaceFinder.load(VisionConfig(face_model=folder / "face.toml"))
+    return ExpressionReader.load(VisionConfig(expression_model=folder / "expression.toml"))
+
+
+def refusal(folder: Path, name: str) -> str:
+    with pytest.raises(ModelError) as caught:
+        load(folder, name)
+    assert caught.value.exit_code == EXIT_CONFIG
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bundled_models_load_and_say_who_they_are(name: str, copies: Path) -> None:
+    manifest = load(copies, name).manifest
+    assert manifest.name == name
+    assert manifest.sources
+    assert manifest.measurements
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_cut_short_is_refused_with_both_checksums(name: str, copies: Path) -> None:
+    file = copies / f"{name}.tflite"
+    file.write_bytes(file.read_bytes()[:1000])
+    message = refusal(copies, name)
+    assert str(file) in message
+    assert "expected sha256" in message
+    assert "found" in message
+
+
+def test_models_swapped_for_each_other_are_refused(copies: Path) -> None:
+    (copies / "face.tflite").replace(copies / "spare")
+    (copies / "expression.tflite").replace(copies / "face.tflite")
+    (copies / "spare").replace(copies / "expression.tflite")
+    for name in NAMES:
+        assert "sha256" in refusal(copies, name)
+
+
+def test_a_manifest_of_the_other_model_is_refused(copies: Path) -> None:
+    shutil.copy(copies / "expression.toml", copies / "face.toml")
+    assert "is a model for 'expression', expected 'face'" in refusal(copies, "face")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_model_is_named(name: str, copies: Path) -> None:
+    (copies / f"{name}.tflite").unlink()
+    assert f"{name}.tflite" in refusal(copies, name)
+
+
+@pytest.mark.parametrize("content", ["", "name = 3", "not toml at all [", 'name = "face"\nunknown = 1'])
+def test_a_broken_manifest_is_named(content: str, copies: Path) -> None:
+    (copies / "face.toml").write_text(content)
+    assert str(copies / "face.toml") in refusal(copies, "face")
+
+
+def test_a_missing_manifest_names_the_config_key(tmp_path: Path) -> None:
+    assert "[vision] face_model" in refusal(tmp_path, "face")
+
+
+def test_a_file_that_is_no_model_is_refused_though_its_checksum_matches(copies: Path) -> None:
+    import hashlib  # noqa: PLC0415 - this test alone forges a checksum
+
+    junk = b"TFL3" * 500
+    manifest = copies / "face.toml"
+    old = load_manifest(manifest, "face").sha256
+    (copies / "face.tflite").write_bytes(junk)
+    manifest.write_text(manifest.read_text().replace(old, hashlib.sha256(junk).hexdigest()))
+    assert "not a TFLite model" in refusal(copies, "face")
+
+
+def test_another_input_shape_is_refused_with_both_values(copies: Path) -> None:
+    manifest = copies / "expression.toml"
+    manifest.write_text(manifest.read_text().replace("[1, 48, 48, 1]", "[1, 64, 64, 1]"))
+    message = refusal(copies, "expression")
+    assert "(1, 64, 64, 1)" in message
+    assert "(1, 48, 48, 1)" in message
+
+
+def test_classes_in_another_order_are_refused(copies: Path) -> None:
+    manifest = copies / "expression.toml"
+    manifest.write_text(manifest.read_text().replace('"neutral", "happiness"', '"happiness", "neutral"'))
+    assert "classes" in refusal(copies, "expression")
+
+
+def test_a_runtime_that_is_not_installed_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys  # noqa: PLC0415 - only to hide the runtimes
+
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    with pytest.raises(UnavailableError, match="pip install ai-edge-litert"):
+        open_runtime("auto")
+    with pytest.raises(UnavailableError, match="pip install tflite-runtime"):
+        open_runtime("tflite")
+
+
+def test_probabilities_add_up_to_one_for_any_crop() -> None:
+    reader = ExpressionReader.load()
+    rng = np.random.default_rng(2)
+    for crop in (
+        np.zeros((48, 48), np.uint8),
+        np.full((48, 48), 255, np.uint8),
+        rng.integers(0, 256, (48, 48), np.uint8),
+    ):
+        probabilities = reader.read_crop(crop)
+        assert probabilities.shape == (len(EXPRESSIONS),)
+        assert probabilities.dtype == np.float32
+        assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_both_runtimes_read_the_same() -> None:
+    readers = []
+    for runtime in ("litert", "tflite"):
+        try:
+            readers.append(ExpressionReader.load(VisionConfig(runtime=runtime)))
+        except UnavailableError as error:
+            pytest.skip(str(error))
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        crop = rng.integers(0, 256, (48, 48), dtype=np.uint8)
+        assert readers[0].read_crop(crop) == pytest.approx(readers[1].read_crop(crop), abs=0.03)
