@@ -1,0 +1,133 @@
+"""The way of one frame: picture, face, quality, expression, decision."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import Config
+from edge.decision.decider import Decider
+from edge.records import Face, Frame, Observation, Sight, Step
+from edge.timing import StageTimes
+from edge.vision.quality import assess, fault, picture_fault
+
+
+class Named(Protocol):
+    """What a model's manifest says of it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+
+
+class Finder(Protocol):
+    """Finds the best face in a picture, as FaceFinder does."""
+
+    @property
+    def manifest(self) -> Named:
+        """What is said of the model."""
+
+    def find(self, luma: NDArray[np.uint8]) -> Face | None:
+        """The face in the picture (H, W), possibly a view, or None."""
+
+
+class Reader(Protocol):
+    """Reads the expression of a face, as ExpressionReader does."""
+
+    @property
+    def manifest(self) -> Named:
+        """What is said of the model."""
+
+    def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
+        """Probabilities (9,) in the order EXPRESSIONS of the face in the picture (H, W)."""
+
+
+class Pipeline:
+    """Frames in, steps out. Stateful only in ``decider``; not thread-safe.
+
+    ``times`` collects how long the stages take: picture, face, quality, expression, decision. A stage that a frame does
+    not need (no face: no quality, no expression) gets no sample.
+    """
+
+    def __init__(self, config: Config, finder: Finder, reader: Reader, times: StageTimes | None = None) -> None:
+        self.finder = finder
+        self.reader = reader
+        self.decider = Decider(config)
+        self.times = times or StageTimes()
+        self._config = config
+
+    @classmethod
+    def from_config(cls, config: Config, times: StageTimes | None = None) -> Self:
+        """Load both models and build the pipeline.
+
+        Raises:
+            ModelError: a model is missing, damaged or not what this version expects.
+            UnavailableError: no TFLite runtime.
+        """
+        # only here: a trace is replayed, and a pipeline of fakes tested, where there is no TFLite runtime
+        from edge.vision.expression import ExpressionReader  # noqa: PLC0415
+        from edge.vision.face import FaceFinder  # noqa: PLC0415
+
+        return cls(config, FaceFinder.load(config.vision), ExpressionReader.load(config.vision), times)
+
+    def step(self, frame: Frame) -> Step:
+        """Look at a frame and decide. In a pause the picture is not looked at."""
+        if self.decider.paused:
+            return self.step_blind(frame.t, Sight.NO_PICTURE, "paused")
+        return self._decide(self._observe(frame))
+
+    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+        """Decide on a moment without a picture: ``sight`` and ``reason`` say why there is none."""
+        return self._decide(Observation(t, sight, reason=reason))
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on under another configuration and keep what is known; models stay as they were loaded."""
+        self._config = config
+        self.decider.reconfigure(config)
+
+    def _observe(self, frame: Frame) -> Observation:
+        quality_config = self._config.quality
+        with self.times.measure("picture"):
+            sight = picture_fault(frame.luma, quality_config)
+        if sight is not None:
+            return Observation(frame.t, sight, reason=f"picture is {sight.replace('_', ' ')}")
+        with self.times.measure("face"):
+            face = self._find_driver(frame.luma)
+        if face is None:
+            return Observation(frame.t, Sight.NO_FACE)
+        with self.times.measure("quality"):
+            quality = assess(frame.luma, face, quality_config)
+        if quality.weight < quality_config.min_weight:
+            return Observation(frame.t, Sight.FACE, face, quality, reason=fault(quality, face.score, quality_config))
+        with self.times.measure("expression"):
+            probabilities = self.reader.read(frame.luma, face)
+        return Observation(frame.t, Sight.FACE, face, quality, probabilities)
+
+    def _find_driver(self, luma: NDArray[np.uint8]) -> Face | None:
+        """The face whose centre lies in the seat region; only that part of the picture is searched, as a view."""
+        height, width = luma.shape
+        left, top, right, bottom = self._config.camera.seat
+        x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
+        seat = luma[y : max(y + 1, round(bottom * height)), x : max(x + 1, round(right * width))]
+        face = self.finder.find(seat)
+        if face is None or not _has_centre(seat, face):
+            return None
+        box = (face.box[0] + x, face.box[1] + y, face.box[2], face.box[3])
+        return Face(box, face.points + np.array([x, y], np.float32), face.score)
+
+    def _decide(self, observation: Observation) -> Step:
+        with self.times.measure("decision"):
+            return self.decider.update(observation)
+
+
+def _has_centre(luma: NDArray[np.uint8], face: Face) -> bool:
+    """Whether the middle of the face's box lies in the picture."""
+    x, y = face.box[0] + face.box[2] / 2, face.box[1] + face.box[3] / 2
+    height, width = luma.shape
+    return 0 <= x < width and 0 <= y < height
