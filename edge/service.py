@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from edge import __version__
+from edge.about import About
 from edge.board.notify import Notifier
 from edge.board.sensors import clock_synced, resident_mb, temperature_c, throttled
-from edge.camera import EndOfStream
+from edge.camera import EndOfStream, is_file_source, open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
-from edge.errors import EvenkeelError
+from edge.errors import EvenkeelError, UnavailableError
+from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import (
+    ENTROPY_BYTES,
     AlertMessage,
     CommandName,
     EpisodeIds,
@@ -33,8 +39,11 @@ from edge.mqtt.messages import (
     health_message,
     state_message,
 )
+from edge.mqtt.outbox import Outbox
+from edge.pipeline import Pipeline
 from edge.records import Frame, Sight, State, Step
 from edge.timing import StageTimes
+from edge.trace import TraceWriter
 
 _log = logging.getLogger(__name__)
 
@@ -44,15 +53,12 @@ TICK_S = 0.2
 REASON_PERIOD_S = 1.0
 """A reason that changes while the state does not is published this often at most."""
 
-RELOADABLE = ("smoothing", "alerts", "states", "publish")
+RELOADABLE = ("quality", "smoothing", "alerts", "states", "publish")
 """Sections that a reload changes while the service runs; the others wait for a restart."""
 
 
 class Decisions(Protocol):
     """What is asked of ``edge.decision.Decider``."""
-
-    def reconfigure(self, config: Config) -> None:
-        """Use these thresholds and timers from now on, and keep the state."""
 
     def pause(self, t: float, seconds: float) -> None:
         """Say ``paused`` until ``t + seconds``."""
@@ -73,6 +79,9 @@ class Steps(Protocol):
 
     def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
         """Decide without a picture."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Use these thresholds and timers from now on, and keep the state."""
 
 
 class Outlet(Protocol):
@@ -114,15 +123,6 @@ class Trace(Protocol):
         """Add one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
-    """What runs: for alerts and health."""
-
-    runtime: str
-    face_model: str
-    expression_model: str
-
-
 def board_stamp() -> Stamp:
     """This moment on the board's clocks."""
     return Stamp(
@@ -130,11 +130,47 @@ def board_stamp() -> Stamp:
     )
 
 
+def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
+    """Build the service that ``load``'s configuration describes, and run it until SIGTERM, SIGINT or a file's end.
+
+    SIGHUP calls ``load`` again.
+
+    Raises:
+        ConfigError, ModelError, UnavailableError: before anything is published.
+        CameraError: a file source cannot be read; a camera is waited for instead.
+    """
+    config = load()
+    with ExitStack() as stack:
+        pipeline = Pipeline.from_config(config)
+        outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
+        service = Service(
+            config,
+            frames=NewestFrame(
+                lambda: open_camera(config.camera, loop=loop),
+                config.camera,
+                reopen=not is_file_source(config.camera.source),
+            ),
+            pipeline=pipeline,
+            publisher=Publisher(config, outbox, clock=board_stamp, environ=os.environ),
+            notifier=Notifier.from_environment(),
+            about=About.of(config.vision),
+            reload=load,
+            entropy=lambda: os.urandom(ENTROPY_BYTES),
+            times=pipeline.times,
+            trace=stack.enter_context(TraceWriter(trace)) if trace else None,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        service.run()
+
+
 class Service:
     """Runs until it is stopped, or until a file has been played.
 
     ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
-    bytes for each episode's id.
+    bytes for each episode's id. ``times`` are the pipeline's, to which ``step`` (all of it) and ``age`` (from exposure
+    to decision) are added.
     """
 
     def __init__(
@@ -148,6 +184,7 @@ class Service:
         about: About,
         reload: Callable[[], Config],
         entropy: Callable[[], bytes],
+        times: StageTimes,
         trace: Trace | None = None,
         clock: Callable[[], float] = time.monotonic,
         stamp: Callable[[], Stamp] = board_stamp,
@@ -163,7 +200,7 @@ class Service:
         self._clock = clock
         self._stamp = stamp
         self._ids = EpisodeIds(entropy)
-        self._times = StageTimes()
+        self._times = times
         self._stop_asked = self._reload_asked = False
         self._started = False
         self._due_t = float("-inf")
@@ -231,8 +268,7 @@ class Service:
     def _take(self, step: Step) -> None:
         """Publish what a step says, the first one before the connection is begun."""
         self._step = step
-        if self._trace is not None:
-            self._trace.write(step)
+        self._write_trace(step)
         for transition in step.transitions:
             stamp = self._stamp()
             models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
@@ -248,6 +284,15 @@ class Service:
             self._publisher.start()
             self._notifier.ready()
             self._started = True
+
+    def _write_trace(self, step: Step) -> None:
+        if self._trace is None:
+            return
+        try:
+            self._trace.write(step)
+        except UnavailableError as error:  # a full disk ends the trace, never the monitoring
+            _log.warning("%s; the trace ends here", error)
+            self._trace = None
 
     def _is_news(self, step: Step) -> bool:
         since_s = self._clock() - self._said_t
@@ -334,7 +379,7 @@ class Service:
                 self._notifier.ready()
         changed = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self._config, name)]
         self._config = self._config.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
-        self._pipeline.decider.reconfigure(self._config)
+        self._pipeline.reconfigure(self._config)
         later = [name for name in changed if name not in RELOADABLE]
         message = f"reloaded; only after a restart: {', '.join(later)}" if later else "reloaded"
         _log.info("%s", message)

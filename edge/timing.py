@@ -29,6 +29,14 @@ class StageTimes:
         """Add one sample."""
         self._samples.setdefault(stage, deque(maxlen=self._window)).append(ms)
 
+    def count(self, stage: str) -> int:
+        """How many samples of a stage are kept."""
+        return len(self._samples.get(stage, ()))
+
+    def clear(self) -> None:
+        """Forget all samples."""
+        self._samples.clear()
+
     def percentiles(self, *percents: float) -> dict[str, tuple[float, ...]]:
         """For every stage its percentiles, in milliseconds."""
         return {

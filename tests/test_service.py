@@ -5,21 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import numpy as np
 import pytest
 
+from edge.about import About
 from edge.board.notify import Notifier
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
 from edge.config import Config, load_config
-from edge.errors import CameraError
+from edge.errors import CameraError, UnavailableError
+from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, OutboxPart, Stamp, StateMessage
+from edge.mqtt.outbox import Outbox
 from edge.records import (
     EXPRESSIONS,
     Frame,
@@ -33,7 +37,9 @@ from edge.records import (
     Step,
     Transition,
 )
-from edge.service import About, Service
+from edge.service import Service, Trace, board_stamp
+from edge.timing import StageTimes
+from edge.trace import TraceWriter
 
 DEADLINE_S = 5.0
 ENTROPY = b"0123456789"
@@ -54,9 +60,6 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
 class FakeDecider:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-
-    def reconfigure(self, config: Config) -> None:
-        self.calls.append(("reconfigure", config.alerts.anger.hold_s, config.mqtt.host))
 
     def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
         self.calls.append(("pause", seconds))
@@ -83,6 +86,9 @@ class FakePipeline:
         self._state = next(self._states, self._state)
         transitions, self.transitions = tuple(self.transitions), []
         return step_of(frame.t, self._state, transitions=transitions)
+
+    def reconfigure(self, config: Config) -> None:
+        self.decider.calls.append(("reconfigure", config.alerts.anger.hold_s, config.mqtt.host))
 
     def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
         self.blind.append((sight, reason))
@@ -132,6 +138,9 @@ class FakeNotifier(Notifier):
         super().__init__(None)
         self.sent: list[str] = []
 
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
     def _send(self, message: str) -> None:
         self.sent.append(message)
 
@@ -164,9 +173,16 @@ class Hanging(Source):
 class Bench:
     """A service with everything around it faked, run in a thread."""
 
-    def __init__(self, camera: Callable[[], Camera], config: Config | None = None, **fakes: FakePipeline) -> None:
+    def __init__(
+        self,
+        camera: Callable[[], Camera],
+        config: Config | None = None,
+        *,
+        pipeline: FakePipeline | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         self.config = config or quick()
-        self.pipeline = fakes.get("pipeline", FakePipeline())
+        self.pipeline = pipeline or FakePipeline()
         self.publisher = FakePublisher()
         self.notifier = FakeNotifier()
         self.frames = NewestFrame(camera, self.config.camera)
@@ -180,6 +196,8 @@ class Bench:
             about=About("litert", "face 1", "expression 1"),
             reload=self._reload,
             entropy=lambda: ENTROPY,
+            times=StageTimes(),
+            trace=trace,
             stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
         )
         self.thread = threading.Thread(target=self.service.run)
@@ -399,3 +417,62 @@ def test_a_bad_file_keeps_the_old_configuration_and_says_why(tmp_path: Path, cap
     assert f"{path}: alerts.anger.hold_s = -1" in message
     assert "the old configuration stays" in caplog.text
     assert bench.pipeline.decider.calls == []
+
+
+def test_a_trace_holds_every_step(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path) as trace, Bench(lambda: Ticker(count=10), trace=trace) as bench:
+        bench.thread.join(DEADLINE_S)
+    assert len(path.read_text().splitlines()) == len(bench.pipeline.seen) + len(bench.pipeline.blind)
+
+
+class FullDisk:
+    def write(self, step: Step) -> None:
+        raise UnavailableError(f"trace.jsonl: trace cannot be written at {step.observation.t}: No space left on device")
+
+
+def test_a_full_disk_ends_the_trace_and_not_the_monitoring(caplog: pytest.LogCaptureFixture) -> None:
+    with Bench(Ticker, trace=FullDisk()) as bench:
+        eventually(lambda: len(bench.pipeline.seen) > 5)
+    assert caplog.text.count("the trace ends here") == 1
+
+
+def test_a_real_broker_gets_state_health_and_offline(
+    mosquitto: Any, subscribe: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = Config.model_validate(
+        {
+            "device": {"id": "van-7"},
+            "mqtt": {"port": mosquitto.port},
+            "outbox": {"path": str(tmp_path / "outbox.db")},
+            "camera": {"fps": 50},
+            "publish": {"health_s": 1},
+        }
+    )
+    subscriber = subscribe(mosquitto.port)
+    with closing(Outbox.from_config(config.outbox, {}, board_stamp())) as outbox:
+        pipeline = FakePipeline()
+        now = time.monotonic()
+        pipeline.transitions = [Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
+        service = Service(
+            config,
+            frames=NewestFrame(Ticker, config.camera),
+            pipeline=pipeline,
+            publisher=Publisher(config, outbox, clock=board_stamp, environ={}),
+            notifier=FakeNotifier(),
+            about=About("litert", "face 1", "expression 1"),
+            reload=lambda: config,
+            entropy=lambda: ENTROPY,
+            times=StageTimes(),
+        )
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        subscriber.wait_for("evenkeel/van-7/availability", b"online")
+        assert b'"calm"' in subscriber.wait_for("evenkeel/van-7/state")
+        assert b'"start"' in subscriber.wait_for("evenkeel/van-7/alert")
+        subscriber.wait_for("evenkeel/van-7/health")
+        subscriber.publish("evenkeel/van-7/command/pause", '{"seconds": 5, "id": "a"}')
+        assert b'"ok":true' in subscriber.wait_for("evenkeel/van-7/command/pause/result")
+        service.stop()
+        subscriber.wait_for("evenkeel/van-7/availability", b"offline")
+        thread.join(DEADLINE_S)

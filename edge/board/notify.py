@@ -13,6 +13,12 @@ from collections.abc import Callable, Mapping
 
 _log = logging.getLogger(__name__)
 
+ALIVE_PERIOD_S = 1.0
+"""The watchdog is fed at most this often, however many frames there are."""
+
+SEND_S = 0.2
+"""Longest wait for a manager that does not read its messages."""
+
 
 class Notifier:
     """Speaks to the service manager at ``address``, or to nobody where that is None.
@@ -23,7 +29,11 @@ class Notifier:
     def __init__(self, address: str | None, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
+        self._alive_ns: int | None = None
+        self._socket: socket.socket | None = None
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.settimeout(SEND_S)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
@@ -36,7 +46,10 @@ class Notifier:
 
     def alive(self) -> None:
         """Feed the watchdog: only when a frame was captured and read, or when blindness was said honestly."""
-        self._send("WATCHDOG=1")
+        now_ns = self._clock_ns()
+        if self._alive_ns is None or now_ns - self._alive_ns >= ALIVE_PERIOD_S * 1e9:
+            self._alive_ns = now_ns
+            self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
         """One line for ``systemctl status``."""
@@ -61,6 +74,8 @@ class Notifier:
             return
         try:
             self._socket.sendto(message.encode(), self._address)
+        except TimeoutError:
+            _log.warning("systemd does not read its messages; one was dropped")
         except OSError as error:
             _log.warning("systemd cannot be told anything: %s", error.strerror)
             self.close()

@@ -41,6 +41,24 @@ def test_a_reload_carries_the_monotonic_time(manager: Manager) -> None:
     assert listener.recv(256) == b"RELOADING=1\nMONOTONIC_USEC=5000"
 
 
+def test_the_watchdog_is_fed_once_a_second_at_most(manager: Manager) -> None:
+    listener, name = manager
+    now_ns = [0]
+    notifier = Notifier(name, clock_ns=lambda: now_ns[0])
+    for now_ns[0] in range(0, 2_500_000_000, 50_000_000):
+        notifier.alive()
+    notifier.ready()
+    assert [listener.recv(256) for _ in range(4)] == [b"WATCHDOG=1"] * 3 + [b"READY=1"]
+
+
+def test_a_manager_that_does_not_read_holds_nothing_up(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
+    _, name = manager
+    notifier = Notifier(name)
+    while "one was dropped" not in caplog.text:
+        notifier.status("fills the queue")
+    notifier.close()
+
+
 def test_without_a_manager_nothing_is_said() -> None:
     notifier = Notifier.from_environment({})
     notifier.ready()

@@ -1,0 +1,159 @@
+"""The command line: parse, call, print. Each command imports what it needs, so that ``--help`` is quick."""
+
+# ruff: noqa: PLC0415, FBT002 - imports inside the commands, as said above; an option that is a flag is a bool in typer
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge import __version__
+from edge.config import Config, load_config, schema_json
+from edge.errors import EXIT_INTERNAL, EvenkeelError, UsageError
+
+_log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    help="On-board driver monitor: camera in, anger and distress alerts over MQTT out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class LogLevel(StrEnum):
+    """What is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (TOML).")]
+TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write every observation here, as JSON Lines.")]
+
+
+def main() -> None:
+    """Run the command line; a user's fault is one line on stderr and its exit code, never a traceback."""
+    try:
+        app()
+    except EvenkeelError as error:
+        for line in str(error).splitlines():  # one for each fault
+            typer.echo(f"evenkeel: {line}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
+        _log.debug("unexpected fault", exc_info=True)
+        typer.echo(
+            f"evenkeel: unexpected fault: {type(error).__name__}: {error}; run with --log-level debug for more",
+            err=True,
+        )
+        sys.exit(EXIT_INTERNAL)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"evenkeel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    log_level: Annotated[LogLevel, typer.Option(help="Least level that is logged.")] = LogLevel.INFO,
+    version: Annotated[  # noqa: ARG001 - its callback prints and ends
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    from edge.log import set_up_logging
+
+    set_up_logging(log_level)
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    source: Annotated[str | None, typer.Option(help="Frame source instead of the configured one.")] = None,
+    trace: TraceFile = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+) -> None:
+    """Run the service: read the camera, publish state and alerts over MQTT."""
+    from edge.service import serve
+
+    serve(lambda: _load(config, source), trace=trace, loop=loop)
+
+
+@app.command()
+def replay(
+    path: Annotated[Path, typer.Argument(help="Clip, folder of pictures, or trace.")],
+    config: ConfigFile = None,
+    events: Annotated[Path | None, typer.Option(help="Write the alerts here, as JSON Lines.")] = None,
+    trace: TraceFile = None,
+) -> None:
+    """Run a clip or a trace through the same pipeline, as fast as it goes."""
+    from edge.replay import replay as replay_path
+
+    summary = replay_path(path, load_config(config), events=events, trace=trace)
+    with_face = summary.frames_with_face / summary.frames if summary.frames else 0.0
+    typer.echo(f"{summary.frames} frames in {summary.duration_s:.1f} s, a face in {with_face:.1%}")
+    typer.echo("states: " + ", ".join(f"{state} {share:.1%}" for state, share in summary.shares.items()))
+    typer.echo("alerts: " + ", ".join(f"{kind} {count}" for kind, count in summary.alerts.items()))
+    for fault in summary.faults:
+        typer.echo(f"evenkeel: {fault}", err=True)
+
+
+@app.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="Configuration file (TOML); none: defaults.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema, for editors.")] = False,
+) -> None:
+    """Check a configuration: what is wrong is said with file, key, value and what is allowed."""
+    if schema:
+        typer.echo(schema_json())
+        return
+    load_config(file)
+    typer.echo(f"{file or 'defaults'}: valid")
+
+
+@app.command()
+def models(config: ConfigFile = None) -> None:
+    """List the models with their versions, after their checksums were verified."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from edge.about import verified_models
+
+    table = Table("model", "version", "file", "sha256", "verified")
+    for model in verified_models(load_config(config).vision):
+        table.add_row(model.name, model.version, model.file, model.sha256[:16], "yes")
+    Console().print(table)
+
+
+@app.command()
+def bench(
+    config: ConfigFile = None,
+    clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of synthetic ones.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to time, after a warm-up.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Time every stage on this machine: p50 and p95, start-up and memory."""
+    from edge.bench import measure, print_report
+
+    report = measure(load_config(config), frames, clip)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        print_report(report)
+
+
+def _load(path: Path | None, source: str | None) -> Config:
+    config = load_config(path)
+    if source is None:
+        return config
+    if not source:
+        raise UsageError("--source is empty; name a camera, a video file or a folder of pictures")
+    return config.model_copy(update={"camera": config.camera.model_copy(update={"source": source})})

@@ -1,0 +1,276 @@
+"""The command line: what is printed, what is said when something is wrong, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import __version__
+from edge.cli import main
+from edge.vision.manifest import bundled
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def evenkeel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def run(*args: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evenkeel", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Three seconds of a grey gradient: a picture, but no face."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (160, 120))
+    picture = np.tile(np.linspace(40, 200, 160).astype(np.uint8), (120, 1))
+    for _ in range(30):
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+def config_file(folder: Path, text: str) -> Path:
+    path = folder / "evenkeel.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_version_is_printed(evenkeel: Command) -> None:
+    assert evenkeel("--version") == (0, f"evenkeel {__version__}\n", "")
+
+
+@pytest.mark.parametrize("args", [["fly"], ["run", "--speed", "9"], ["replay"], ["bench", "--frames", "0"]])
+def test_wrong_usage_is_exit_2(evenkeel: Command, args: list[str]) -> None:
+    code, _, err = evenkeel(*args)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_a_valid_configuration_is_said_to_be(evenkeel: Command, tmp_path: Path) -> None:
+    path = config_file(tmp_path, "[camera]\nfps = 10\n")
+    assert evenkeel("check", path) == (0, f"{path}: valid\n", "")
+
+
+def test_the_schema_is_printed_for_editors(evenkeel: Command) -> None:
+    code, out, _ = evenkeel("check", "--schema")
+    assert code == 0
+    assert "camera" in json.loads(out)["properties"]
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "--config"], ["models", "--config"], ["bench", "--config"]])
+def test_a_wrong_configuration_is_one_line_and_exit_78(evenkeel: Command, tmp_path: Path, command: list[str]) -> None:
+    path = config_file(tmp_path, "[camera]\nfps = 0\n")
+    code, out, err = evenkeel(*command, path)
+    assert (code, out) == (78, "")
+    assert err.startswith(f"evenkeel: {path}: camera.fps = 0")
+    assert len(err.splitlines()) == 1
+
+
+def test_two_faults_are_two_lines(evenkeel: Command, tmp_path: Path) -> None:
+    _, _, err = evenkeel("check", config_file(tmp_path, "[camera]\nfps = 0\n[mqtt]\nport = 0\n"))
+    assert [line.startswith("evenkeel: ") for line in err.splitlines()] == [True, True]
+
+
+def test_a_missing_configuration_is_one_line_and_exit_78(evenkeel: Command) -> None:
+    assert evenkeel("check", "/no/such.toml") == (
+        78,
+        "",
+        "evenkeel: /no/such.toml: no such file; give an existing one with --config\n",
+    )
+
+
+def test_models_are_listed_with_version_and_checksum(evenkeel: Command) -> None:
+    code, out, _ = evenkeel("models")
+    assert code == 0
+    assert "face.tflite" in out
+    assert "expression.tflite" in out
+
+
+def tampered(folder: Path, name: str, spoil: Callable[[bytes], bytes]) -> Path:
+    """A configuration whose ``name`` model is the bundled one, spoilt."""
+    manifest = bundled("face" if name == "face" else "expression")
+    shutil.copy(manifest, folder / manifest.name)
+    (folder / f"{name}.tflite").write_bytes(spoil((manifest.parent / f"{name}.tflite").read_bytes()))
+    return config_file(folder, f'[vision]\n{name}_model = "{folder / manifest.name}"\n')
+
+
+@pytest.mark.parametrize("command", ["models", "run"])
+@pytest.mark.parametrize("name", ["face", "expression"])
+def test_a_model_that_was_cut_short_is_refused_with_both_checksums(
+    evenkeel: Command, tmp_path: Path, command: str, name: str
+) -> None:
+    code, _, err = evenkeel(command, "--config", tampered(tmp_path, name, lambda content: content[:-100]))
+    assert code == 78
+    assert f"{name}.tflite: expected sha256" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_swapped_models_are_refused(evenkeel: Command, tmp_path: Path) -> None:
+    path = config_file(tmp_path, f'[vision]\nface_model = "{bundled("expression")}"\n')
+    code, _, err = evenkeel("run", "--config", path)
+    assert code == 78
+    assert "'expression', expected 'face'" in err
+
+
+@pytest.mark.parametrize("command", [["replay"], ["run", "--source"]])
+def test_a_clip_that_is_not_there_is_one_line_and_exit_69(evenkeel: Command, command: list[str]) -> None:
+    code, _, err = evenkeel("--log-level", "error", *command, "/no/such.mp4")
+    assert code == 69
+    assert "/no/such.mp4" in err
+    assert len([line for line in err.splitlines() if line.startswith("evenkeel: ")]) == 1
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", [["replay"], ["run", "--source"]])
+def test_a_clip_that_is_no_clip_is_one_line_and_exit_69(evenkeel: Command, tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("no video\n")
+    code, _, err = evenkeel("--log-level", "error", *command, path)
+    assert code == 69
+    assert f"evenkeel: camera {path}: not a video" in err
+    assert "Traceback" not in err
+
+
+def test_an_empty_source_is_wrong(evenkeel: Command) -> None:
+    code, _, err = evenkeel("run", "--source", "")
+    assert code == 2
+    assert "source" in err
+
+
+def test_a_replay_says_what_it_saw_and_writes_a_trace(evenkeel: Command, clip: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    code, out, _ = evenkeel("replay", clip, "--trace", trace)
+    assert code == 0
+    assert "30 frames in 2.9 s, a face in 0.0%" in out
+    assert "alerts: anger 0, distress 0" in out
+    assert len(trace.read_text().splitlines()) == 30
+
+
+def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
+    code, out, _ = evenkeel("bench", "--frames", "20", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert set(report["runs"][0]["stages"]) == {"picture", "face", "quality", "expression", "decision", "step"}
+    assert report["runs"][0]["stages"]["step"]["samples"] == 20
+    assert report["start_s"] > 0
+
+
+def test_an_unexpected_fault_is_a_short_line_and_exit_70(evenkeel: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("edge.cli.load_config", fail)
+    code, _, err = evenkeel("check")
+    assert code == 70
+    assert err == "evenkeel: unexpected fault: ZeroDivisionError: a bug; run with --log-level debug for more\n"
+
+
+def test_the_log_at_debug_has_the_traceback_of_an_unexpected_fault(
+    evenkeel: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.cli.load_config", lambda _: 1 / 0)
+    assert "Traceback" in evenkeel("--log-level", "debug", "check")[2]
+
+
+def started(*args: str | Path, **environ: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", "from edge.cli import main; main()", *map(str, args)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environ,
+    )
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Any:
+    """A stand-in for systemd: its socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20.0)
+        yield listener
+
+
+def wait_for(listener: socket.socket, message: bytes) -> None:
+    while not listener.recv(512).startswith(message):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_service_stops_within_two_seconds_and_says_offline(
+    mosquitto: Any,
+    subscribe: Callable[..., Any],
+    manager: socket.socket,
+    clip: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    path = config_file(tmp_path, f'[device]\nid = "van-7"\n[mqtt]\nport = {mosquitto.port}\n')
+    subscriber = subscribe(mosquitto.port)
+    service = started("run", "-c", path, "--source", clip, "--loop", NOTIFY_SOCKET=manager.getsockname())
+    try:
+        wait_for(manager, b"READY=1")
+        wait_for(manager, b"WATCHDOG=1")
+        subscriber.wait_for("evenkeel/van-7/availability", b"online")
+        asked = time.monotonic()
+        service.send_signal(number)
+        assert service.wait(timeout=10) == 0
+        assert time.monotonic() - asked < 2
+        subscriber.wait_for("evenkeel/van-7/availability", b"offline")
+    finally:
+        service.kill()
+        _, err = service.communicate()
+    assert "Traceback" not in err
+
+
+def test_the_service_ends_with_the_clip_whether_there_is_a_broker_or_not(
+    clip: Path, tmp_path: Path, manager: socket.socket
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        path = config_file(tmp_path, f"[mqtt]\nport = {unused.getsockname()[1]}\n")
+    trace = tmp_path / "trace.jsonl"
+    service = started("run", "-c", path, "--source", clip, "--trace", trace, NOTIFY_SOCKET=manager.getsockname())
+    wait_for(manager, b"READY=1")
+    _, err = service.communicate(timeout=20)
+    assert service.returncode == 0
+    assert "Traceback" not in err
+    assert len(trace.read_text().splitlines()) >= 10
+
+
+def test_sighup_with_a_bad_file_keeps_the_service_up(clip: Path, tmp_path: Path, manager: socket.socket) -> None:
+    path = config_file(tmp_path, "[mqtt]\nport = 1\n")
+    service = started("run", "-c", path, "--source", clip, "--loop", NOTIFY_SOCKET=manager.getsockname())
+    try:
+        wait_for(manager, b"READY=1")
+        path.write_text("[alerts.anger]\nhold_s = -1\n")
+        service.send_signal(signal.SIGHUP)
+        wait_for(manager, b"RELOADING=1")
+        wait_for(manager, b"READY=1")
+        wait_for(manager, b"WATCHDOG=1")
+    finally:
+        service.terminate()
+        _, err = service.communicate(timeout=10)
+    assert service.returncode == 0
+    assert f"the old configuration stays: {path}: alerts.anger.hold_s = -1" in err
