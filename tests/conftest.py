@@ -89,6 +89,7 @@ class Received:
     topic: str
     payload: bytes
     retained: bool
+    qos: int
 
 
 class Subscriber:
@@ -156,7 +157,7 @@ class Subscriber:
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         with self._changed:
-            self.messages.append(Received(message.topic, bytes(message.payload), message.retain))
+            self.messages.append(Received(message.topic, bytes(message.payload), message.retain, message.qos))
             self._changed.notify_all()
 
 

@@ -144,7 +144,7 @@ def _health_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]
         "platform": "binary_sensor",
         "name": "Problem",
         "device_class": "problem",
-        "value_template": "{{ 'ON' if value_json.problems else 'OFF' }}",
+        "value_template": "{{ 'ON' if value_json.problems or value_json.outbox.problem else 'OFF' }}",
         "json_attributes_topic": topics.health,
         **common,
     }

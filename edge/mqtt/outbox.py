@@ -2,8 +2,8 @@
 
 **Durability.** The journal is a write-ahead log with ``synchronous=FULL``: every commit is synced to the card before
 ``put`` returns, so an alert survives a power cut from then on. ``NORMAL`` would be faster, but in WAL mode it syncs at
-checkpoints only and a power cut takes the newest alerts. A lost deletion merely sends an alert twice; ``id`` and
-``sequence`` tell a receiver.
+checkpoints only and a power cut takes the newest alerts. It does for deletions: losing one merely sends an alert
+twice, which ``id`` and ``sequence`` tell a receiver.
 
 **Sequence numbers** rise for the life of a device. They are stored, so an empty outbox goes on where it was, and each
 start goes on from the Unix time where that is higher: so they rise too after a damaged or unwritable database.
@@ -122,7 +122,7 @@ class Outbox:
     def delete(self, sequences: Iterable[int]) -> None:
         """Forget alerts that the broker has acknowledged; one commit for all."""
         with self._lock:
-            self._run(lambda database: _delete(database, sequences))
+            self._run(lambda database: _delete(database, sequences), durable=False)
 
     def expire(self, now: Stamp) -> None:
         """Give up alerts that are older than the bound; does nothing while the clock cannot be believed."""
@@ -148,16 +148,16 @@ class Outbox:
             _log.warning("outbox full: %d old alerts given up", given_up)
         self._dropped += given_up
 
-    def _run(self, action: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, action: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         """Do ``action`` in one transaction; on a fault of the database change to another one and do it there."""
         try:
-            with _transaction(self._database) as database:
+            with _transaction(self._database, durable=durable) as database:
                 return action(database)
         except sqlite3.DatabaseError as error:
             if not (_is_damage(error) or isinstance(error, sqlite3.OperationalError)):
                 raise
             self._database = self._replace(error)
-            with _transaction(self._database) as database:
+            with _transaction(self._database, durable=durable) as database:
                 return action(database)
 
     def _open(self) -> sqlite3.Connection:
@@ -229,7 +229,6 @@ def _open_disk(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
         if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise _DamageError(found)
         return _prepare(database)
@@ -257,7 +256,8 @@ def _prepare(database: sqlite3.Connection) -> sqlite3.Connection:
 
 
 @contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def _transaction(database: sqlite3.Connection, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     database.execute("BEGIN IMMEDIATE")
     try:
         yield database

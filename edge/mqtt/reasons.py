@@ -21,6 +21,7 @@ _REFUSALS = {
     151: "the broker's quota is exceeded",
     159: "the broker limits the rate of connections",
 }
+_UNSPECIFIED = 128
 _SESSION_TAKEN_OVER = 142
 
 NOT_MQTT = "no answer in MQTT; is this the broker's port, and does it expect TLS?"
@@ -50,4 +51,6 @@ def explain_loss(code: ReasonCode) -> str:
     """Why an accepted connection ended."""
     if code.value == _SESSION_TAKEN_OVER:
         return "another client with the same device.id took over; give each device its own"
+    if code.value == _UNSPECIFIED:  # paho's word for a socket that the other side closed
+        return "connection lost: closed by the broker or the network"
     return f"connection lost: {code}"

@@ -211,6 +211,7 @@ class Session:
             client.username_pw_set(credentials.username, credentials.password)
         if tls is not None:
             client.tls_set_context(tls)
+        client.on_socket_open = self._on_socket_open
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -244,6 +245,11 @@ class Session:
         if self._ending is None:
             lasted = 0.0 if self._connected_at is None else time.monotonic() - self._connected_at
             self._ending = Ending(reason, other_version, lasted)
+
+    def _on_socket_open(self, client: paho.Client, _data: Any, sock: Any) -> None:
+        del client
+        # an alert must not wait for the acknowledgement of the message before it (Nagle's algorithm): 40 ms a time
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _on_connect(
         self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, properties: Properties | None

@@ -21,7 +21,7 @@ from edge.mqtt.messages import CommandName, Stamp, Topics
 from edge.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
-    from conftest import Mosquitto, Subscriber
+    from tests.conftest import Mosquitto, Subscriber
 
 TOPICS = Topics("evenkeel", "van-7")
 

@@ -100,9 +100,11 @@ def test_alerts_are_still_there_after_the_process_was_killed(path: Path) -> None
     assert reasons(open_outbox(path)) == ["kept"]
 
 
-def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
+def test_an_alert_is_synced_to_the_disk_before_put_returns(path: Path) -> None:
     outbox = open_outbox(path)
     assert outbox._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    outbox.delete([1])
+    outbox.put(alert())
     assert outbox._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 

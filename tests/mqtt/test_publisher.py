@@ -42,7 +42,7 @@ from edge.mqtt.outbox import Outbox
 from edge.records import Kind, Level, Phase, State
 
 if TYPE_CHECKING:
-    from conftest import Mosquitto, Subscriber
+    from tests.conftest import Mosquitto, Subscriber
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 TOPICS = Topics("evenkeel", "van-7")

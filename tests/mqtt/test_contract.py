@@ -1,0 +1,285 @@
+"""The README, the schema files and what is really sent say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import edge.mqtt
+from edge.config import Config
+from edge.mqtt.client import Publisher
+from edge.mqtt.commands import Command
+from edge.mqtt.discovery import discovery_payload
+from edge.mqtt.messages import (
+    CommandName,
+    EpisodeIds,
+    Message,
+    ModelsPart,
+    OutboxPart,
+    StagePart,
+    Stamp,
+    Topics,
+    VersionsPart,
+    alert_message,
+    command_result,
+    health_message,
+    rfc3339,
+    state_message,
+    uuid7,
+)
+from edge.mqtt.outbox import Outbox
+from edge.mqtt.schemas import FOLDER, MODELS, schema_text
+from edge.records import (
+    EXPRESSIONS,
+    Face,
+    Kind,
+    Level,
+    Observation,
+    Phase,
+    Quality,
+    Sight,
+    Signals,
+    State,
+    Step,
+    Transition,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import Mosquitto, Subscriber
+
+NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
+STAMP = Stamp(NOW, 5412.337, clock_synced=True)
+README = Path(edge.mqtt.__file__).parent / "README.md"
+README = README.read_text() if README.exists() else ""
+ENTROPY = bytes(range(10))
+
+
+def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = Kind.ANGER, episode: int = 1) -> Transition:
+    return Transition(t, kind, phase, Level.WARNING, episode, 8.5, 0.62, 0.66, "anger", "anger 0.62 for 1.5 s")
+
+
+def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.93)) -> Step:  # noqa: B008 - frozen
+    probabilities = np.array([0.12, 0.01, 0.02, 0.03, 0.66, 0.1, 0.02, 0.03, 0.01], dtype=np.float32)
+    face = Face((200, 120, 92, 101), np.zeros((5, 2), np.float32), 0.98) if quality else None
+    signals = Signals(10.0, 0.62, 0.05, 0.97 if quality else 0.0, probabilities)
+    observation = Observation(10.0, Sight.FACE if quality else Sight.NO_FACE, face, quality, probabilities)
+    return Step(observation, signals, State.WARNING, "anger 0.62 for 1.5 s", ())
+
+
+MESSAGES: dict[str, Message] = {
+    "state": state_message(step(), STAMP),
+    "alert": alert_message(
+        transition(),
+        id=uuid7(NOW, ENTROPY),
+        sequence=1_777_886_400,
+        stamp=STAMP,
+        models=ModelsPart(face="seat-face 1", expression="nine-expressions 1"),
+    ),
+    "health": health_message(
+        STAMP,
+        versions=VersionsPart(
+            evenkeel="0.1.0",
+            python="3.11.2",
+            runtime="ai-edge-litert 2.0.3",
+            face_model="seat-face 1",
+            expression_model="nine-expressions 1",
+        ),
+        outbox=OutboxPart(depth=0, bytes=0, dropped=0, problem=None),
+        dropped_frames=3,
+        stages={"face": StagePart(p50_ms=6.1, p95_ms=7.4), "step": StagePart(p50_ms=9.8, p95_ms=12.1)},
+        fps=14.97,
+        fps_limit=15.0,
+        camera_age_s=0.03,
+        memory_mb=96.4,
+        temperature_c=61.3,
+        throttled=False,
+    ),
+    "command-result": command_result(STAMP, "pause", ok=True, message="paused for 600 s", id="a1"),
+}
+
+
+def example(name: str) -> dict[str, Any]:
+    block = re.search(rf"<!-- example: {name} -->\n```json\n(.*?)```", README, re.DOTALL)
+    assert block is not None, f"README has no example of {name}"
+    loaded: dict[str, Any] = json.loads(block[1])
+    return loaded
+
+
+def shape(value: Any) -> Any:
+    """Keys all the way down, without values."""
+    return {key: shape(inner) for key, inner in value.items()} if isinstance(value, dict) else None
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_schema_files_are_those_of_the_models(name: str) -> None:
+    assert (FOLDER / f"{name}.json").read_text() == schema_text(name), "run python -m edge.mqtt.schemas"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_messages_and_the_examples_of_the_readme_satisfy_the_schema(name: str) -> None:
+    schema = json.loads((FOLDER / f"{name}.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator.validate(json.loads(MESSAGES[name].payload()))
+    validator.validate(example(name))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_examples_of_the_readme_have_every_key_that_is_sent_and_no_other(name: str) -> None:
+    assert shape(example(name)) == shape(json.loads(MESSAGES[name].payload()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_message_read_back_is_the_same(name: str) -> None:
+    assert MODELS[name].model_validate_json(MESSAGES[name].payload()) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_reader_of_version_1_bears_keys_that_a_later_version_adds(name: str) -> None:
+    later = json.loads(MESSAGES[name].payload()) | {"added_later": 1}
+    MODELS[name].model_validate(later)
+    jsonschema.validate(later, json.loads(schema_text(name)))
+
+
+def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
+    mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], tmp_path: Path
+) -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([012]) \| (yes|no) \|", README, re.MULTILINE)
+    documented = {topic: (int(qos), retained == "yes") for topic, qos, retained in rows}
+    config = Config.model_validate({"device": {"id": "van-7"}, "mqtt": {"host": "127.0.0.1", "port": mosquitto.port}})
+    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=STAMP)
+    live = subscribe(mosquitto.port)
+    with Publisher(config, outbox, clock=lambda: STAMP, environ={}) as publisher:
+        publisher.publish_state(state_message(step(), STAMP))
+        live.wait_for("evenkeel/van-7/state")
+        publisher.publish_alert(
+            alert_message(
+                transition(), id=uuid7(NOW, ENTROPY), sequence=0, stamp=STAMP, models=ModelsPart(face="", expression="")
+            )
+        )
+        publisher.publish_health(health_message(STAMP, **_health_fields()))
+        publisher.answer(Command(CommandName.PAUSE), ok=True, message="")
+        for topic in ("alert", "alert/anger", "health", "command/pause/result"):
+            live.wait_for(f"evenkeel/van-7/{topic}")
+        late = subscribe(mosquitto.port)
+        late.wait_for("evenkeel/van-7/state")
+        late.publish("marker")
+        late.wait_for("marker")
+    retained = {message.topic for message in late.messages if message.retained}
+    sent = {message.topic: (message.qos, message.topic in retained) for message in live.messages}
+    sent.pop("marker", None)
+    assert sent == {
+        topic.replace("<prefix>", "evenkeel").replace("<device_id>", "van-7").replace("<name>", "pause"): how
+        for topic, how in documented.items()
+    }
+
+
+def _health_fields() -> dict[str, Any]:
+    return {
+        "versions": VersionsPart(evenkeel="", python="", runtime=None, face_model=None, expression_model=None),
+        "outbox": OutboxPart(depth=0, bytes=0, dropped=0, problem=None),
+        "dropped_frames": 0,
+        "stages": {},
+    }
+
+
+def test_an_episode_keeps_its_id_from_start_to_end_and_the_next_has_another() -> None:
+    entropy = iter([b"0123456789", b"abcdefghij", b"ABCDEFGHIJ"])
+    ids = EpisodeIds(lambda: next(entropy))
+    first = [ids.id_of(transition(phase), NOW) for phase in (Phase.START, Phase.ESCALATE, Phase.END)]
+    assert len(set(first)) == 1
+    other_kind = ids.id_of(transition(kind=Kind.DISTRESS), NOW)
+    second = ids.id_of(transition(episode=2), NOW)
+    assert len({first[0], other_kind, second}) == 3
+
+
+def test_an_id_is_a_uuid_of_version_7_that_carries_the_start_of_the_episode() -> None:
+    made = EpisodeIds(lambda: ENTROPY).id_of(transition(), NOW)
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == int((NOW - timedelta(seconds=1.5)).timestamp() * 1000)
+    with pytest.raises(ValueError, match="10 bytes"):
+        uuid7(NOW, b"short")
+
+
+def test_times_are_utc_with_milliseconds_whatever_zone_the_clock_is_in() -> None:
+    assert rfc3339(NOW) == "2026-05-04T09:30:00.125Z"
+    assert rfc3339(datetime.fromisoformat("2026-05-04T11:30:00.125+02:00")) == "2026-05-04T09:30:00.125Z"
+
+
+def test_the_same_transition_gives_the_same_bytes_twice() -> None:
+    made = [
+        alert_message(
+            transition(),
+            id=EpisodeIds(lambda: ENTROPY).id_of(transition(), NOW),
+            sequence=1,
+            stamp=STAMP,
+            models=ModelsPart(face="f", expression="e"),
+        ).payload()
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+
+
+def test_without_a_face_there_is_no_quality_and_no_expression() -> None:
+    message = state_message(step(quality=None), STAMP)
+    assert message.quality is None
+    assert message.expression is None
+
+
+def test_evidence_a_rounding_error_above_one_is_one() -> None:
+    signals = Signals(0.0, 1.0000001, -1e-9, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
+    message = state_message(Step(step().observation, signals, State.CALM, "", ()), STAMP)
+    assert (message.signals.anger, message.signals.distress) == (1.0, 0.0)
+
+
+def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
+    config = Config.model_validate({"device": {"id": "van.7"}})
+    topics = Topics("evenkeel", "van.7")
+    description = json.loads(discovery_payload(config, "0.1.0"))
+    ours = {topics.state, topics.alert, topics.health, *(topics.active(kind) for kind in Kind)}
+    used = {component["state_topic"] for component in description["components"].values()}
+    assert used == ours
+    assert description["availability"] == [{"topic": topics.availability}]
+
+
+def test_the_description_for_home_assistant_has_what_its_documentation_requires() -> None:
+    description = json.loads(discovery_payload(Config.model_validate({"device": {"id": "van-7"}}), "0.1.0"))
+    assert description["device"]["identifiers"]
+    assert description["origin"]["name"]
+    components = description["components"]
+    ids = [component["unique_id"] for component in components.values()]
+    assert len(set(ids)) == len(ids)
+    for component in components.values():
+        assert component["platform"] in {"event", "binary_sensor", "sensor"}
+        assert component["name"]
+    sensors = [c for c in components.values() if c["platform"] == "sensor"]
+    assert all(c["expire_after"] >= 30 for c in sensors)
+    assert set(components["state"]["options"]) == set(State)
+    assert "state_class" not in components["state"]  # an enum has none
+
+
+def test_each_alert_is_one_of_the_event_types_that_home_assistant_is_told_of() -> None:
+    description = json.loads(discovery_payload(Config.model_validate({"device": {"id": "van-7"}}), "0.1.0"))
+    event = description["components"]["alert"]
+    # Home Assistant renders the template with Jinja; its own filter to_json is json.dumps
+    template = re.fullmatch(
+        r"\{\{ dict\(value_json, event_type=value_json\.kind ~ '_' ~ value_json\.phase\) \| to_json \}\}",
+        event["value_template"],
+    )
+    assert template is not None
+    assert set(event["event_types"]) == {f"{kind}_{phase}" for kind in Kind for phase in Phase}
+
+
+def test_building_a_message_is_fast_enough_for_every_frame() -> None:
+    began = time.perf_counter()
+    for _ in range(100):
+        state_message(step(), STAMP).payload()
+    assert (time.perf_counter() - began) / 100 < 0.005
