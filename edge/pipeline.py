@@ -130,4 +130,4 @@ def _has_centre(luma: NDArray[np.uint8], face: Face) -> bool:
     """Whether the middle of the face's box lies in the picture."""
     x, y = face.box[0] + face.box[2] / 2, face.box[1] + face.box[3] / 2
     height, width = luma.shape
-    return 0 <= x < width and 0 <= y < height
+    return bool(0 <= x < width and 0 <= y < height)

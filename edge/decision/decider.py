@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import AlertConfig, Config
+from edge.config import AlertsConfig, Config
 from edge.decision.interval import Interval
 from edge.decision.policy import AlertPolicy
 from edge.decision.smoothing import Smoother
@@ -25,6 +25,7 @@ class Decider:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._weights = _weights(config.alerts)
         self._smoother = Smoother(config.smoothing)
         self._tracker = UnknownTracker(config.states)
         next_episode = count(1).__next__
@@ -56,6 +57,7 @@ class Decider:
     def reconfigure(self, config: Config) -> None:
         """Go on under another configuration; open episodes, evidence and signals are kept."""
         self._config = config
+        self._weights = _weights(config.alerts)
         self._smoother.config = config.smoothing
         self._tracker.config = config.states
         for kind, policy in self._policies.items():
@@ -111,9 +113,7 @@ class Decider:
 
     def _signals(self, t: float) -> Signals:
         expression = self._smoother.expression
-        anger, distress = (
-            min(1.0, float(_weights(self._config.alerts.of(kind)) @ expression)) for kind in (Kind.ANGER, Kind.DISTRESS)
-        )
+        anger, distress = (min(1.0, float(self._weights[kind] @ expression)) for kind in (Kind.ANGER, Kind.DISTRESS))
         return Signals(t, anger, distress, self._smoother.confidence, expression)
 
     def _state(self) -> tuple[State, str]:
@@ -136,6 +136,6 @@ def _weight(observation: Observation) -> float:
     return observation.quality.weight
 
 
-def _weights(config: AlertConfig) -> NDArray[np.float64]:
-    """The weights of one kind of alert, (9,) in the order EXPRESSIONS."""
-    return np.array([config.weights.get(name, 0.0) for name in EXPRESSIONS])
+def _weights(config: AlertsConfig) -> dict[Kind, NDArray[np.float64]]:
+    """For each kind of alert the weights of the expressions, (9,) in the order EXPRESSIONS."""
+    return {kind: np.array([config.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS]) for kind in Kind}

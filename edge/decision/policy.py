@@ -24,9 +24,9 @@ class _Episode:
 class AlertPolicy:
     """A leaky budget of evidence with hysteresis.
 
-    While the signal is at ``enter`` or above, every second of good sight adds a second of evidence; below ``exit`` it
-    takes ``leak`` seconds away; in between, the evidence stands. Time in which the driver is not read takes away
-    ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all of it.
+    While the signal is at ``enter`` or above, every second of good sight adds a second of evidence; at ``exit`` or
+    below it takes ``leak`` seconds away, and in between in proportion less. Time in which the driver is not read takes
+    away ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all of it.
 
     ``hold_s`` of evidence start a warning, ``urgent_s`` more make it urgent. An episode ends after ``release_s`` of
     good sight below ``exit`` (signals above it pay this back), and the next of its kind waits for ``cool_down_s``.
@@ -77,15 +77,13 @@ class AlertPolicy:
         return transition
 
     def _weigh(self, interval: Interval, score: float) -> None:
-        seen_s = interval.seen_s
-        change = -self.config.leak_unseen * (interval.elapsed_s - seen_s)
-        if score >= self.config.enter:
-            change += seen_s
-        elif score < self.config.exit:
-            change -= self.config.leak * seen_s
-        limit = self.config.hold_s if self._episode is None else self.config.urgent_s
+        config, seen_s = self.config, interval.seen_s
+        calmness = min(1.0, (config.enter - score) / (config.enter - config.exit))
+        change = (1.0 if score >= config.enter else -config.leak * calmness) * seen_s
+        change -= config.leak_unseen * (interval.elapsed_s - seen_s)
+        limit = config.hold_s if self._episode is None else config.urgent_s
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
-        self._calm_s = max(0.0, self._calm_s + (seen_s if score < self.config.exit else -seen_s))
+        self._calm_s = max(0.0, self._calm_s + (seen_s if score < config.exit else -seen_s))
         self._cooled_s += interval.elapsed_s
 
     def _should_start(self, interval: Interval, score: float) -> bool:
