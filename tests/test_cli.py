@@ -168,6 +168,25 @@ def test_a_replay_says_what_it_saw_and_writes_a_trace(evenkeel: Command, clip: P
     assert len(trace.read_text().splitlines()) == 30
 
 
+def test_a_replay_takes_pictures_of_any_size_depth_and_colour(evenkeel: Command, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    noise = np.random.default_rng(0)
+    cv2.imwrite(str(pictures / "a.png"), np.full((1, 1), 128, np.uint8))
+    cv2.imwrite(str(pictures / "b.png"), noise.integers(0, 65535, (240, 320, 3), np.uint16))
+    cv2.imwrite(str(pictures / "c.bmp"), np.tile(noise.integers(0, 255, (60, 80), np.uint8), (100, 100)))
+    code, out, _ = evenkeel("replay", pictures)
+    assert code == 0
+    assert out.startswith("3 frames")
+
+
+def test_a_replay_names_the_picture_that_cannot_be_read(evenkeel: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    code, _, err = evenkeel("replay", tmp_path)
+    assert code == 69
+    assert f"{tmp_path / 'a.png'}: not a picture" in err
+
+
 def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     code, out, _ = evenkeel("bench", "--frames", "20", "--json")
     report = json.loads(out)
