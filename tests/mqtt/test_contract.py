@@ -58,8 +58,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
 STAMP = Stamp(NOW, 5412.337, clock_synced=True)
-README = Path(edge.mqtt.__file__).parent / "README.md"
-README = README.read_text() if README.exists() else ""
+README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
 ENTROPY = bytes(range(10))
 
 
