@@ -113,7 +113,7 @@ class Decider:
 
     def _signals(self, t: float) -> Signals:
         expression = self._smoother.expression
-        anger, distress = (min(1.0, float(self._weights[kind] @ expression)) for kind in (Kind.ANGER, Kind.DISTRESS))
+        anger, distress = np.minimum(self._weights @ expression, 1.0).tolist()
         return Signals(t, anger, distress, self._smoother.confidence, expression)
 
     def _state(self) -> tuple[State, str]:
@@ -136,6 +136,7 @@ def _weight(observation: Observation) -> float:
     return observation.quality.weight
 
 
-def _weights(config: AlertsConfig) -> dict[Kind, NDArray[np.float64]]:
-    """For each kind of alert the weights of the expressions, (9,) in the order EXPRESSIONS."""
-    return {kind: np.array([config.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS]) for kind in Kind}
+def _weights(config: AlertsConfig) -> NDArray[np.float64]:
+    """The weights of the expressions for anger and for distress, (2, 9) in the order EXPRESSIONS."""
+    kinds = (config.anger, config.distress)
+    return np.array([[kind.weights.get(name, 0.0) for name in EXPRESSIONS] for kind in kinds])
