@@ -7,8 +7,8 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -131,7 +131,7 @@ def board_stamp() -> Stamp:
 
 
 def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
-    """Build the service that ``load``'s configuration describes, and run it until SIGTERM, SIGINT or a file's end.
+    """Run the service that ``load``'s configuration describes, until SIGTERM, SIGINT or a file's end.
 
     SIGHUP calls ``load`` again.
 
@@ -139,11 +139,26 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
         ConfigError, ModelError, UnavailableError: before anything is published.
         CameraError: a file source cannot be read; a camera is waited for instead.
     """
-    config = load()
+    with build_service(load(), reload=load, trace=trace, loop=loop) as service:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        service.run()
+
+
+@contextmanager
+def build_service(
+    config: Config, *, reload: Callable[[], Config], trace: Path | None = None, loop: bool = False
+) -> Iterator[Service]:
+    """The service with everything that it needs; what must be closed is closed at the end of the ``with``.
+
+    Raises:
+        ConfigError, ModelError, UnavailableError: something of it is wrong or missing.
+    """
     with ExitStack() as stack:
         pipeline = Pipeline.from_config(config)
         outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
-        service = Service(
+        yield Service(
             config,
             frames=NewestFrame(
                 lambda: open_camera(config.camera, loop=loop),
@@ -154,15 +169,11 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
             publisher=Publisher(config, outbox, clock=board_stamp, environ=os.environ),
             notifier=Notifier.from_environment(),
             about=About.of(config.vision),
-            reload=load,
+            reload=reload,
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=pipeline.times,
             trace=stack.enter_context(TraceWriter(trace)) if trace else None,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.stop())
-        signal.signal(signal.SIGHUP, lambda *_: service.reload())
-        service.run()
 
 
 class Service:
