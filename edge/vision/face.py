@@ -78,10 +78,11 @@ class FaceFinder:
         """Up to ``limit`` faces in the picture (H, W), uint8, the surest first."""
         height, width = luma.shape
         faces, view = self._look(luma, (0, 0, width, height), limit)
-        return [self._closer(luma, face) if face_size(face) * view.scale < CLOSER_BELOW_PX else face for face in faces]
+        small = CLOSER_BELOW_PX / view.scale
+        return [(self.find_near(luma, face) or face) if face_size(face) < small else face for face in faces]
 
-    def _closer(self, luma: NDArray[np.uint8], face: Face) -> Face:
-        """The same face seen again in a view around it; the first find where the second look does not confirm it."""
+    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
         height, width = luma.shape
         middle, size = face.points.mean(0), face_size(face)
         half = np.array([self._width, self._height]) / CLOSE_SIZE_PX * size / 2
@@ -89,7 +90,7 @@ class FaceFinder:
         right, bottom = np.clip(np.ceil(middle + half), None, (width, height)).astype(int)
         again, _ = self._look(luma, (left, top, right, bottom), limit=2)
         near = [found for found in again if np.hypot(*(found.points.mean(0) - middle)) < SAME_FACE * size]
-        return near[0] if near else face
+        return near[0] if near else None
 
     def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], limit: int) -> tuple[list[Face], View]:
         """Run the model on a part (left, top, right, bottom) of the picture, scaled to fit its input."""

@@ -1,0 +1,118 @@
+"""Follows the driver from frame to frame: who it is, where to look next, and how to keep the points still."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import Face
+from edge.vision.face import face_size
+
+KEEP_S = 2.0
+"""For this long after the driver was last seen, only a face near the last place can be the driver."""
+
+NEAR_SIZES = 1.2
+"""How far the driver may have moved in that time, in face sizes."""
+
+MIN_CUTOFF_HZ = 1.5
+"""Cut-off of the point filter for a still face: jitter of a few percent of the face's size is gone within 0.3 s."""
+
+SPEED_GAIN_HZ = 3.0
+"""Rise of the cut-off for each face size a second that the face moves: a turning head is followed without lag."""
+
+SPEED_CUTOFF_HZ = 1.0
+"""Cut-off of the filter on the speed itself, as in the paper."""
+
+Seat = tuple[float, float, float, float]
+
+
+class Finder(Protocol):
+    """Finds faces, as ``edge.vision.face.FaceFinder`` does."""
+
+    def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
+        """All faces in the picture, the surest first."""
+
+    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        """The face that is where ``face`` was, or None."""
+
+
+class OneEuro:
+    """The 1 euro filter (Casiez, Roussel and Vogel 2012): an exponential filter whose cut-off rises with speed.
+
+    It filters (5, 2) points; speeds are in face sizes a second, so that near and far faces are treated alike.
+    """
+
+    def __init__(self) -> None:
+        self._points: NDArray[np.float32] | None = None
+        self._speed = np.zeros((5, 2), np.float32)
+        self._t = -math.inf
+
+    def update(self, points: NDArray[np.float32], size: float, t: float) -> NDArray[np.float32]:
+        """Take in the points (5, 2) of a face of ``size`` pixels at ``t`` seconds and return them filtered."""
+        elapsed_s, self._t = t - self._t, t
+        if self._points is None or elapsed_s <= 0:  # the first frame, or time that stood still
+            self._points = points
+            return points
+        speed = (points - self._points) / (size * elapsed_s)
+        self._speed = self._speed + _gain(SPEED_CUTOFF_HZ, elapsed_s) * (speed - self._speed)
+        # one cut-off for the whole face: its points move together, and their shape is what the crop is cut by
+        pace = float(np.linalg.norm(self._speed.mean(0)))
+        gain = _gain(MIN_CUTOFF_HZ + SPEED_GAIN_HZ * pace, elapsed_s)
+        self._points = np.asarray(self._points + gain * (points - self._points), np.float32)
+        return self._points
+
+
+def _gain(cutoff_hz: float, elapsed_s: float) -> float:
+    """Share of the new value in an exponential filter with this cut-off, after ``elapsed_s``."""
+    return 1.0 - math.exp(-2.0 * math.pi * cutoff_hz * elapsed_s)
+
+
+class DriverFollower:
+    """Finds the driver, then looks where the driver was; where that fails, searches the whole picture at once.
+
+    The driver is the face whose middle lies in the ``seat`` region (left, top, right, bottom as shares of the picture).
+    Among several, the nearest to where the driver was last seen, within KEEP_S and NEAR_SIZES; after that, the largest
+    of the sure ones. So a passenger who leans in does not take over from a driver who is there.
+    """
+
+    def __init__(self, finder: Finder, seat: Seat) -> None:
+        self._finder = finder
+        self._seat = seat
+        self._last: Face | None = None
+        self._seen_t = -math.inf
+        self._filter = OneEuro()
+
+    def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
+        """The driver's face in the picture (H, W) of time ``t`` (seconds), its points smoothed in time; or None."""
+        if not 0 <= t - self._seen_t <= KEEP_S:
+            self._last = None
+        near = None if self._last is None else self._finder.find_near(luma, self._last)
+        face = near if near is not None and self._in_seat(near, luma) else self._search(luma)
+        if face is None:
+            return None
+        if self._last is None or _distance(face, self._last) > NEAR_SIZES / 2:
+            self._filter = OneEuro()
+        self._last, self._seen_t = face, t
+        return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
+
+    def _search(self, luma: NDArray[np.uint8]) -> Face | None:
+        faces = [face for face in self._finder.find_all(luma) if self._in_seat(face, luma)]
+        if self._last is not None:
+            last = self._last
+            faces = [face for face in faces if _distance(face, last) < NEAR_SIZES]
+            return min(faces, key=lambda face: _distance(face, last), default=None)
+        return max(faces, key=lambda face: face.score * face_size(face), default=None)
+
+    def _in_seat(self, face: Face, luma: NDArray[np.uint8]) -> bool:
+        height, width = luma.shape
+        left, top, right, bottom = self._seat
+        x, y = face.points.mean(0)
+        return bool(left * width <= x <= right * width and top * height <= y <= bottom * height)
+
+
+def _distance(one: Face, other: Face) -> float:
+    """Distance of two faces' middles in sizes of the second."""
+    return float(np.hypot(*(one.points.mean(0) - other.points.mean(0)))) / max(face_size(other), 1e-3)

@@ -1,0 +1,128 @@
+"""Following the driver: who it is, and points that neither jitter nor lag."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.records import Face
+from edge.vision.face import face_size
+from edge.vision.follow import KEEP_S, DriverFollower, OneEuro, Seat
+
+PICTURE = np.zeros((480, 640), np.uint8)
+EVERYWHERE: Seat = (0.0, 0.0, 1.0, 1.0)
+SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
+
+
+def face_at(x: float, y: float, size: float = 100.0, score: float = 0.9) -> Face:
+    return Face((x - size / 2, y - size / 2, size, size), SHAPE * size + np.array([x, y], np.float32), score)
+
+
+def middle(face: Face | None) -> tuple[float, float] | None:
+    if face is None:
+        return None
+    x, y = face.points.mean(0)
+    return round(float(x)), round(float(y))
+
+
+@dataclass
+class Cabin:
+    """A finder that sees the faces that a test puts before it, and counts the searches of the whole picture."""
+
+    faces: list[Face] = field(default_factory=list)
+    searches: int = 0
+
+    def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
+        del luma
+        self.searches += 1
+        return sorted(self.faces, key=lambda face: -face.score)[:limit]
+
+    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        del luma
+        near = [f for f in self.faces if np.hypot(*(f.points.mean(0) - face.points.mean(0))) < 0.5 * face_size(face)]
+        return near[0] if near else None
+
+
+def test_a_driver_who_was_found_is_followed_without_searching_again() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    for frame in range(30):
+        cabin.faces = [face_at(320 + frame, 200)]
+        assert follower.update(PICTURE, frame / 15) is not None
+    assert cabin.searches == 1
+
+
+def test_a_driver_who_jumped_out_of_the_close_view_is_searched_for_in_the_same_frame() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(410, 200)]
+    assert middle(follower.update(PICTURE, 0.1)) == (410, 200)
+
+
+def test_a_passenger_who_leans_in_larger_and_surer_does_not_take_over() -> None:
+    cabin = Cabin([face_at(200, 200, score=0.7)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(205, 200, score=0.7), face_at(450, 220, size=180, score=0.99)]
+    for frame in range(1, 20):
+        found = middle(follower.update(PICTURE, frame / 15))
+        assert found is not None
+        assert found[0] < 210
+
+
+def test_while_the_driver_is_hidden_for_a_moment_the_passenger_is_not_the_driver() -> None:
+    cabin = Cabin([face_at(200, 200)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(450, 220, size=180)]
+    assert follower.update(PICTURE, 0.5 * KEEP_S) is None
+    cabin.faces = [face_at(210, 200), face_at(450, 220, size=180)]
+    assert middle(follower.update(PICTURE, 0.8 * KEEP_S)) == (210, 200)
+
+
+def test_after_the_driver_has_been_gone_for_long_the_largest_sure_face_in_the_seat_is_the_driver() -> None:
+    cabin = Cabin([face_at(200, 200)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(450, 220, size=150), face_at(100, 300, size=40)]
+    assert middle(follower.update(PICTURE, KEEP_S + 0.1)) == (450, 221)
+
+
+def test_a_face_outside_the_seat_region_is_never_the_driver() -> None:
+    cabin = Cabin([face_at(500, 200)])
+    follower = DriverFollower(cabin, (0.0, 0.0, 0.5, 1.0))
+    assert follower.update(PICTURE, 0.0) is None
+    cabin.faces = [face_at(300, 200)]
+    assert follower.update(PICTURE, 0.1) is not None
+    cabin.faces = [face_at(340, 200)]
+    assert follower.update(PICTURE, 0.2) is None
+
+
+def test_time_that_goes_back_starts_anew_instead_of_failing() -> None:
+    cabin = Cabin([face_at(200, 200)])
+    follower = DriverFollower(cabin, EVERYWHERE)
+    follower.update(PICTURE, 100.0)
+    cabin.faces = [face_at(500, 200)]
+    assert middle(follower.update(PICTURE, 3.0)) == (500, 200)
+
+
+@pytest.mark.parametrize("fps", [10, 15, 30, 60])
+def test_jitter_of_a_still_face_is_cut_by_four_tenths_at_least(fps: int) -> None:
+    rng = np.random.default_rng(fps)
+    smooth = OneEuro()
+    truth = face_at(320, 200).points
+    seen = [truth + rng.normal(0, 2.0, (5, 2)).astype(np.float32) for _ in range(fps * 10)]
+    kept = np.array([smooth.update(points, 100.0, number / fps) for number, points in enumerate(seen)])[fps:]
+    raw = np.array(seen)[fps:]
+    assert (kept - truth).std() < 0.75 * (raw - truth).std()
+    assert np.diff(kept, axis=0).std() < 0.6 * np.diff(raw, axis=0).std()
+
+
+def test_a_moving_face_is_followed_with_little_lag() -> None:
+    smooth = OneEuro()
+    for number in range(30):
+        points = face_at(200 + 8.0 * number, 200).points  # 2.4 face sizes a second at 30 frames a second
+        lag = points - smooth.update(points, 100.0, number / 30)
+    assert np.abs(lag).max() < 8.0  # less than one frame
