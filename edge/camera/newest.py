@@ -169,6 +169,8 @@ class NewestFrame:
             self._changed.notify_all()
 
     def _lose(self, fault: CameraError) -> None:
+        if self._stop.is_set():  # whoever asked has gone: a late fault is no news
+            return
         with self._changed:
             if str(fault) != str(self._fault):
                 _log.warning("%s; trying again", fault)
