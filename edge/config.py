@@ -14,9 +14,10 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from edge.errors import ConfigError
@@ -421,13 +422,16 @@ def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"{name}: {'.'.join(keys[:-1])} is not a section")
-        table[keys[-1]] = _parse_value(environ[name])
+        table[keys[-1]] = _parse_value(environ[name], keys)
         origin[keys] = name
     return origin
 
 
-def _parse_value(text: str) -> Any:
-    """A TOML value where the text is one (number, true, array, table), else the text itself."""
+def _parse_value(text: str, keys: tuple[str, ...]) -> Any:
+    """The text itself for a key that takes text, else a TOML value where it is one (number, true, array, table)."""
+    field = _field_at(keys)
+    if field is not None and _takes_text(field.annotation):
+        return text
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
@@ -463,7 +467,17 @@ def _known_keys(keys: tuple[str, ...]) -> list[str]:
     return sorted(model.model_fields) if model else []
 
 
-def _field_description(keys: tuple[str, ...]) -> str:
+def _takes_text(annotation: Any) -> bool:
+    """Whether a field is a string, a path or a choice of strings, perhaps optional."""
+    choices = get_args(annotation) or (annotation,)
+    return any(choice in (str, Path) or isinstance(choice, str) for choice in choices)
+
+
+def _field_at(keys: tuple[str, ...]) -> FieldInfo | None:
     model = _section_at(keys[:-1]) if keys else None
-    field = model.model_fields.get(keys[-1]) if model else None
+    return model.model_fields.get(keys[-1]) if model else None
+
+
+def _field_description(keys: tuple[str, ...]) -> str:
+    field = _field_at(keys)
     return (field.description or "").rstrip(".") if field else ""

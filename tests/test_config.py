@@ -98,6 +98,22 @@ def test_a_wrong_variable_is_named_instead_of_the_file(tmp_path: Path) -> None:
     assert message.startswith("EVENKEEL_MQTT__PORT: mqtt.port = 99999")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "keys"),
+    [
+        ("EVENKEEL_DEVICE__ID", "7.10", ("device", "id")),
+        ("EVENKEEL_MQTT__USERNAME", "true", ("mqtt", "username")),
+        ("EVENKEEL_MQTT__PROTOCOL", "5", ("mqtt", "protocol")),
+        ("EVENKEEL_OUTBOX__PATH", "2026", ("outbox", "path")),
+    ],
+)
+def test_a_variable_for_a_text_key_is_taken_as_it_is_though_it_looks_like_a_number(
+    name: str, text: str, keys: tuple[str, str]
+) -> None:
+    config = load_config(None, {name: text})
+    assert str(getattr(getattr(config, keys[0]), keys[1])) == text
+
+
 def test_a_password_typed_into_the_file_is_not_printed(tmp_path: Path) -> None:
     message = fault_of(write(tmp_path, '[mqtt]\npassword = "hunter2"\n'))
     assert "mqtt.password: unknown key" in message
