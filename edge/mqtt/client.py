@@ -162,9 +162,9 @@ class Publisher:
         return numbered
 
     def publish_health(self, message: HealthMessage) -> None:
-        """Say how the device is, if the broker is there."""
+        """Say how the device is, if the broker is there; what was said while it is away is forgotten."""
         with self._lock:
-            self._health = message.payload() if self._connected else None
+            self._health = message.payload()
         self._wake.set()
 
     def poll_command(self) -> Command | None:
