@@ -88,6 +88,16 @@ def run(
 
 
 @app.command()
+def demo(
+    fast: Annotated[bool, typer.Option("--fast", help="Hurry: every frame as soon as the one before is done.")] = False,
+) -> None:
+    """Play a bundled clip against a broker in this process, and show what a subscriber receives."""
+    from edge.demo import run_demo
+
+    raise typer.Exit(run_demo(fast=fast))
+
+
+@app.command()
 def replay(
     path: Annotated[Path, typer.Argument(help="Clip, folder of pictures, or trace.")],
     config: ConfigFile = None,

@@ -8,7 +8,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -116,6 +116,28 @@ class Outlet(Protocol):
         """Tell the sender what came of it."""
 
 
+class Frames(AbstractContextManager[object], Protocol):
+    """What is asked of ``edge.camera.newest.NewestFrame``."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a newer one has overtaken."""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last good frame."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether only a restart helps."""
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame not taken yet; EndOfStream after the last."""
+
+    def blindness(self) -> tuple[Sight, str] | None:
+        """Why there is no picture, or None."""
+
+
 class Trace(Protocol):
     """What is asked of ``edge.trace.TraceWriter``."""
 
@@ -148,9 +170,18 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
 
 @contextmanager
 def build_service(
-    config: Config, *, reload: Callable[[], Config], trace: Path | None = None, loop: bool = False
+    config: Config,
+    *,
+    reload: Callable[[], Config],
+    trace: Path | None = None,
+    loop: bool = False,
+    frames: Frames | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    stamp: Callable[[], Stamp] = board_stamp,
 ) -> Iterator[Service]:
     """The service with everything that it needs; what must be closed is closed at the end of the ``with``.
+
+    ``frames`` stand in for the configured camera; ``clock`` and ``stamp`` then tell the time that goes with them.
 
     Raises:
         ConfigError, ModelError, UnavailableError: something of it is wrong or missing.
@@ -160,7 +191,8 @@ def build_service(
         outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
         yield Service(
             config,
-            frames=NewestFrame(
+            frames=frames
+            or NewestFrame(
                 lambda: open_camera(config.camera, loop=loop),
                 config.camera,
                 reopen=not is_file_source(config.camera.source),
@@ -173,6 +205,8 @@ def build_service(
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=pipeline.times,
             trace=stack.enter_context(TraceWriter(trace)) if trace else None,
+            clock=clock,
+            stamp=stamp,
         )
 
 
@@ -188,7 +222,7 @@ class Service:
         self,
         config: Config,
         *,
-        frames: NewestFrame,
+        frames: Frames,
         pipeline: Steps,
         publisher: Outlet,
         notifier: Notifier,
