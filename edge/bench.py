@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.about import About
-from edge.board.sensors import resident_mb, temperature_c, throttled
+from edge.board.sensors import temperature_c, throttled
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config, VisionConfig
-from edge.pipeline import Finder, Pipeline
-from edge.records import Face, Frame
+from edge.pipeline import Pipeline
+from edge.records import Frame
 from edge.timing import StageTimes
 
 WARM_UP = 50
@@ -30,10 +31,12 @@ KEPT_FRAMES = 200
 FRAME_PERIOD_S = 1 / 30
 _FIRST_DECISION = """
 import numpy as np
+from edge.board.sensors import resident_mb
 from edge.config import Config
 from edge.pipeline import Pipeline
 from edge.records import Frame
 Pipeline.from_config(Config()).step(Frame(np.random.default_rng(0).integers(0, 255, (480, 640), np.uint8), 0.0))
+print(resident_mb() or "")
 """
 
 
@@ -56,7 +59,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What ``bench`` found. ``start_s`` is from the start of a new process to its first decision."""
+    """What ``bench`` found. ``start_s`` is from the start of a new process to its first decision.
+
+    ``memory_mb`` is what that process had resident then.
+    """
 
     frames: str
     about: About
@@ -74,22 +80,23 @@ class Report:
 def measure(config: Config, count: int, clip: Path | None = None) -> Report:
     """Time ``count`` frames after a warm-up, with one thread and with the configured number.
 
-    The frames are those of ``clip``; without one they are synthetic, and every stage is made to run on them.
+    The frames are the first ones of ``clip``, by default of the bundled clip, gone through again and again.
 
     Raises:
         CameraError, ModelError, UnavailableError: the clip, a model or the runtime is missing.
     """
-    start_s = _time_start()
-    frames = _clip_frames(clip) if clip else [_synthetic_frame(config.camera)]
+    start_s, memory_mb = _time_start()
+    frames = _clip_frames(clip or Path(str(resources.files("edge") / "demo" / "clip.mp4")))
+    height, width = frames[0].shape
     return Report(
-        frames=str(clip) if clip else f"synthetic, {config.camera.width_px}x{config.camera.height_px}",
+        frames=f"{clip or 'bundled clip'}, {width}x{height}",
         about=About.of(config.vision),
         runs=tuple(
-            _run(_pipeline(config, threads, count, synthetic=clip is None), threads, frames, count)
+            _run(_pipeline(config, threads, count), threads, frames, count)
             for threads in sorted({1, config.vision.threads})
         ),
         start_s=start_s,
-        memory_mb=resident_mb(),
+        memory_mb=memory_mb,
         temperature_c=temperature_c(),
         throttled=throttled(),
     )
@@ -122,34 +129,9 @@ def _run(pipeline: Pipeline, threads: int, frames: list[NDArray[np.uint8]], coun
     )
 
 
-def _pipeline(config: Config, threads: int, count: int, *, synthetic: bool) -> Pipeline:
+def _pipeline(config: Config, threads: int, count: int) -> Pipeline:
     vision = VisionConfig.model_validate(config.vision.model_dump() | {"threads": threads})
-    pipeline = Pipeline.from_config(config.model_copy(update={"vision": vision}), StageTimes(window=count))
-    if not synthetic:
-        return pipeline
-    return Pipeline(config, _AlwaysFinds(pipeline.finder), pipeline.reader, pipeline.times)
-
-
-class _AlwaysFinds:
-    """Does the finder's work, and then says that there is a face in the middle: noise has none."""
-
-    def __init__(self, finder: Finder) -> None:
-        self._finder = finder
-        self.manifest = finder.manifest
-
-    def find(self, luma: NDArray[np.uint8]) -> Face | None:
-        self._finder.find(luma)
-        height, width = luma.shape
-        side = min(width, height) / 3
-        box = ((width - side) / 2, (height - side) / 2, side, side)
-        points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
-        return Face(box, (points * side + np.array(box[:2])).astype(np.float32), score=1.0)
-
-
-def _synthetic_frame(camera: CameraConfig) -> NDArray[np.uint8]:
-    """Noise of a cabin's brightness, with a row stride as a camera's buffer has it."""
-    noise = np.random.default_rng(0).integers(60, 180, (camera.height_px, camera.width_px + 64), np.uint8)
-    return noise[:, : camera.width_px]
+    return Pipeline.from_config(config.model_copy(update={"vision": vision}), StageTimes(window=count))
 
 
 def _clip_frames(clip: Path) -> list[NDArray[np.uint8]]:
@@ -163,7 +145,9 @@ def _clip_frames(clip: Path) -> list[NDArray[np.uint8]]:
     return frames
 
 
-def _time_start() -> float:
+def _time_start() -> tuple[float, float | None]:
+    """Seconds from the start of a new process to its first decision, and the memory (MB) that it then holds."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", _FIRST_DECISION], check=True)  # noqa: S603 - our own text
-    return time.perf_counter() - begin
+    command = [sys.executable, "-c", _FIRST_DECISION]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - our own text
+    return time.perf_counter() - begin, float(said) if said.strip() else None

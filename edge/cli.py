@@ -146,7 +146,7 @@ def models(config: ConfigFile = None) -> None:
 @app.command()
 def bench(
     config: ConfigFile = None,
-    clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of synthetic ones.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of the bundled one.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames to time, after a warm-up.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:

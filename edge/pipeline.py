@@ -11,6 +11,7 @@ from edge.config import Config
 from edge.decision.decider import Decider
 from edge.records import Face, Frame, Observation, Sight, Step
 from edge.timing import StageTimes
+from edge.vision import follow
 from edge.vision.quality import assess, fault, picture_fault
 
 
@@ -26,15 +27,12 @@ class Named(Protocol):
         """Version of the model."""
 
 
-class Finder(Protocol):
-    """Finds the best face in a picture, as FaceFinder does."""
+class Finder(follow.Finder, Protocol):
+    """Finds faces in a picture, possibly a view, as FaceFinder does."""
 
     @property
     def manifest(self) -> Named:
         """What is said of the model."""
-
-    def find(self, luma: NDArray[np.uint8]) -> Face | None:
-        """The face in the picture (H, W), possibly a view, or None."""
 
 
 class Reader(Protocol):
@@ -49,7 +47,7 @@ class Reader(Protocol):
 
 
 class Pipeline:
-    """Frames in, steps out. Stateful only in ``decider``; not thread-safe.
+    """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
     ``times`` collects how long the stages take: picture, face, quality, expression, decision. A stage that a frame does
     not need (no face: no quality, no expression) gets no sample.
@@ -57,6 +55,7 @@ class Pipeline:
 
     def __init__(self, config: Config, finder: Finder, reader: Reader, times: StageTimes | None = None) -> None:
         self.finder = finder
+        self._follower = follow.DriverFollower(finder)
         self.reader = reader
         self.decider = Decider(config)
         self.times = times or StageTimes()
@@ -98,7 +97,7 @@ class Pipeline:
         if sight is not None:
             return Observation(frame.t, sight, reason=f"picture is {sight.replace('_', ' ')}")
         with self.times.measure("face"):
-            face = self._find_driver(frame.luma)
+            face = self._find_driver(frame)
         if face is None:
             return Observation(frame.t, Sight.NO_FACE)
         with self.times.measure("quality"):
@@ -109,14 +108,15 @@ class Pipeline:
             probabilities = self.reader.read(frame.luma, face)
         return Observation(frame.t, Sight.FACE, face, quality, probabilities)
 
-    def _find_driver(self, luma: NDArray[np.uint8]) -> Face | None:
-        """The face whose centre lies in the seat region; only that part of the picture is searched, as a view."""
+    def _find_driver(self, frame: Frame) -> Face | None:
+        """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""
+        luma = frame.luma
         height, width = luma.shape
         left, top, right, bottom = self._config.camera.seat
         x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
         seat = luma[y : max(y + 1, round(bottom * height)), x : max(x + 1, round(right * width))]
-        face = self.finder.find(seat)
-        if face is None or not _has_centre(seat, face):
+        face = self._follower.update(seat, frame.t)
+        if face is None:
             return None
         box = (face.box[0] + x, face.box[1] + y, face.box[2], face.box[3])
         return Face(box, face.points + np.array([x, y], np.float32), face.score)
@@ -124,10 +124,3 @@ class Pipeline:
     def _decide(self, observation: Observation) -> Step:
         with self.times.measure("decision"):
             return self.decider.update(observation)
-
-
-def _has_centre(luma: NDArray[np.uint8], face: Face) -> bool:
-    """Whether the middle of the face's box lies in the picture."""
-    x, y = face.box[0] + face.box[2] / 2, face.box[1] + face.box[3] / 2
-    height, width = luma.shape
-    return bool(0 <= x < width and 0 <= y < height)

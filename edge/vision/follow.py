@@ -26,8 +26,6 @@ SPEED_GAIN_HZ = 3.0
 SPEED_CUTOFF_HZ = 1.0
 """Cut-off of the filter on the speed itself, as in the paper."""
 
-Seat = tuple[float, float, float, float]
-
 
 class Finder(Protocol):
     """Finds faces, as ``edge.vision.face.FaceFinder`` does."""
@@ -73,24 +71,23 @@ def _gain(cutoff_hz: float, elapsed_s: float) -> float:
 class DriverFollower:
     """Finds the driver, then looks where the driver was; where that fails, searches the whole picture at once.
 
-    The driver is the face whose middle lies in the ``seat`` region (left, top, right, bottom as shares of the picture).
-    Among several, the nearest to where the driver was last seen, within KEEP_S and NEAR_SIZES; after that, the largest
-    of the sure ones. So a passenger who leans in does not take over from a driver who is there.
+    It is shown the seat's part of each picture. The driver is a face whose middle lies in it; among several, the
+    nearest to where the driver was last seen, within KEEP_S and NEAR_SIZES; after that, the largest of the sure ones.
+    So a passenger who leans in does not take over from a driver who is there.
     """
 
-    def __init__(self, finder: Finder, seat: Seat) -> None:
+    def __init__(self, finder: Finder) -> None:
         self._finder = finder
-        self._seat = seat
         self._last: Face | None = None
         self._seen_t = -math.inf
         self._filter = OneEuro()
 
     def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
-        """The driver's face in the picture (H, W) of time ``t`` (seconds), its points smoothed in time; or None."""
+        """The driver's face in the seat's view (H, W) at ``t`` seconds, its points smoothed in time; or None."""
         if not 0 <= t - self._seen_t <= KEEP_S:
             self._last = None
         near = None if self._last is None else self._finder.find_near(luma, self._last)
-        face = near if near is not None and self._in_seat(near, luma) else self._search(luma)
+        face = near if near is not None and _has_middle(luma, near) else self._search(luma)
         if face is None:
             return None
         if self._last is None or _distance(face, self._last) > NEAR_SIZES / 2:
@@ -99,18 +96,19 @@ class DriverFollower:
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
 
     def _search(self, luma: NDArray[np.uint8]) -> Face | None:
-        faces = [face for face in self._finder.find_all(luma) if self._in_seat(face, luma)]
+        faces = [face for face in self._finder.find_all(luma) if _has_middle(luma, face)]
         if self._last is not None:
             last = self._last
             faces = [face for face in faces if _distance(face, last) < NEAR_SIZES]
             return min(faces, key=lambda face: _distance(face, last), default=None)
         return max(faces, key=lambda face: face.score * face_size(face), default=None)
 
-    def _in_seat(self, face: Face, luma: NDArray[np.uint8]) -> bool:
-        height, width = luma.shape
-        left, top, right, bottom = self._seat
-        x, y = face.points.mean(0)
-        return bool(left * width <= x <= right * width and top * height <= y <= bottom * height)
+
+def _has_middle(luma: NDArray[np.uint8], face: Face) -> bool:
+    """Whether the face's middle lies in the picture."""
+    height, width = luma.shape
+    x, y = face.points.mean(0)
+    return bool(0 <= x < width and 0 <= y < height)
 
 
 def _distance(one: Face, other: Face) -> float:

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from edge.records import Face
 from edge.vision.face import face_size
-from edge.vision.follow import KEEP_S, DriverFollower, OneEuro, Seat
+from edge.vision.follow import KEEP_S, DriverFollower, OneEuro
 
 PICTURE = np.zeros((480, 640), np.uint8)
-EVERYWHERE: Seat = (0.0, 0.0, 1.0, 1.0)
 SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
 
 
@@ -46,7 +45,7 @@ class Cabin:
 
 def test_a_driver_who_was_found_is_followed_without_searching_again() -> None:
     cabin = Cabin([face_at(320, 200)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     for frame in range(30):
         cabin.faces = [face_at(320 + frame, 200)]
         assert follower.update(PICTURE, frame / 15) is not None
@@ -55,7 +54,7 @@ def test_a_driver_who_was_found_is_followed_without_searching_again() -> None:
 
 def test_a_driver_who_jumped_out_of_the_close_view_is_searched_for_in_the_same_frame() -> None:
     cabin = Cabin([face_at(320, 200)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(410, 200)]
     assert middle(follower.update(PICTURE, 0.1)) == (410, 200)
@@ -63,7 +62,7 @@ def test_a_driver_who_jumped_out_of_the_close_view_is_searched_for_in_the_same_f
 
 def test_a_passenger_who_leans_in_larger_and_surer_does_not_take_over() -> None:
     cabin = Cabin([face_at(200, 200, score=0.7)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(205, 200, score=0.7), face_at(450, 220, size=180, score=0.99)]
     for frame in range(1, 20):
@@ -74,7 +73,7 @@ def test_a_passenger_who_leans_in_larger_and_surer_does_not_take_over() -> None:
 
 def test_while_the_driver_is_hidden_for_a_moment_the_passenger_is_not_the_driver() -> None:
     cabin = Cabin([face_at(200, 200)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(450, 220, size=180)]
     assert follower.update(PICTURE, 0.5 * KEEP_S) is None
@@ -84,25 +83,25 @@ def test_while_the_driver_is_hidden_for_a_moment_the_passenger_is_not_the_driver
 
 def test_after_the_driver_has_been_gone_for_long_the_largest_sure_face_in_the_seat_is_the_driver() -> None:
     cabin = Cabin([face_at(200, 200)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(450, 220, size=150), face_at(100, 300, size=40)]
     assert middle(follower.update(PICTURE, KEEP_S + 0.1)) == (450, 221)
 
 
-def test_a_face_outside_the_seat_region_is_never_the_driver() -> None:
-    cabin = Cabin([face_at(500, 200)])
-    follower = DriverFollower(cabin, (0.0, 0.0, 0.5, 1.0))
+def test_a_face_whose_middle_lies_outside_the_view_is_never_the_driver() -> None:
+    cabin = Cabin([face_at(650, 200)])
+    follower = DriverFollower(cabin)
     assert follower.update(PICTURE, 0.0) is None
-    cabin.faces = [face_at(300, 200)]
+    cabin.faces = [face_at(620, 200)]
     assert follower.update(PICTURE, 0.1) is not None
-    cabin.faces = [face_at(340, 200)]
+    cabin.faces = [face_at(645, 200)]
     assert follower.update(PICTURE, 0.2) is None
 
 
 def test_time_that_goes_back_starts_anew_instead_of_failing() -> None:
     cabin = Cabin([face_at(200, 200)])
-    follower = DriverFollower(cabin, EVERYWHERE)
+    follower = DriverFollower(cabin)
     follower.update(PICTURE, 100.0)
     cabin.faces = [face_at(500, 200)]
     assert middle(follower.update(PICTURE, 3.0)) == (500, 200)
