@@ -60,7 +60,8 @@ class OpenCvCamera(Source):
 def quieten() -> None:
     """Keep OpenCV and FFmpeg from writing to stderr: what matters is raised, and they would print addresses."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4; OpenCV 5
+    set_level(0)  # LOG_LEVEL_SILENT
 
 
 def _open_v4l2(config: CameraConfig) -> cv2.VideoCapture:

@@ -44,6 +44,8 @@ class TfliteModel:
     def __init__(self, manifest: Manifest, content: bytes, origin: Path, runtime: Runtime, threads: int) -> None:
         self.manifest = manifest
         self.runtime, interpreter_class = open_runtime(runtime)
+        if not _has_header(content):
+            raise ModelError(f"{origin}: not a TFLite model: it does not begin as one")
         try:
             self._interpreter = interpreter_class(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -71,6 +73,11 @@ class TfliteModel:
         self._interpreter.set_tensor(self._input, picture)
         self._interpreter.invoke()
         return [dequantise(self._interpreter.get_tensor(index)) for index, dequantise in self._outputs]
+
+
+def _has_header(content: bytes) -> bool:
+    """Whether root offset and identifier are a TFLite flatbuffer's; tflite-runtime dies of content that has none."""
+    return content[4:8] == b"TFL3" and int.from_bytes(content[:4], "little") < len(content)
 
 
 def _match(origin: Path, spec: TensorSpec, details: list[dict[str, Any]]) -> dict[str, Any]:

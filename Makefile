@@ -1,0 +1,83 @@
+# Tasks of this repository. They need python3 (3.11 to 3.13) with its venv module, and make; everything else comes into
+# virtual environments here. Another interpreter: make test PYTHON=python3.13. Options of a command: make demo ARGS=--fast
+
+PYTHON ?= python3
+ARGS ?=
+DATA ?= ../shared/data
+DETECTOR ?= ../shared/peers/yunet_2023mar.onnx
+
+VENV := .venv
+TRAINING := .venv-training
+TFLITE := .venv-tflite
+# What depends on the TFLite runtime; the second run of the suite is these tests.
+RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
+	demo-clip clean python
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.demo ## Play the bundled clip against a broker in the same process; no camera, no network
+	$(VENV)/bin/evenkeel demo $(ARGS)
+
+test: $(VENV)/.dev ## Run the test suite on LiteRT, then what depends on the runtime on tflite-runtime
+	$(VENV)/bin/pytest $(ARGS)
+	@$(MAKE) --no-print-directory test-tflite
+
+test-tflite: python ## Run the tests that depend on the TFLite runtime on tflite-runtime 2.14.0
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
+		echo "tflite-runtime: SKIPPED, its last release has no wheel for $$($(PYTHON) --version); it needs Python 3.11"; \
+	elif ! $(MAKE) --no-print-directory $(TFLITE)/.dev; then \
+		echo "tflite-runtime: SKIPPED, it cannot be installed here; pip's reason stands above"; \
+	else \
+		echo "tflite-runtime: running $(RUNTIME_TESTS)"; \
+		EVENKEEL_VISION__RUNTIME=tflite $(TFLITE)/bin/pytest $(RUNTIME_TESTS) $(ARGS) && \
+		echo "both runtimes: comparing" && \
+		$(TFLITE)/bin/pytest tests/vision/test_models.py -k both_runtimes; \
+	fi
+
+check: $(VENV)/.dev ## Lint, format and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.demo ## Time every stage on this machine
+	$(VENV)/bin/evenkeel bench $(ARGS)
+
+train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on where it stopped
+	$(TRAINING)/bin/python -m models.training.train_face --data $(DATA) $(ARGS)
+
+train-expression: $(TRAINING)/.training ## Train the expression model from DATA; goes on where it stopped
+	$(TRAINING)/bin/python -m models.training.train_expression --data $(DATA) $(ARGS)
+
+evaluate-face: $(TRAINING)/.training ## Measure the face model
+	$(TRAINING)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)
+
+evaluate-expression: $(TRAINING)/.training ## Measure the expression model
+	$(TRAINING)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
+
+demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
+	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
+
+clean: ## Remove the virtual environments, caches and build products; training runs stay
+	rm -rf $(VENV) $(TRAINING) $(TFLITE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find edge models tests calibration -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "make: needs Python 3.11 to 3.13 as '$(PYTHON)'; choose one with make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "make: '$(PYTHON)' has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+# The environments: made anew when pyproject.toml changes. 'python' only checks, so it is no reason to make them anew.
+$(VENV)/.demo: extras := demo
+$(VENV)/.dev: extras := demo,dev
+$(TRAINING)/.training: extras := training
+$(TFLITE)/.dev: extras := demo,dev,tflite
+
+%/.demo %/.dev %/.training: pyproject.toml | python
+	$(PYTHON) -m venv $*
+	$*/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
+	@touch $@
