@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edge.camera import EndOfStream, open_camera
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.errors import CameraError, UnavailableError, UsageError
+from edge.errors import CameraError, UsageError
+from edge.jsonlines import JsonLinesFile
 from edge.mqtt.messages import ENTROPY_BYTES, EpisodeIds, ModelsPart, Stamp, alert_message
 from edge.pipeline import Pipeline
 from edge.records import Kind, Phase, Sight, State, Step, Transition
@@ -52,16 +53,12 @@ class EventWriter:
     """
 
     def __init__(self, path: Path, name: str, models: ModelsPart) -> None:
-        self._path = path
         self._name = name
         self._models = models
         self._ids = EpisodeIds(self._entropy)
         self._drawn = 0
         self._sequence = 0
-        try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._fault(error) from error
+        self._file = JsonLinesFile(path, "events")
 
     def __enter__(self) -> Self:
         return self
@@ -83,17 +80,11 @@ class EventWriter:
         )
         self._sequence += 1
         event = {"t": round(transition.t, 4), **json.loads(message.payload())}
-        try:
-            self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise self._fault(error) from error
+        self._file.write(json.dumps(event, ensure_ascii=False))
 
     def _entropy(self) -> bytes:
         self._drawn += 1
         return hashlib.sha256(f"{self._name} {self._drawn}".encode()).digest()[:ENTROPY_BYTES]
-
-    def _fault(self, error: OSError) -> UnavailableError:
-        return UnavailableError(f"{self._path}: events cannot be written: {error.strerror}; choose another file")
 
 
 def replay(

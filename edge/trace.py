@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.errors import UnavailableError
+from edge.jsonlines import JsonLinesFile
 from edge.records import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
 
 SCHEMA_VERSION = 1
@@ -92,20 +93,15 @@ class TraceLine(_Part):
 class TraceWriter:
     """Writes steps to ``path``, used as a context manager; what was there before is overwritten.
 
-    Times are written relative to ``origin_t``, by default the time of the first step. Each line is handed to the
-    system at once, so that a process that is killed loses one line at most.
+    Times are written relative to ``origin_t``, by default the time of the first step.
 
     Raises:
         UnavailableError: the file cannot be written, also from ``write``.
     """
 
     def __init__(self, path: Path, origin_t: float | None = None) -> None:
-        self._path = path
         self._origin_t = origin_t
-        try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise self._fault(error) from error
+        self._file = JsonLinesFile(path, "trace")
 
     def __enter__(self) -> Self:
         return self
@@ -113,23 +109,13 @@ class TraceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._file.close()
 
     def write(self, step: Step) -> None:
         """Add one step."""
         if self._origin_t is None:
             self._origin_t = step.observation.t
-        try:
-            self._file.write(_to_json(step, self._origin_t) + "\n")
-        except OSError as error:
-            raise self._fault(error) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _fault(self, error: OSError) -> UnavailableError:
-        return UnavailableError(f"{self._path}: trace cannot be written: {error.strerror}; choose another file")
+        self._file.write(_to_json(step, self._origin_t))
 
 
 def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> Iterator[TraceLine]:

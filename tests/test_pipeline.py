@@ -1,0 +1,183 @@
+"""The way of one frame, with fakes for both models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.config import Config
+from edge.pipeline import Pipeline
+from edge.records import EXPRESSIONS, Face, Frame, Sight, State
+from edge.timing import StageTimes
+
+Luma = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A manifest with nothing behind it."""
+
+    name: str
+    version: str = "0"
+
+
+class FakeFinder:
+    """Finds what it is told, a share of what it is shown away from the corner; keeps what it was shown."""
+
+    manifest = Model("face")
+
+    def __init__(self, at: tuple[float, float] | None = (0.5, 0.5), size: float = 120.0) -> None:
+        self.at = at
+        self.size = size
+        self.seen: list[Luma] = []
+
+    def find_all(self, luma: Luma, limit: int = 8) -> list[Face]:
+        face = self.find_near(luma)
+        return [] if face is None or limit < 1 else [face]
+
+    def find_near(self, luma: Luma, face: Face | None = None) -> Face | None:
+        del face
+        self.seen.append(luma)
+        if self.at is None:
+            return None
+        x, y = self.at[0] * luma.shape[1], self.at[1] * luma.shape[0]
+        shape = np.array([(-0.2, -0.15), (0.2, -0.15), (0.0, 0.1), (-0.15, 0.28), (0.15, 0.28)])
+        points = (np.array([x, y]) + shape * self.size).astype(np.float32)
+        return Face((x - self.size / 2, y - self.size / 2, self.size, self.size), points, 0.9)
+
+
+class FakeReader:
+    """Reads anger in every face; keeps the faces."""
+
+    manifest = Model("expression")
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+
+    def read(self, luma: Luma, face: Face) -> NDArray[np.float32]:
+        assert luma.ndim == 2
+        self.faces.append(face)
+        return np.array([name == "anger" for name in EXPRESSIONS], np.float32)
+
+
+def cabin(height: int = 480, width: int = 640) -> Luma:
+    """A lit picture full of detail."""
+    return np.random.default_rng(0).integers(60, 180, (height, width), np.uint8)
+
+
+def frames(luma: Luma, seconds: float = 4.0) -> Iterator[Frame]:
+    for n in range(round(seconds * 10)):
+        yield Frame(luma, n / 10)
+
+
+def build(finder: FakeFinder | None = None, **sections: object) -> tuple[Pipeline, FakeFinder, FakeReader]:
+    finder, reader = finder or FakeFinder(), FakeReader()
+    return Pipeline(Config.model_validate(sections), finder, reader), finder, reader
+
+
+def test_an_angry_face_becomes_an_alert() -> None:
+    pipeline, _, _ = build()
+    steps = [pipeline.step(frame) for frame in frames(cabin())]
+    assert [x.kind for step in steps for x in step.transitions] == ["anger"]
+    assert steps[-1].state is State.WARNING
+    assert steps[-1].observation.quality is not None
+
+
+def test_only_the_seat_is_searched_and_the_face_is_told_in_pixels_of_the_whole_picture() -> None:
+    pipeline, finder, reader = build(camera={"seat": (0.5, 0.25, 1.0, 0.75)})
+    luma = cabin()
+    face = pipeline.step(Frame(luma, 0.0)).observation.face
+    assert finder.seen[0].shape == (240, 320)
+    assert np.shares_memory(finder.seen[0], luma)
+    assert face is not None
+    assert face.box == (480.0 - 60.0, 240.0 - 60.0, 120.0, 120.0)
+    assert face.points[2].tolist() == pytest.approx([480.0, 252.0])
+    assert reader.faces == [face]
+
+
+def test_a_face_whose_centre_lies_outside_the_seat_is_not_the_driver() -> None:
+    pipeline, _, reader = build(FakeFinder(at=(1.05, 0.5)), camera={"seat": (0.0, 0.0, 0.5, 1.0)})
+    assert pipeline.step(Frame(cabin(), 0.0)).observation.sight is Sight.NO_FACE
+    assert reader.faces == []
+
+
+@pytest.mark.parametrize(("value", "sight"), [(0, Sight.DARK), (255, Sight.OVEREXPOSED), (100, Sight.COVERED)])
+def test_a_picture_without_content_is_blind_and_no_model_runs(value: int, sight: Sight) -> None:
+    pipeline, finder, _ = build()
+    for frame in frames(np.full((480, 640), value, np.uint8)):
+        step = pipeline.step(frame)
+    assert step.observation.sight is sight
+    assert step.state is State.BLIND
+    assert step.reason == f"picture is {sight}"
+    assert finder.seen == []
+
+
+def test_an_empty_seat_is_absent() -> None:
+    pipeline, _, _ = build(FakeFinder(at=None))
+    assert [pipeline.step(frame).state for frame in frames(cabin())][-1] is State.ABSENT
+
+
+def test_a_face_not_worth_reading_is_not_read_and_says_why() -> None:
+    pipeline, _, reader = build()
+    luma = np.asarray(cv2.GaussianBlur(cabin(), (0, 0), 25), np.uint8)
+    luma = np.where(np.arange(640) < 320, luma, 200).astype(np.uint8)
+    for frame in frames(np.asarray(cv2.GaussianBlur(luma, (0, 0), 40), np.uint8)):
+        step = pipeline.step(frame)
+    assert reader.faces == []
+    assert (step.state, step.reason) == (State.UNCERTAIN, "face blurred")
+
+
+def test_a_moment_without_a_picture_is_blind_for_its_reason() -> None:
+    pipeline, _, _ = build()
+    for n in range(20):
+        step = pipeline.step_blind(n / 10, Sight.NO_PICTURE, "camera unplugged")
+    assert (step.state, step.reason) == (State.BLIND, "camera unplugged")
+
+
+def test_in_a_pause_no_picture_is_looked_at() -> None:
+    pipeline, finder, _ = build()
+    pipeline.decider.pause(0.0, 60.0)
+    assert pipeline.step(Frame(cabin(), 1.0)).state is State.PAUSED
+    assert finder.seen == []
+
+
+def test_another_configuration_holds_from_the_next_frame_on() -> None:
+    pipeline, finder, _ = build()
+    pipeline.reconfigure(Config.model_validate({"camera": {"seat": (0.0, 0.0, 0.5, 0.5)}}))
+    pipeline.step(Frame(cabin(), 0.0))
+    assert finder.seen[0].shape == (240, 320)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (6000, 8000)])
+def test_pictures_of_any_size_pass(shape: tuple[int, int]) -> None:
+    pipeline, finder, _ = build(camera={"seat": (0.4, 0.4, 0.6, 0.6)})
+    noise = np.random.default_rng(0).integers(60, 180, (100, 100), np.uint8)
+    luma = np.tile(noise, (shape[0] // 100 + 1, shape[1] // 100 + 1))[: shape[0], : shape[1]]
+    assert pipeline.step(Frame(luma, 0.0)).observation.t == 0.0
+    assert all(min(seen.shape) >= 1 for seen in finder.seen)
+
+
+def test_a_picture_with_a_row_stride_is_used_where_it_lies() -> None:
+    pipeline, finder, _ = build()
+    buffer = cabin(480, 704)
+    pipeline.step(Frame(buffer[:, :640], 0.0))
+    assert np.shares_memory(finder.seen[0], buffer)
+
+
+def test_each_stage_is_timed_and_one_that_is_not_needed_is_not() -> None:
+    ticks = count()
+    times = StageTimes(clock=lambda: float(next(ticks)))
+    finder = FakeFinder()
+    pipeline = Pipeline(Config(), finder, FakeReader(), times)
+    pipeline.step(Frame(cabin(), 0.0))
+    finder.at = None
+    pipeline.step(Frame(cabin(), 0.1))
+    counts = {name: times.count(name) for name in ("picture", "face", "quality", "expression", "decision")}
+    assert counts == {"picture": 2, "face": 2, "quality": 1, "expression": 1, "decision": 2}
+    assert times.percentiles(50)["face"] == (1000.0,)
