@@ -144,6 +144,53 @@ def models(config: ConfigFile = None) -> None:
 
 
 @app.command()
+def outbox(
+    config: ConfigFile = None,
+    flush: Annotated[bool, typer.Option("--flush", help="Send them now, in order; the service must not run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every waiting alert, one JSON object a line.")] = False,
+) -> None:
+    """Show the alerts that wait for the broker, or send them."""
+    import os
+
+    from edge.mqtt.status import flush_waiting, look_into_outbox, print_outbox
+
+    configuration = load_config(config)
+    if flush:
+        from edge.service import board_stamp
+
+        typer.echo(f"{flush_waiting(configuration, os.environ, board_stamp())} alerts sent; the outbox is empty")
+        return
+    view = look_into_outbox(configuration, os.environ)
+    if as_json:
+        for alert in view.alerts:
+            typer.echo(alert.payload())
+    else:
+        print_outbox(view)
+
+
+@app.command()
+def discovery(
+    config: ConfigFile = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Have Home Assistant forget this device.")] = False,
+) -> None:
+    """Print what Home Assistant is told of this device, or remove the device from it."""
+    import os
+
+    from edge.mqtt.discovery import discovery_payload, discovery_topic
+    from edge.mqtt.errand import remove_discovery
+
+    configuration = load_config(config)
+    topic = discovery_topic(configuration)
+    if not remove:
+        typer.echo(f"{topic} {discovery_payload(configuration, __version__).decode()}")
+        return
+    remove_discovery(configuration, os.environ)
+    typer.echo(f"{topic}: removed")
+    if configuration.discovery.enabled:
+        typer.echo("evenkeel: the service publishes it again unless discovery.enabled = false", err=True)
+
+
+@app.command()
 def bench(
     config: ConfigFile = None,
     clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of the bundled one.")] = None,

@@ -21,6 +21,7 @@ from edge.camera import EndOfStream, is_file_source, open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.errors import EvenkeelError, UnavailableError
+from edge.mqtt.claim import claim
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import (
@@ -39,7 +40,7 @@ from edge.mqtt.messages import (
     health_message,
     state_message,
 )
-from edge.mqtt.outbox import Outbox
+from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.records import Frame, Sight, State, Step
 from edge.timing import StageTimes
@@ -188,6 +189,9 @@ def build_service(
     """
     with ExitStack() as stack:
         pipeline = Pipeline.from_config(config)
+        path = outbox_path(config.outbox, os.environ)
+        if not stack.enter_context(claim(path)):
+            _log.warning("outbox %s is used by another process; give each service its own outbox.path", path)
         outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
         yield Service(
             config,

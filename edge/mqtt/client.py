@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import math
 import queue
 import random
 import threading
@@ -16,13 +17,11 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from paho.mqtt.enums import MQTTProtocolVersion
-
 from edge import __version__
 from edge.config import Config
-from edge.errors import ConfigError
 from edge.mqtt.commands import Command, CommandError, RateLimit, parse_command
-from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
+from edge.mqtt.connect import Connector, client_id
+from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.messages import (
     AlertMessage,
     CommandName,
@@ -33,8 +32,7 @@ from edge.mqtt.messages import (
     Topics,
     command_result,
 )
-from edge.mqtt.outbox import Outbox
-from edge.mqtt.security import load_credentials, tls_context
+from edge.mqtt.outbox import DAY_S, Outbox
 from edge.mqtt.session import Delivery, Ending, Session, Wake, Will
 from edge.records import Kind, Phase
 
@@ -54,12 +52,6 @@ REFUSED_ALERT_PAUSE_S = 60.0
 DISCOVERY_DELAY_S = (1.0, 5.0)
 COMMANDS_WAITING = 8
 RESULTS_WAITING = 16
-
-_VERSIONS = {
-    "auto": (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311),
-    "5": (MQTTProtocolVersion.MQTTv5,),
-    "3.1.1": (MQTTProtocolVersion.MQTTv311,),
-}
 
 
 class Publisher:
@@ -86,12 +78,19 @@ class Publisher:
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - for pauses, not for secrets
         self._topics = Topics(config.mqtt.prefix, config.device.id)
-        self._credentials = load_credentials(config.mqtt, environ)
-        self._tls = tls_context(config.mqtt.tls)
-        _check_host(config.mqtt.host)
+        self._wake = Wake()
+        self._connector = Connector(
+            config,
+            environ,
+            client_id=client_id(config),
+            will=Will(self._topics.availability, OFFLINE),
+            wake=self._wake,
+        )
+        # MQTT 5: what a broker keeps for a receiver that is away, or as retained, goes stale
+        self._alert_expires_s = math.ceil(config.outbox.max_age_days * DAY_S)
+        self._health_expires_s = math.ceil(MISSED_BEATS * config.publish.health_s)
 
         self._lock = threading.Lock()
-        self._wake = Wake()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
         self._connected = False
@@ -195,32 +194,13 @@ class Publisher:
     def _main(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            ending = self._attempt()
+            ending = self._connector.attempt(self)
             self._connected = False
             if self._stopping.is_set():
                 return
             self._say(ending)
             failures = 0 if ending.connected_s >= STEADY_S else failures + 1
             self._stopping.wait(self._pause(failures))
-
-    def _attempt(self) -> Ending:
-        """One connection, in the first version of MQTT that the broker understands."""
-        ending = Ending("not tried")
-        for protocol in _VERSIONS[self._config.mqtt.protocol]:
-            session = Session(
-                self._config.mqtt,
-                protocol,
-                client_id=f"{self._config.mqtt.prefix}-{self._config.device.id}",
-                will=Will(self._topics.availability, OFFLINE),
-                credentials=self._credentials,
-                tls=self._tls,
-                wake=self._wake,
-                owner=self,
-            )
-            ending = session.run()
-            if not ending.other_version or self._stopping.is_set():
-                break
-        return ending
 
     def _pause(self, failures: int) -> float:
         """Exponential back-off; the upper half of it is left to chance, so that a fleet does not come back at once."""
@@ -314,7 +294,7 @@ class Publisher:
         for topic, payload in results:
             session.send(Delivery(topic), payload, retain=False)
         if health is not None and not session.congested:
-            session.send_lossy(self._topics.health, health, retain=True)
+            session.send_lossy(self._topics.health, health, retain=True, expires_s=self._health_expires_s)
 
     def _send_alerts(self, session: Session) -> None:
         # one place in the window stays free, so that ten thousand old alerts do not hold up the newest state
@@ -322,7 +302,8 @@ class Publisher:
         if room <= 0 or self._last_sent >= self._outbox.newest:
             return
         for waiting in self._outbox.waiting(self._last_sent, room):
-            session.send(Delivery(self._topics.alert, waiting.sequence), waiting.payload, retain=False)
+            delivery = Delivery(self._topics.alert, waiting.sequence)
+            session.send(delivery, waiting.payload, retain=False, expires_s=self._alert_expires_s)
             self._last_sent = waiting.sequence
 
     def _refuse(self, delivery: Delivery, refusal: str) -> None:
@@ -356,10 +337,3 @@ class Publisher:
                 self._answer(name, ok=False, message=str(error))
         except queue.Full:
             self._answer(name, ok=False, message="busy; try again")
-
-
-def _check_host(host: str) -> None:
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        raise ConfigError(f"mqtt.host = {host!r}: not a host name or address") from None

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from edge.config import OutboxConfig
+from edge.errors import UnavailableError
 from edge.mqtt.messages import AlertMessage, OutboxPart, Stamp
 from edge.records import Phase
 
@@ -63,6 +64,21 @@ def outbox_path(config: OutboxConfig, environ: Mapping[str, str]) -> Path:
     return (Path(home) if home else Path.home() / ".local" / "state") / "evenkeel" / FILE_NAME
 
 
+def read_waiting(path: Path) -> list[Waiting]:
+    """All alerts in the outbox at ``path``, read beside a service that uses it and without changing anything.
+
+    Raises:
+        UnavailableError: the file cannot be read or is no outbox.
+    """
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return _select(database, 0, -1)
+    except sqlite3.DatabaseError as error:
+        raise UnavailableError(f"outbox {path} cannot be read: {error}; run this as the service's user") from None
+
+
 class _DamageError(sqlite3.DatabaseError):
     """The file is a database, but not a whole one or not ours."""
 
@@ -72,8 +88,7 @@ class Outbox:
 
     A database that turns out damaged is renamed to ``<name>.damaged`` and a new one begun; one that cannot be written
     (disk full, read-only, locked) is replaced by one in memory, which takes over what waits and moves back to the disk
-    when that works again. ``problem`` says so in
-    one line. No method raises for a fault of the disk.
+    when that works again. ``problem`` says so in one line. No method raises for a fault of the disk.
     """
 
     def __init__(self, path: Path, *, max_bytes: int, max_age_days: float, now: Stamp) -> None:

@@ -116,7 +116,7 @@ class Session:
         protocol: MQTTProtocolVersion,
         *,
         client_id: str,
-        will: Will,
+        will: Will | None,
         credentials: Credentials | None,
         tls: ssl.SSLContext | None,
         wake: Wake,
@@ -167,14 +167,18 @@ class Session:
             self.drop()
         return self._ending or Ending("connection lost")
 
-    def send(self, delivery: Delivery, payload: bytes, *, retain: bool) -> None:
-        """Publish with QoS 1; the owner hears of the broker's answer. Call from ``pump`` only."""
-        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain)
+    def send(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
+        """Publish with QoS 1; the owner hears of the broker's answer. Call from ``pump`` only.
+
+        With MQTT 5 the broker forgets the message ``expires_s`` seconds later.
+        """
+        properties = self._expiry(expires_s)
+        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=properties)
         self._deliveries[info.mid] = delivery
 
-    def send_lossy(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        """Publish with QoS 0."""
-        self._client.publish(topic, payload, qos=0, retain=retain)
+    def send_lossy(self, topic: str, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
+        """Publish with QoS 0; ``expires_s`` as in ``send``."""
+        self._client.publish(topic, payload, qos=0, retain=retain, properties=self._expiry(expires_s))
 
     def subscribe(self, topics: dict[str, int]) -> None:
         """Subscribe to filters with their QoS."""
@@ -199,14 +203,22 @@ class Session:
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         return properties
 
+    def _expiry(self, expires_s: int | None) -> Properties | None:
+        if expires_s is None or self._protocol != MQTTProtocolVersion.MQTTv5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expires_s
+        return properties
+
     def _make_client(
-        self, client_id: str, will: Will, credentials: Credentials | None, tls: ssl.SSLContext | None
+        self, client_id: str, will: Will | None, credentials: Credentials | None, tls: ssl.SSLContext | None
     ) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=self._protocol, reconnect_on_failure=False
         )
         client.connect_timeout = ANSWER_S
-        client.will_set(will.topic, will.payload, qos=1, retain=True)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
         if credentials is not None:
             client.username_pw_set(credentials.username, credentials.password)
         if tls is not None:

@@ -21,7 +21,8 @@ from edge.mqtt.messages import CommandName, Stamp, Topics
 from edge.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
-    from tests.conftest import Mosquitto, Subscriber
+    from benchmarks.mosquitto import Mosquitto
+    from tests.conftest import Subscriber
 
 TOPICS = Topics("evenkeel", "van-7")
 

@@ -54,7 +54,8 @@ from edge.records import (
 )
 
 if TYPE_CHECKING:
-    from tests.conftest import Mosquitto, Subscriber
+    from benchmarks.mosquitto import Mosquitto
+    from tests.conftest import Subscriber
 
 NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
 STAMP = Stamp(NOW, 5412.337, clock_synced=True)

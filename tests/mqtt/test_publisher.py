@@ -42,7 +42,8 @@ from edge.mqtt.outbox import Outbox
 from edge.records import Kind, Level, Phase, State
 
 if TYPE_CHECKING:
-    from tests.conftest import Mosquitto, Subscriber
+    from benchmarks.mosquitto import Mosquitto
+    from tests.conftest import Subscriber
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 TOPICS = Topics("evenkeel", "van-7")

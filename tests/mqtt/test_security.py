@@ -19,7 +19,7 @@ from edge.mqtt.outbox import Outbox
 from edge.mqtt.security import is_loopback, load_credentials, tls_context
 
 if TYPE_CHECKING:
-    from tests.conftest import Mosquitto
+    from benchmarks.mosquitto import Mosquitto
 
 
 @pytest.fixture

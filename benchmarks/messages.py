@@ -1,0 +1,78 @@
+"""Messages of the contract as a device without a camera says them. ``reason`` tells them apart."""
+
+from __future__ import annotations
+
+import os
+
+from edge.mqtt.messages import (
+    ENTROPY_BYTES,
+    AlertMessage,
+    HealthMessage,
+    ModelsPart,
+    OutboxPart,
+    SignalsPart,
+    Stamp,
+    StateMessage,
+    VersionsPart,
+    uuid7,
+)
+from edge.records import EXPRESSIONS, Kind, Level, Phase, State
+
+
+def made_alert(
+    stamp: Stamp, reason: str = "", *, phase: Phase = Phase.START, kind: Kind = Kind.ANGER, sequence: int = 0
+) -> AlertMessage:
+    """One step of an episode."""
+    return AlertMessage(
+        time=stamp.time,
+        uptime_s=stamp.uptime_s,
+        clock_synced=stamp.clock_synced,
+        id=uuid7(stamp.time, os.urandom(ENTROPY_BYTES)),
+        sequence=sequence,
+        kind=kind,
+        phase=phase,
+        level=Level.WARNING,
+        started=stamp.time,
+        duration_s=1.5,
+        score=0.62,
+        peak=0.66,
+        expression="anger",
+        reason=reason,
+        models=ModelsPart(face="face 1", expression="expression 1"),
+    )
+
+
+def made_state(stamp: Stamp, reason: str = "", state: State = State.CALM) -> StateMessage:
+    """A state without a face's quality."""
+    return StateMessage(
+        time=stamp.time,
+        uptime_s=stamp.uptime_s,
+        clock_synced=stamp.clock_synced,
+        state=state,
+        reason=reason,
+        signals=SignalsPart(anger=0.1, distress=0.0, confidence=1.0),
+        expression="neutral",
+        probabilities=dict.fromkeys(EXPRESSIONS, 0.1111),
+        quality=None,
+        calibrated_percent=None,
+    )
+
+
+def made_health(stamp: Stamp, outbox: OutboxPart, problems: tuple[str, ...] = ()) -> HealthMessage:
+    """Health of a board that can tell little."""
+    return HealthMessage(
+        time=stamp.time,
+        uptime_s=stamp.uptime_s,
+        clock_synced=stamp.clock_synced,
+        fps=15.0,
+        fps_limit=15.0,
+        dropped_frames=0,
+        stages={},
+        camera_age_s=0.03,
+        memory_mb=None,
+        temperature_c=None,
+        throttled=None,
+        outbox=outbox,
+        problems=list(problems),
+        versions=VersionsPart(evenkeel="0", python="3", runtime=None, face_model=None, expression_model=None),
+    )

@@ -1,0 +1,175 @@
+"""Errands to the broker beside the service: send what waits in the outbox, remove the device from Home Assistant.
+
+One connection that delivers a cargo, waits until the broker has acknowledged all of it, and leaves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.config import Config
+from edge.errors import UnavailableError
+from edge.mqtt.connect import Connector, client_id
+from edge.mqtt.discovery import discovery_topic
+from edge.mqtt.messages import Topics
+from edge.mqtt.outbox import DAY_S, Outbox
+from edge.mqtt.session import Delivery, Session, Wake
+
+PATIENCE_S = 10.0
+"""Longest time without any progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message of QoS 1 that is to be delivered."""
+
+    delivery: Delivery
+    payload: bytes
+    retain: bool = False
+    expires_s: int | None = None
+
+
+class Cargo(Protocol):
+    """What an errand delivers, in order."""
+
+    def load(self, room: int) -> list[Parcel]:
+        """The next messages, ``room`` at most; none when all were handed out."""
+
+    def unload(self, delivered: list[Delivery]) -> None:
+        """The broker has these."""
+
+
+class Alerts:
+    """The alerts in an outbox, each deleted when the broker has it."""
+
+    def __init__(self, outbox: Outbox, topic: str, expires_s: int) -> None:
+        self._outbox = outbox
+        self._topic = topic
+        self._expires_s = expires_s
+        self._last = 0
+        self.sent = 0
+
+    def load(self, room: int) -> list[Parcel]:
+        """The next alerts in order of their sequence."""
+        parcels = [
+            Parcel(Delivery(self._topic, waiting.sequence), waiting.payload, expires_s=self._expires_s)
+            for waiting in self._outbox.waiting(self._last, room)
+        ]
+        if parcels:
+            self._last = parcels[-1].delivery.sequence or self._last
+        return parcels
+
+    def unload(self, delivered: list[Delivery]) -> None:
+        """Delete what the broker has."""
+        self._outbox.delete([delivery.sequence for delivery in delivered if delivery.sequence is not None])
+        self.sent += len(delivered)
+
+
+class Single:
+    """One message."""
+
+    def __init__(self, parcel: Parcel) -> None:
+        self._parcels = [parcel]
+
+    def load(self, room: int) -> list[Parcel]:
+        """The message, once."""
+        parcels, self._parcels = self._parcels[:room], self._parcels[room:]
+        return parcels
+
+    def unload(self, delivered: list[Delivery]) -> None:
+        """Nothing is left to do."""
+
+
+class Errand:
+    """Delivers a cargo over one connection. Used once.
+
+    Raises:
+        ConfigError: credentials or certificates cannot be used.
+        UnavailableError: the broker is not there, lets nobody in or does not take a message.
+    """
+
+    def __init__(self, config: Config, environ: Mapping[str, str], name: str, cargo: Cargo) -> None:
+        self._where = f"{config.mqtt.host}:{config.mqtt.port}"
+        self._connector = Connector(config, environ, client_id=name, will=None, wake=Wake())
+        self._cargo = cargo
+        self._delivered: list[Delivery] = []
+        self._complete = False
+        self._refusal: str | None = None
+        self._moved_at = time.monotonic()
+
+    def run(self) -> None:
+        """Connect, deliver, leave."""
+        ending = self._connector.attempt(self)
+        self._unload()
+        if self._refusal is not None:
+            raise UnavailableError(f"broker {self._where}: {self._refusal}")
+        if not self._complete:
+            raise UnavailableError(f"broker {self._where}: {ending.reason}")
+
+    @property
+    def stopping(self) -> bool:
+        """Never asked to stop while it connects: a session's own patience ends that."""
+        return False
+
+    def established(self, session: Session) -> None:
+        """The door is open; ``pump`` does the rest."""
+        del session
+        self._moved_at = time.monotonic()
+
+    def pump(self, session: Session) -> None:
+        """Send as far as the window allows; leave when all is acknowledged, or when nothing moves any more."""
+        self._unload()
+        parcels = [] if self._refusal else self._cargo.load(session.free)
+        for parcel in parcels:
+            session.send(parcel.delivery, parcel.payload, retain=parcel.retain, expires_s=parcel.expires_s)
+        if not parcels and not session.under_way:
+            self._complete = self._refusal is None
+            session.goodbye()
+        elif time.monotonic() - self._moved_at > PATIENCE_S:
+            self._refusal = f"takes nothing any more, for {PATIENCE_S:g} s"
+            session.drop()
+
+    def acknowledged(self, delivery: Delivery, refusal: str | None) -> None:
+        """Note what the broker has taken."""
+        self._moved_at = time.monotonic()
+        if refusal is None:
+            self._delivered.append(delivery)
+        else:
+            self._refusal = f"refuses {delivery.topic}: {refusal}; check its access list"
+
+    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Nothing is subscribed to."""
+
+    def _unload(self) -> None:
+        if self._delivered:
+            self._cargo.unload(self._delivered)
+            self._delivered = []
+
+
+def flush_outbox(config: Config, environ: Mapping[str, str], outbox: Outbox) -> int:
+    """Send every waiting alert in order; return how many the broker took.
+
+    The service's own client id is used: should the service start meanwhile, the broker lets it take this connection's
+    place, and the alerts are sent by one of the two at a time.
+
+    Raises:
+        ConfigError, UnavailableError: as in ``Errand``; what was acknowledged by then is out of the outbox.
+    """
+    topics = Topics(config.mqtt.prefix, config.device.id)
+    alerts = Alerts(outbox, topics.alert, math.ceil(config.outbox.max_age_days * DAY_S))
+    Errand(config, environ, client_id(config), alerts).run()
+    return alerts.sent
+
+
+def remove_discovery(config: Config, environ: Mapping[str, str]) -> None:
+    """Have Home Assistant forget the device: an empty retained message in place of its description.
+
+    Raises:
+        ConfigError, UnavailableError: as in ``Errand``.
+    """
+    nothing = Parcel(Delivery(discovery_topic(config)), b"", retain=True)
+    Errand(config, environ, f"{client_id(config)}-discovery", Single(nothing)).run()
