@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from models.training.fit import Batch, Schedule, device, fit
 from models.training.nets import ExpressionNet
 
 REST = 0.4  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
+TEACHER_SHARE = 0.4  # of a crowd-voted face's target
+WEB_TEACHER_SHARE = 0.75  # of a web face's, whose one label is noisy
+WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
     "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
     "YawDD driver frames (Abtahi et al. 2014, research use)",
@@ -43,11 +47,12 @@ def expression_loss(net: nn.Module, batch: Batch) -> Tensor:
     return (trust * torch.where(is_set, allowed, soft)).sum() / trust.sum()
 
 
-def sampling_weights(crowd: data.Faces, drivers: data.Faces) -> NDArray[np.float64]:
+def sampling_weights(still: list[data.Faces], drivers: data.Faces) -> NDArray[np.float64]:
     """Rare expressions more often than they come, and fixed shares for yawning and for calm drivers."""
-    share = crowd.target.sum(0) / crowd.target.sum()
+    target = np.concatenate([part.target for part in still])
+    share = target.sum(0) / target.sum()
     lift = np.minimum((share.max() / np.maximum(share, 1e-6)) ** REST, 4.0)
-    faces = (crowd.target * lift).sum(1)
+    faces = (target * lift).sum(1)
     faces = faces / faces.sum() * (1 - 2 * DRIVER_SHARE)
     yawn = drivers.target[:, data.YAWN] > 0
     seat = np.where(yawn, DRIVER_SHARE / yawn.sum(), DRIVER_SHARE / (~yawn).sum())
@@ -72,34 +77,47 @@ def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
 
-def train(root: Path, folder: Path, epochs: int) -> ExpressionNet:
-    """Train on the crowd-voted faces and on all but the held-out driver groups."""
-    crowd = data.crowd_faces(root, "train")
+def train(root: Path, folder: Path, epochs: int, teacher: Path | None = None) -> ExpressionNet:
+    """Train on the crowd-voted faces and on all but the held-out driver groups.
+
+    With the run of a ``teacher`` its answers are blended into the targets, the web faces join, and the network goes on
+    from the teacher's weights at half the rate.
+    """
+    still = [data.crowd_faces(root, "train")]
     drivers = data.read_drivers(root)
+    net = ExpressionNet()
+    schedule = Schedule(epochs=epochs)
+    if teacher is not None:
+        guide = load_average(teacher)
+        shares = (TEACHER_SHARE, WEB_TEACHER_SHARE)
+        still = [
+            data.taught(faces, softmax(predict(guide, data.narrow(faces.crops))), share)
+            for faces, share in zip([*still, data.web_faces(root)], shares, strict=True)
+        ]
+        net.load_state_dict(guide.state_dict())
+        schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     out = data.held_out(drivers.group)
     seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
     valid_crops, votes = data.read_votes(root, "valid")
     driver_crops, yawn = data.narrow(drivers.crops[out]), drivers.yawn[out]
 
     def evaluate(net: nn.Module) -> dict[str, float]:
-        still = crowd_figures(softmax(predict(net, valid_crops)), votes)
-        seat = driver_figures(softmax(predict(net, driver_crops)), yawn)
-        return {
-            name: {**still, **seat}[name]
-            for name in (
-                "accuracy_a",
-                "accuracy_b",
-                "auroc_anger",
-                "auroc_distress",
-                "yawn_called_anger",
-                "yawn_recall",
-            )
-        }
+        figures = crowd_figures(softmax(predict(net, valid_crops)), votes)
+        figures |= driver_figures(softmax(predict(net, driver_crops)), yawn)
+        return {name: figures[name] for name in WATCHED}
 
-    schedule = Schedule(epochs=epochs)
-    faces = data.TrainingFaces([crowd, seen], schedule.seed)
-    weights = sampling_weights(crowd, seen)
-    return fit(ExpressionNet(), faces, weights, len(crowd.crops), expression_loss, schedule, folder, evaluate)
+    faces = data.TrainingFaces([*still, seen], schedule.seed)
+    weights = sampling_weights(still, seen)
+    length = sum(len(part.crops) for part in still)
+    return fit(net, faces, weights, length, expression_loss, schedule, folder, evaluate)
+
+
+def load_average(folder: Path) -> ExpressionNet:
+    """The averaged network of a run."""
+    net = ExpressionNet()
+    saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    net.load_state_dict(saved["average"])
+    return net.to(device()).eval()
 
 
 def fit_temperature(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float:
@@ -173,11 +191,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/expression"), help="checkpoints")
+    parser.add_argument("--teacher", type=Path, help="run of a trained network to learn from and to go on from")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
-    net = train(arguments.data, arguments.runs, arguments.epochs)
+    net = train(arguments.data, arguments.runs, arguments.epochs, arguments.teacher)
     publish(net, arguments.data, arguments.models, arguments.epochs)
 
 
