@@ -106,6 +106,25 @@ def test_one_calm_frame_or_a_glance_does_not_reset_the_evidence(ride: Ride) -> N
     assert ride.phases == [Phase.START]
 
 
+def test_half_a_second_of_calm_costs_only_what_it_lasts(ride: Ride) -> None:
+    ride.see(5.0)
+    ride.see(1.1, **ANGRY)
+    ride.see(0.5)
+    ride.see(1.1, **ANGRY)
+    assert ride.phases == [Phase.START]
+
+
+def test_no_alert_starts_while_nobody_is_seen(look: Look) -> None:
+    ride = Ride(look, Config.model_validate({"alerts": {"anger": {"leak_unseen": 0.0, "cool_down_s": 5.0}}}))
+    ride.see(3.0)
+    ride.see(3.0, **ANGRY)
+    ride.see(4.0)
+    ended = len(ride.transitions)
+    ride.see(4.0, **ANGRY)
+    ride.miss(3.0)
+    assert ended == len(ride.transitions) == 2
+
+
 def test_evidence_is_forgotten_while_the_driver_is_away(ride: Ride) -> None:
     ride.see(5.0)
     ride.see(1.4, **ANGRY)
