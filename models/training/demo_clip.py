@@ -25,10 +25,11 @@ SKIN, CONTRAST = 128.0, 38.0  # mean and spread of luma in the face
 HAIR = 34.0  # luma
 NOISE = 0.8  # sensor noise, standard deviation in luma steps
 MEMBERS = 60  # faces behind each mean
-YAWNS = 24  # of 20 drivers; more of them are turned or hide the mouth
+YAWNS = 24  # the same for yawns, of which there are fewer: more are turned or hide the mouth
+BORROWED_EYES = 0.3  # how much of the yawn's eyes is borrowed
 
 # (expression, least share of the crowd's votes) for the looks that come from voted tiles
-VOTED = {"neutral": 0.95, "anger": 0.6, "fear": 0.4, "sadness": 0.7}
+VOTED = {"neutral": 0.95, "anger": 0.6, "sadness": 0.8}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ STORY = (
     Cue(12, "anger"),
     Cue(26, "neutral"),
     Cue(40, "sadness"),
-    Cue(47, "fear"),
     Cue(54, "neutral"),
     Cue(65, "yawn"),
     Cue(68.5, "neutral"),
@@ -56,16 +56,13 @@ LENGTH_S = 84
 
 def build_looks(data: Path, detector: Path) -> dict[str, faces.Picture]:
     """The mean face of every look, (SIDE, SIDE) each, lit alike."""
-    whole, lower = faces.face_oval(faces.SIDE), faces.lower_face(faces.SIDE)
-    looks = {
-        name: _mean_face(name, faces.tile_faces(data, detector, name, share), whole) for name, share in VOTED.items()
-    }
-    looks = {name: faces.level(_relight(look, looks["neutral"]), whole, SKIN, CONTRAST) for name, look in looks.items()}
-    # drivers wear glasses: of their yawns only the lower face is taken, below narrowed eyes
-    yawn = _relight(_mean_face("yawn", faces.yawning_drivers(data), lower, YAWNS), looks["neutral"])
-    above = narrow_eyes(looks["neutral"], 0.4)
-    yawn = _match(faces.level(yawn, lower, SKIN, CONTRAST), above, lower)
-    looks["yawn"] = above + lower * (yawn - above)
+    looks = {name: _mean_face(name, faces.tile_faces(data, detector, name, share)) for name, share in VOTED.items()}
+    looks["yawn"] = _mean_face("yawn", faces.yawning_drivers(data), YAWNS)
+    looks = {name: faces.level(_relight(look, looks["neutral"]), SKIN, CONTRAST) for name, look in looks.items()}
+    # many drivers wear glasses, which blur the mean's eyes: lend them others, half shut, as a yawn has them
+    eyes = narrow_eyes(looks["sadness"], 0.4)
+    keep = np.maximum(faces.lower_face(faces.SIDE), 1 - BORROWED_EYES)
+    looks["yawn"] = eyes + keep * (looks["yawn"] - eyes)
     return looks
 
 
@@ -89,17 +86,11 @@ def narrow_eyes(face: faces.Picture, share: float) -> faces.Picture:
     return faces.warp(face, flow)
 
 
-def _mean_face(name: str, pictures: faces.Picture, region: faces.Picture, count: int = MEMBERS) -> faces.Picture:
-    levelled = np.stack([faces.level(picture, region) for picture in pictures])
-    members = faces.mode_members(levelled, region, count)
+def _mean_face(name: str, pictures: faces.Picture, count: int = MEMBERS) -> faces.Picture:
+    levelled = np.stack([faces.level(picture) for picture in pictures])
+    members = faces.mode_members(levelled, faces.face_oval(faces.SIDE), count)
     print(f"{name}: mean of {len(members)} out of {len(pictures)} faces")
     return _sharpen(faces.registered_mean(levelled[members]))
-
-
-def _match(picture: faces.Picture, like: faces.Picture, region: faces.Picture) -> faces.Picture:
-    """Bring ``picture`` to the mean luma of ``like`` on the rim of ``region``, so that no seam shows."""
-    rim = (region > 0.05) & (region < 0.95)
-    return np.asarray(picture + (like[rim].mean() - picture[rim].mean()), np.float32)
 
 
 def _sharpen(picture: faces.Picture) -> faces.Picture:

@@ -101,9 +101,9 @@ def portrait_heads(data: Path) -> Picture:
     return np.stack(heads)
 
 
-def level(picture: Picture, region: Picture, mean: float = 128.0, spread: float = 48.0) -> Picture:
-    """Bring mean and spread of luma inside ``region`` to common values, so that no member counts more by contrast."""
-    inner = picture[region > 0.5]
+def level(picture: Picture, mean: float = 128.0, spread: float = 48.0) -> Picture:
+    """Bring mean and spread of luma in the face to common values, so that none counts more by its contrast."""
+    inner = picture[face_oval(picture.shape[0]) > 0.5]
     return np.clip((picture - inner.mean()) / max(float(inner.std()), 1.0) * spread + mean, 0, 255).astype(np.float32)
 
 
