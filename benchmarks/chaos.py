@@ -43,10 +43,9 @@ WAITING_ALERTS = 10_000
 QUIET_S = 1.0
 DEADLINE_S = 180.0
 
-# the broker hands every alert to the receiver before it acknowledges it to the device: no limit on what is in flight
-BROKER = """allow_anonymous true
-max_inflight_messages 0
-persistence true
+# no limit on what is in flight: the broker hands each alert to the receiver before it acknowledges it to the device
+BROKER = "allow_anonymous true\nset_tcp_nodelay true\nmax_inflight_messages 0\n"
+PERSISTENCE = """persistence true
 persistence_location {folder}/
 autosave_on_changes true
 autosave_interval 1"""
@@ -136,7 +135,7 @@ def measure_calm(console: Console) -> Tally:
 def run_chaos(console: Console, seconds: float, chance: random.Random) -> Tally:
     """Faults at random for so long, then a while to settle; then count."""
     network = Network()
-    with _bench() as (folder, broker, receiver):
+    with _bench(PERSISTENCE) as (folder, broker, receiver):
         links: list[Link] = []
         devices: list[Device] = []
         for number in range(DEVICES):
@@ -258,11 +257,11 @@ def measure_drain(console: Console) -> Tally:
 
 
 @contextlib.contextmanager
-def _bench() -> Iterator[tuple[Path, Mosquitto, Receiver]]:
+def _bench(persistence: str = "") -> Iterator[tuple[Path, Mosquitto, Receiver]]:
     """A broker that runs and a receiver that is subscribed, in a folder of their own."""
     with tempfile.TemporaryDirectory(prefix="evenkeel-chaos-") as name:
         folder = Path(name)
-        broker = Mosquitto(folder, BROKER.format(folder=folder))
+        broker = Mosquitto(folder, BROKER + persistence.format(folder=folder), log_type="error")
         broker.start()
         receiver = Receiver(broker.port)
         try:

@@ -34,17 +34,20 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto of its own on 127.0.0.1:``port``, which stays the same over ``stop``, ``kill`` and ``start``.
 
-    ``settings`` and ``listener`` are lines for its configuration file. What it logs and keeps lies in ``folder``.
+    ``settings`` and ``listener`` are lines for its configuration file, ``log_type`` is what it logs. Its files lie in
+    ``folder``.
     """
 
-    def __init__(self, folder: Path, settings: str = "allow_anonymous true", listener: str = "") -> None:
+    def __init__(
+        self, folder: Path, settings: str = "allow_anonymous true", listener: str = "", log_type: str = "all"
+    ) -> None:
         self.port = free_port()
         self.folder = folder
         self._log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
         lines = [
             f"user {getpass.getuser()}",  # started by root it would change user and lose sight of its own files
-            "log_type all",
+            f"log_type {log_type}",
             "per_listener_settings false",
             f"listener {self.port} 127.0.0.1",
             listener,

@@ -1,4 +1,4 @@
-"""An independent receiver: keeps every alert with the moment at which it came, and the ages of states and health."""
+"""An independent receiver: keeps every alert with its age on arrival, and the ages of states and health."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Receiver:
 
     def __init__(self, port: int, prefix: str = "evenkeel") -> None:
         self.arrivals: list[Arrival] = []
+        self.count = 0
         self.state_ms: list[float] = []
         self.health_ms: list[float] = []
         self._port = port
@@ -69,6 +70,7 @@ class Receiver:
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         now_ns = time.monotonic_ns()
+        self.count += 1
         device, kind = message.topic.split("/")[1:3]
         content = json.loads(message.payload)
         if kind == "alert":
