@@ -27,6 +27,7 @@ from models.training.nets import FACE_WIDTH_PX as WIDTH
 SIZE_UNIT_PX = 32.0  # a face of this size (square root of the box's area, input pixels) has a log size of 0
 SMALLEST_PX = 9.0  # smaller faces in the input are neither face nor background
 POSITIVE = 0.28  # cells closer to the face's middle than this share of its size are trained to find it
+FACELESS = 0.18  # of the canvases show no face; a window without one is not always hit upon
 IGNORED = 0.48  # beyond the positive cells up to this share nothing is asked of the score
 
 
@@ -223,6 +224,8 @@ def placement(
 
 def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
     """A training canvas around picture ``index``: a driver's view, a close view, a mosaic, or a view without a face."""
+    if rng.random() < FACELESS and (empty := faceless(rng, pictures, index)) is not None:
+        return empty
     picture = pictures[index]
     number = int(rng.integers(len(picture.boxes)))
     turn = rng.uniform(-30, 30) if rng.random() < 0.2 else rng.normal(0, 6)
@@ -253,6 +256,28 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
         _hand(rng, canvas)
     canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
     return canvas
+
+
+def faceless(rng: Generator, pictures: list[Picture], index: int) -> Canvas | None:
+    """A random window of picture ``index`` that touches no face, enlarged to the canvas; None where none was found."""
+    picture = pictures[index]
+    height, width = picture.luma.shape
+    grown = 0.25 * picture.boxes[:, 2:]
+    low, high = picture.boxes[:, :2] - grown, picture.boxes[:, :2] + picture.boxes[:, 2:] + grown
+    for _ in range(12):
+        scale = float(np.exp(rng.uniform(np.log(0.12), np.log(0.7)))) * width / WIDTH
+        size = np.array([WIDTH, HEIGHT]) * scale
+        if size[1] >= height:
+            continue
+        corner = rng.uniform([0, 0], np.array([width, height]) - size)
+        if ((corner < high) & (corner + size > low)).all(1).any():
+            continue
+        canvas = Canvas.blank(rng)
+        matrix = np.hstack([np.eye(2) / scale, -(corner / scale)[:, None]])
+        canvas.paste(picture, matrix, replicate=True)
+        canvas.luma = augment.cabin(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]), 0.8)
+        return canvas
+    return None
 
 
 def _hand(rng: Generator, canvas: Canvas) -> None:

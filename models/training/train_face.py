@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,11 @@ def whole_view(_rng: np.random.Generator, pictures: list[data.Picture], index: i
     return canvas
 
 
-def train(root: Path, folder: Path, epochs: int, detector: Path | None) -> FaceNet:
-    """Train on all pictures but the held-out portraits and driver groups."""
+def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: Path | None = None) -> FaceNet:
+    """Train on all pictures but the held-out portraits and driver groups.
+
+    With ``start``, the folder of a finished run, go on from its averaged network at half the rate.
+    """
     pictures = data.read_pictures(root, detector)
     seen = [picture for picture in pictures if not data.is_held_out(picture)]
     unseen = [picture for picture in pictures if data.is_held_out(picture)]
@@ -91,11 +95,16 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None) -> FaceN
         for part in (samples[start : start + 64] for start in range(0, len(samples), 64))
     ]
     schedule = Schedule(epochs=epochs, batch=64, rate=2e-3, average_steps=500)
+    net = FaceNet()
+    if start is not None:
+        saved = torch.load(start / "checkpoint.pt", map_location="cpu", weights_only=True)
+        net.load_state_dict(saved["average"])
+        schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for: four times their number. Crowded scenes twice.
     share = {"cabin": 4.0, "mask853": 2.0, "cuhk": 1.0}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
-        FaceNet(),
+        net,
         data.TrainingCanvases(seen, schedule.seed),
         weights,
         len(seen),
@@ -172,12 +181,13 @@ def main() -> None:
         "--detector", type=Path, default=Path("../shared/peers/yunet_2023mar.onnx"), help="YuNet, for boxes"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/face"), help="checkpoints")
+    parser.add_argument("--start", type=Path, help="run of a trained network to go on from")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     detector = arguments.detector if arguments.detector.exists() else None
-    net = train(arguments.data, arguments.runs, arguments.epochs, detector)
+    net = train(arguments.data, arguments.runs, arguments.epochs, detector, arguments.start)
     publish(net, arguments.data, arguments.models, arguments.epochs)
 
 
