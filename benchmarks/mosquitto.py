@@ -34,12 +34,18 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto of its own on 127.0.0.1:``port``, which stays the same over ``stop``, ``kill`` and ``start``.
 
-    ``settings`` and ``listener`` are lines for its configuration file, ``log_type`` is what it logs. Its files lie in
-    ``folder``.
+    ``settings`` and ``listener`` are lines for its configuration file, ``log_type`` is what it logs. With
+    ``per_listener`` settings such as passwords belong to the listener that they follow. Its files lie in ``folder``.
     """
 
     def __init__(
-        self, folder: Path, settings: str = "allow_anonymous true", listener: str = "", log_type: str = "all"
+        self,
+        folder: Path,
+        settings: str = "allow_anonymous true",
+        listener: str = "",
+        *,
+        log_type: str = "all",
+        per_listener: bool = False,
     ) -> None:
         self.port = free_port()
         self.folder = folder
@@ -48,7 +54,7 @@ class Mosquitto:
         lines = [
             f"user {getpass.getuser()}",  # started by root it would change user and lose sight of its own files
             f"log_type {log_type}",
-            "per_listener_settings false",
+            f"per_listener_settings {str(per_listener).lower()}",
             f"listener {self.port} 127.0.0.1",
             listener,
             settings,

@@ -122,8 +122,8 @@ def make_mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
         pytest.skip(reason)
     brokers: list[Mosquitto] = []
 
-    def make(settings: str = "allow_anonymous true", listener: str = "") -> Mosquitto:
-        broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"), settings, listener)
+    def make(settings: str = "allow_anonymous true", listener: str = "", **options: Any) -> Mosquitto:
+        broker = Mosquitto(tmp_path_factory.mktemp("mosquitto"), settings, listener, **options)
         brokers.append(broker)
         broker.start()
         return broker

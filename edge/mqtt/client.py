@@ -72,6 +72,7 @@ class Publisher:
         clock: Callable[[], Stamp],
         environ: Mapping[str, str],
         chance: random.Random | None = None,
+        command_limit: RateLimit | None = None,
     ) -> None:
         self._config = config
         self._outbox = outbox
@@ -114,7 +115,7 @@ class Publisher:
         self._refused: set[str] = set()
         self._goodbye_by: float | None = None
         self._discovery_at: float | None = None
-        self._rate = RateLimit()
+        self._rate = command_limit or RateLimit()
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from edge.mqtt.security import is_loopback, load_credentials, tls_context
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
+    from tests.mqtt.conftest import Certificates
 
 
 @pytest.fixture
@@ -88,28 +88,6 @@ def test_a_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
         publisher(tmp_path, {"host": "a..b"})
 
 
-class Certificates:
-    """A CA, a certificate for 127.0.0.1 and one for a client, made with openssl."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca = self._make("ca", "req -x509 -subj /CN=test-ca -addext basicConstraints=critical,CA:TRUE")
-        signed = "-CA ca.pem -CAkey ca.key"
-        self.server = self._make("server", f"req -x509 -subj /CN=broker -addext subjectAltName=IP:127.0.0.1 {signed}")
-        self.client = self._make("client", f"req -x509 -subj /CN=van-7 {signed}")
-
-    def _make(self, name: str, arguments: str) -> Path:
-        kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        command = f"openssl {arguments} {kind} -keyout {name}.key -out {name}.pem".split()
-        made = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed tool
-        if made.returncode:
-            pytest.skip(f"openssl cannot make certificates here: {made.stderr.splitlines()[-1]}")
-        return self.folder / f"{name}.pem"
-
-    def listener(self, more: str = "") -> str:
-        return f"cafile {self.ca}\ncertfile {self.server}\nkeyfile {self.folder / 'server.key'}\n{more}"
-
-
 def publisher(folder: Path, mqtt: dict[str, Any]) -> Publisher:
     def clock() -> Stamp:
         return Stamp(datetime(2026, 5, 4, tzinfo=UTC), time.monotonic(), clock_synced=True)
@@ -127,27 +105,20 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_client_certificate_opens_a_broker_that_demands_one(
-    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path, certificates: Certificates
 ) -> None:
-    certificates = Certificates(tmp_path)
     broker = make_mosquitto(
         settings="allow_anonymous false",
         listener=certificates.listener("require_certificate true\nuse_identity_as_username true"),
     )
-    tls = {
-        "enabled": True,
-        "ca_file": certificates.ca,
-        "cert_file": certificates.client,
-        "key_file": tmp_path / "client.key",
-    }
-    with publisher(tmp_path, {"host": "127.0.0.1", "port": broker.port, "tls": tls}) as connected:
+    mqtt = {"host": "127.0.0.1", "port": broker.port, "tls": certificates.client_tls}
+    with publisher(tmp_path, mqtt) as connected:
         until(lambda: connected.connected)
 
 
 def test_a_certificate_of_an_unknown_ca_and_a_wrong_name_are_refused_with_the_reason(
-    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path, certificates: Certificates
 ) -> None:
-    certificates = Certificates(tmp_path)
     broker = make_mosquitto(listener=certificates.listener())
     mqtt = {"host": "127.0.0.1", "port": broker.port, "tls": {"enabled": True}}
     with publisher(tmp_path, mqtt) as stranger:
@@ -158,7 +129,9 @@ def test_a_certificate_of_an_unknown_ca_and_a_wrong_name_are_refused_with_the_re
         until(lambda: "mismatch" in (misnamed.problem or ""))
 
 
-def test_plain_text_to_a_tls_port_is_told(make_mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
-    broker = make_mosquitto(listener=Certificates(tmp_path).listener())
+def test_plain_text_to_a_tls_port_is_told(
+    make_mosquitto: Callable[..., Mosquitto], tmp_path: Path, certificates: Certificates
+) -> None:
+    broker = make_mosquitto(listener=certificates.listener())
     with publisher(tmp_path, {"host": "127.0.0.1", "port": broker.port}) as plain:
         until(lambda: "TLS?" in (plain.problem or ""))

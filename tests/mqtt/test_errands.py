@@ -1,0 +1,251 @@
+"""``evenkeel outbox`` and ``evenkeel discovery``: beside a service that runs, and without one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.messages import made_alert
+from edge.cli import main
+from edge.config import Config
+from edge.errors import EXIT_UNAVAILABLE, UnavailableError
+from edge.mqtt.claim import claim
+from edge.mqtt.client import Publisher
+from edge.mqtt.errand import flush_outbox
+from edge.mqtt.outbox import Outbox, read_waiting
+from edge.mqtt.session import Session
+from edge.service import board_stamp
+
+if TYPE_CHECKING:
+    from benchmarks.mosquitto import Mosquitto
+    from tests.conftest import Subscriber
+
+ALERT = "evenkeel/van-7/alert"
+DESCRIPTION = "homeassistant/device/van-7/config"
+
+Subscribe = Callable[..., "Subscriber"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+@contextlib.contextmanager
+def outbox_at(path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(path, max_bytes=10**7, max_age_days=7, now=board_stamp())
+    yield outbox
+    outbox.close()
+
+
+def store(path: Path, *reasons: str) -> None:
+    with outbox_at(path) as outbox:
+        for reason in reasons:
+            outbox.put(made_alert(board_stamp(), reason))
+
+
+def configuration(port: int, path: Path) -> Config:
+    mqtt = {"host": "127.0.0.1", "port": port, "reconnect_min_s": 0.1}
+    return Config.model_validate({"device": {"id": "van-7"}, "mqtt": mqtt, "outbox": {"path": path}})
+
+
+@pytest.fixture
+def evenkeel(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command for van-7 and the broker at a port: exit code, stdout, stderr."""
+
+    def run(port: int, *args: str) -> tuple[int, str, str]:
+        file = tmp_path / "evenkeel.toml"
+        file.write_text(
+            f'[device]\nid = "van-7"\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n[outbox]\npath = "{path}"\n'
+        )
+        monkeypatch.setattr(sys, "argv", ["evenkeel", *args, "--config", str(file)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_an_outbox_that_nobody_ever_used_is_empty_and_stays_away(evenkeel: Command, path: Path) -> None:
+    code, out, _ = evenkeel(1, "outbox")
+    assert code == 0
+    assert "0 alerts wait" in out
+    assert not path.exists()
+
+
+def test_waiting_alerts_are_shown_and_stay(evenkeel: Command, path: Path) -> None:
+    store(path, "first reason", *(["more"] * 24), "last reason")
+    code, out, _ = evenkeel(1, "outbox")
+    assert code == 0
+    assert "26 alerts wait" in out
+    assert "first" in out
+    assert "and 6 more" in out
+    code, out, _ = evenkeel(1, "outbox", "--json")
+    assert [json.loads(line)["reason"] for line in out.splitlines()][::25] == ["first reason", "last reason"]
+    assert len(read_waiting(path)) == 26
+
+
+def test_looking_beside_a_running_service_says_so_and_disturbs_nothing(evenkeel: Command, path: Path) -> None:
+    store(path, "waits")
+    with claim(path), outbox_at(path) as outbox:
+        code, out, _ = evenkeel(1, "outbox")
+        assert (code, "the service is running" in out) == (0, True)
+        outbox.put(made_alert(board_stamp(), "more"))
+        assert len(read_waiting(path)) == 2
+        assert outbox.problem is None
+
+
+def test_a_file_that_is_no_outbox_is_one_line_and_untouched(evenkeel: Command, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("a shopping list, long enough to be looked at" * 20)
+    code, out, err = evenkeel(1, "outbox")
+    assert (code, out) == (EXIT_UNAVAILABLE, "")
+    assert err.startswith(f"evenkeel: outbox {path} cannot be read")
+    assert len(err.splitlines()) == 1
+    assert path.read_text().startswith("a shopping list")
+
+
+def test_a_flush_sends_what_waits_in_order_and_leaves_the_outbox_empty(
+    mosquitto: Mosquitto, subscribe: Subscribe, evenkeel: Command, path: Path
+) -> None:
+    names = [str(number) for number in range(100)]
+    store(path, *names)
+    hears = subscribe(mosquitto.port)
+    code, out, _ = evenkeel(mosquitto.port, "outbox", "--flush")
+    assert (code, out) == (0, "100 alerts sent; the outbox is empty\n")
+    hears.wait_for(ALERT, count=100)
+    assert [json.loads(payload)["reason"] for payload in hears.payloads(ALERT)] == names
+    assert read_waiting(path) == []
+    assert hears.payloads("evenkeel/van-7/availability") == []  # the device itself is not back
+    assert evenkeel(mosquitto.port, "outbox", "--flush")[1] == "0 alerts sent; the outbox is empty\n"
+
+
+def test_a_flush_without_a_broker_says_why_and_loses_nothing(evenkeel: Command, path: Path) -> None:
+    store(path, "kept")
+    code, _, err = evenkeel(1, "outbox", "--flush")
+    assert code == EXIT_UNAVAILABLE
+    assert "refused: nothing listens there" in err
+    assert len(read_waiting(path)) == 1
+
+
+def test_a_flush_leaves_the_alerts_to_a_service_that_runs(mosquitto: Mosquitto, evenkeel: Command, path: Path) -> None:
+    store(path, "the service's")
+    with claim(path):
+        code, _, err = evenkeel(mosquitto.port, "outbox", "--flush")
+    assert code == EXIT_UNAVAILABLE
+    assert "the service is running" in err
+    assert len(read_waiting(path)) == 1
+
+
+def test_a_flush_that_the_access_list_forbids_says_so_and_keeps_the_alert(
+    make_mosquitto: Callable[..., Mosquitto], evenkeel: Command, path: Path, tmp_path: Path
+) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic read #\n")
+    acl.chmod(0o600)
+    broker = make_mosquitto(f"allow_anonymous true\nacl_file {acl}")
+    store(path, "kept")
+    code, _, err = evenkeel(broker.port, "outbox", "--flush")
+    assert code == EXIT_UNAVAILABLE
+    assert f"refuses {ALERT}" in err
+    assert len(read_waiting(path)) == 1
+
+
+def test_a_service_that_starts_takes_over_from_a_flush(
+    mosquitto: Mosquitto,
+    subscribe: Subscribe,
+    path: Path,
+    until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store(path, *map(str, range(60)))
+    config = configuration(mosquitto.port, path)
+    hears = subscribe(mosquitto.port, ALERT)
+    with contextlib.ExitStack() as stack:
+        send = Session.send
+        started: list[Publisher] = []
+
+        def interrupted(session: Session, *args: Any, **options: Any) -> None:
+            send(session, *args, **options)
+            if not started:
+                started.append(stack.enter_context(service()))
+                until(lambda: started[0].connected, "the service's connection")
+
+        def service() -> Publisher:
+            outbox = stack.enter_context(outbox_at(path))
+            return Publisher(config, outbox, clock=board_stamp, environ={})
+
+        monkeypatch.setattr(Session, "send", interrupted)
+        with outbox_at(path) as outbox, pytest.raises(UnavailableError, match=r"took over|connection lost"):
+            flush_outbox(config, {}, outbox)
+        until(lambda: not read_waiting(path), "the delivery by the service")
+    hears.wait(lambda: len({json.loads(p)["sequence"] for p in hears.payloads(ALERT)}) == 60, "all alerts")
+    first = dict.fromkeys(json.loads(payload)["reason"] for payload in hears.payloads(ALERT))
+    assert list(first) == [str(number) for number in range(60)]
+
+
+def test_the_kernel_frees_the_claim_of_a_killed_process(path: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from edge.mqtt.claim import claim
+with claim(Path({str(path)!r})) as ours:
+    assert ours
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)  # noqa: S603 - our own script
+    assert killed.returncode == -9, killed.stderr.decode()
+    with claim(path) as ours:
+        assert ours
+
+
+def test_a_folder_that_cannot_be_made_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with claim(tmp_path / "file" / "outbox.db") as ours:
+        assert ours
+
+
+def test_the_description_for_home_assistant_is_printed(evenkeel: Command) -> None:
+    code, out, _ = evenkeel(1, "discovery")
+    topic, _, payload = out.partition(" ")
+    assert (code, topic) == (0, DESCRIPTION)
+    assert json.loads(payload)["device"]["name"] == "van-7"
+
+
+def test_a_removed_device_leaves_no_retained_description(
+    mosquitto: Mosquitto, subscribe: Subscribe, evenkeel: Command
+) -> None:
+    subscribe(mosquitto.port).publish(DESCRIPTION, b"{}", retain=True)
+    code, out, err = evenkeel(mosquitto.port, "discovery", "--remove")
+    assert (code, out) == (0, f"{DESCRIPTION}: removed\n")
+    assert "discovery.enabled = false" in err
+    late = subscribe(mosquitto.port)
+    late.publish("marker")
+    late.wait_for("marker")
+    assert late.payloads(DESCRIPTION) == []
+
+
+def test_a_device_can_be_removed_while_its_service_is_connected(
+    mosquitto: Mosquitto, subscribe: Subscribe, evenkeel: Command, publish_to: Callable[..., Publisher]
+) -> None:
+    hears = subscribe(mosquitto.port)
+    publisher = publish_to(mosquitto.port)
+    hears.wait_for(DESCRIPTION)
+    hears.wait_for("evenkeel/van-7/state")
+    assert evenkeel(mosquitto.port, "discovery", "--remove")[0] == 0
+    hears.wait_for(DESCRIPTION, b"")
+    assert publisher.connected
+    assert publisher.problem is None
