@@ -67,7 +67,8 @@ def crowd_figures(probabilities: NDArray[np.float32], votes: NDArray[np.float32]
         "calibration_error": calibration_error(seen[on_a], a[on_a]),
     }
     for index, name in enumerate(EXPRESSIONS[:8]):
-        figures[f"recall_{name}"] = float((guess == index)[a == index].mean())
+        shown = a == index
+        figures[f"recall_{name}"] = float((guess == index)[shown].mean()) if shown.any() else float("nan")
     return figures
 
 
