@@ -5,8 +5,11 @@ PYTHON ?= python3
 ARGS ?=
 DATA ?= ../shared/data
 DETECTOR ?= ../shared/peers/yunet_2023mar.onnx
+MINUTES ?= 7
+MESSAGES ?= 200000
 
 VENV := .venv
+FLEET := .venv-fleet
 TRAINING := .venv-training
 TFLITE := .venv-tflite
 # What depends on the TFLite runtime; the second run of the suite is these tests.
@@ -14,7 +17,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
-	demo-clip clean python
+	demo-clip chaos fleet fuzz clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -46,6 +49,15 @@ check: $(VENV)/.dev ## Lint, format and types
 bench: $(VENV)/.demo ## Time every stage on this machine
 	$(VENV)/bin/evenkeel bench $(ARGS)
 
+chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what an independent receiver gets
+	$(VENV)/bin/python -m benchmarks.chaos --minutes $(MINUTES) $(ARGS)
+
+fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and plot how it bears them
+	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)
+
+fuzz: $(VENV)/.dev ## Send MESSAGES random messages to a device's command topics
+	EVENKEEL_FUZZ=$(MESSAGES) $(VENV)/bin/pytest tests/mqtt/test_fuzz.py --timeout 600 $(ARGS)
+
 train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_face --data $(DATA) $(ARGS)
 
@@ -62,8 +74,8 @@ demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuN
 	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(TRAINING) $(TFLITE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find edge models tests calibration -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
@@ -74,10 +86,11 @@ python:
 # The environments: made anew when pyproject.toml changes. 'python' only checks, so it is no reason to make them anew.
 $(VENV)/.demo: extras := demo
 $(VENV)/.dev: extras := demo,dev
+$(FLEET)/.fleet: extras := fleet
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite
 
-%/.demo %/.dev %/.training: pyproject.toml | python
+%/.demo %/.dev %/.fleet %/.training: pyproject.toml | python
 	$(PYTHON) -m venv $*
 	$*/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
 	@touch $@

@@ -52,10 +52,12 @@ def tally_device(decisions: Decisions, arrivals: Iterable[Arrival]) -> Tally:
     first: dict[int, Arrival] = {}
     doubles = unrecognisable = 0
     for arrival in arrivals:
-        earlier = first.setdefault(arrival.sequence, arrival)
-        if earlier is not arrival:
-            doubles += earlier.payload == arrival.payload
-            unrecognisable += earlier.payload != arrival.payload
+        if (earlier := first.get(arrival.sequence)) is None:
+            first[arrival.sequence] = arrival
+        elif earlier.payload == arrival.payload:
+            doubles += 1
+        else:
+            unrecognisable += 1
     names = [arrival.name for arrival in first.values()]
     received, stored = set(names), set(decisions.stored)
     unrecognisable += len(names) - len(received)  # one decision under two sequences

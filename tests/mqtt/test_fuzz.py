@@ -28,6 +28,7 @@ from edge.service import board_stamp
 TOPICS = Topics("evenkeel", "van-7")
 COUNT = int(os.environ.get("EVENKEEL_FUZZ", "5000"))
 MAX_PAUSE_S = 3600.0
+STEP_S = 0.5  # a power of two: sums of it are exact
 KEYS = ["seconds", "id", "enter", "Seconds", "", "__class__", "seconds ", "id\0"]
 WORDS = ["", "a1", "x" * 64, "x" * 65, "$(reboot)", "../../etc/passwd", "\u0000", "ünïcödé", "{{ 7 * 7 }}", "'; --"]
 NUMBERS = [0, -0.0, 1, -1, 0.5, 600, 3600, 3600.0001, 1e-320, 1e308, 10**400, -(10**30), 2**63, math.nan, math.inf]
@@ -116,24 +117,24 @@ def test_only_valid_commands_reach_the_service_and_change_what_it_says(publisher
     seed = random.randrange(10**9)  # noqa: S311 - told on failure
     chance = random.Random(seed)  # noqa: S311 - noise
     decider = Decider(Config())
-    paused_until, accepted = 0.0, 0
+    pause_left_s, accepted = 0.0, 0
     for number in range(COUNT):
         topic, payload, retained = a_topic(chance), a_payload(chance), chance.random() < 0.1
         told = f"seed {seed}, message {number}: {topic!r} {payload!r} retained {retained}"
         publisher.received(topic, payload, retained=retained)
         command = publisher.poll_command()
         assert command == (None if retained else valid(topic, payload)), told
-        t = number * 0.5
+        t, pause_left_s = number * STEP_S, pause_left_s - STEP_S
         if command is not None:
             accepted += 1
             if command.name is CommandName.PAUSE and command.seconds is not None:
                 decider.pause(t, command.seconds)
-                paused_until = t + command.seconds
+                pause_left_s = command.seconds
             elif command.name is CommandName.RESUME:
                 decider.resume(t)
-                paused_until = t
+                pause_left_s = 0.0
         said = decider.update(Observation(t, Sight.NO_FACE)).state
-        assert (said is State.PAUSED) == (t < paused_until), told
+        assert (said is State.PAUSED) == (pause_left_s > 0), told
     assert accepted > COUNT / 50
 
 
