@@ -93,6 +93,7 @@ class Publisher:
 
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._main, name="mqtt", daemon=True)
         self._connected = False
         self._problem: str | None = "not connected yet"
@@ -133,6 +134,7 @@ class Publisher:
     def stop(self) -> bool:
         """Publish ``offline``, disconnect, and return within STOP_S; False where the network did not let it finish."""
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         self._thread.join(STOP_S)
         return not self._thread.is_alive()
@@ -158,6 +160,7 @@ class Publisher:
     def publish_alert(self, message: AlertMessage) -> AlertMessage:
         """Store an alert durably, give it its sequence number, and send it as soon as there is a broker."""
         numbered = self._outbox.put(message)
+        self._hurry.set()
         self._fill(self._topics.active(message.kind), OFF if message.phase is Phase.END else ON)
         return numbered
 
@@ -201,7 +204,14 @@ class Publisher:
                 return
             self._say(ending)
             failures = 0 if ending.connected_s >= STEADY_S else failures + 1
-            self._stopping.wait(self._pause(failures))
+            self._rest(self._pause(failures))
+
+    def _rest(self, pause_s: float) -> None:
+        """Wait before the next try; a new alert ends the wait early, though not before the shortest pause is over."""
+        shortest_s = min(pause_s, self._config.mqtt.reconnect_min_s)
+        if not self._stopping.wait(shortest_s):
+            self._hurry.wait(pause_s - shortest_s)
+        self._hurry.clear()
 
     def _pause(self, failures: int) -> float:
         """Exponential back-off; the upper half of it is left to chance, so that a fleet does not come back at once."""

@@ -361,6 +361,23 @@ def test_a_broker_that_is_absent_at_the_start_delays_nothing_and_is_found_later(
     until(lambda: publisher.problem is None, "the end of the problem")
 
 
+def test_a_new_alert_does_not_wait_for_the_end_of_a_long_pause(
+    mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], publish: Callable[..., Publisher]
+) -> None:
+    class Longest(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            del a
+            return 600 * b
+
+    mosquitto.stop()
+    publisher = publish(config(mosquitto.port), chance=Longest())
+    until(lambda: "refused" in (publisher.problem or ""), "the first try")
+    mosquitto.start()
+    subscriber = subscribe(mosquitto.port)
+    publisher.publish_alert(alert(reason="pressing"))
+    subscriber.wait_for(TOPICS.alert)
+
+
 def test_a_reason_is_logged_once_and_not_at_every_try(
     publish: Callable[..., Publisher], unused_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
