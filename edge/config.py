@@ -204,6 +204,12 @@ class AlertConfig(Section):
         default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
     )
     release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
+    fade_s: float = Field(
+        default=20.0,
+        ge=0,
+        le=600,
+        description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
+    )
     leak: float = Field(default=1.0, ge=0, le=10, description="Evidence lost in a second at 'exit' or below, seconds.")
     leak_unseen: float = Field(
         default=0.25, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
@@ -254,6 +260,41 @@ class AlertsConfig(Section):
     def of(self, kind: Kind) -> AlertConfig:
         """The section for one kind of alert."""
         return self.anger if kind is Kind.ANGER else self.distress
+
+
+class BaselineConfig(Section):
+    """The driver's resting face, learned while driving and taken off the signals.
+
+    Whatever was learned, a signal of ``enter + max_effect * (1 - enter)`` (0.65 by default) counts as evidence.
+    """
+
+    enabled: bool = Field(default=True, description="Learn the driver's resting face.")
+    floor_s: float = Field(
+        default=30.0, ge=1, le=3600, description="Confident, calm sight that is needed before it is used, seconds."
+    )
+    memory_s: float = Field(
+        default=300.0, ge=1, le=86400, description="Sight that the learned mean reaches back over, seconds."
+    )
+    ordinary: Share = Field(
+        default=0.10, description="Resting signal that the thresholds allow for: only what is above it is taken off."
+    )
+    max_effect: float = Field(
+        default=0.3, ge=0, le=0.9, description="Most that a resting face's signal can take off, share of full scale."
+    )
+    calm_below: Share = Field(default=0.5, description="Frames with a signal from here on are not learned from.")
+    min_weight: Share = Field(default=0.5, description="Frames of less weight are not learned from.")
+    new_driver_after_s: float = Field(
+        default=20.0, ge=1, le=3600, description="No face for this long: learning starts anew, seconds."
+    )
+    max_age_hours: float = Field(
+        default=8.0, ge=0, le=168, description="Older stored numbers are not used after a restart, hours; 0: none are."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.floor_s > self.memory_s:
+            raise ValueError("floor_s must not be above memory_s")
+        return self
 
 
 class StatesConfig(Section):
@@ -370,6 +411,7 @@ class Config(Section):
     quality: QualityConfig = Field(default_factory=QualityConfig, description="When a face can be read well.")
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="How predictions are smoothed.")
     alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="What makes an alert.")
+    baseline: BaselineConfig = Field(default_factory=BaselineConfig, description="The driver's resting face.")
     states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")

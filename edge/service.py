@@ -20,6 +20,7 @@ from edge.board.sensors import clock_synced, resident_mb, temperature_c, throttl
 from edge.camera import EndOfStream, is_file_source, open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
+from edge.decision.baseline import RestingFace
 from edge.errors import EvenkeelError, UnavailableError
 from edge.mqtt.claim import claim
 from edge.mqtt.client import Publisher
@@ -43,6 +44,7 @@ from edge.mqtt.messages import (
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.records import Frame, Sight, State, Step
+from edge.resting import RestingFaceFile
 from edge.timing import StageTimes
 from edge.trace import TraceWriter
 
@@ -54,7 +56,10 @@ TICK_S = 0.2
 REASON_PERIOD_S = 1.0
 """A reason that changes while the state does not is published this often at most."""
 
-RELOADABLE = ("quality", "smoothing", "alerts", "states", "publish")
+RESTING_FACE_PERIOD_S = 300.0
+"""The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
+
+RELOADABLE = ("quality", "smoothing", "alerts", "baseline", "states", "publish")
 """Sections that a reload changes while the service runs; the others wait for a restart."""
 
 
@@ -66,6 +71,17 @@ class Decisions(Protocol):
 
     def resume(self, t: float) -> None:
         """End a pause."""
+
+    def recalibrate(self) -> None:
+        """Forget the driver's resting face."""
+
+    @property
+    def calibrated_percent(self) -> float | None:
+        """How far the resting face is learned."""
+
+    @property
+    def resting_face(self) -> RestingFace:
+        """What was learned, to be kept over a restart."""
 
 
 class Steps(Protocol):
@@ -193,6 +209,9 @@ def build_service(
         if not stack.enter_context(claim(path)):
             _log.warning("outbox %s is used by another process; give each service its own outbox.path", path)
         outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
+        memory = RestingFaceFile(path.parent)
+        if resting := memory.load(stamp(), config.baseline.max_age_hours):
+            pipeline.decider.restore(resting)
         yield Service(
             config,
             frames=frames
@@ -208,6 +227,7 @@ def build_service(
             reload=reload,
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=pipeline.times,
+            memory=memory,
             trace=stack.enter_context(TraceWriter(trace)) if trace else None,
             clock=clock,
             stamp=stamp,
@@ -219,7 +239,7 @@ class Service:
 
     ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
     bytes for each episode's id. ``times`` are the pipeline's, to which ``step`` (all of it) and ``age`` (from exposure
-    to decision) are added.
+    to decision) are added. ``memory`` keeps the driver's resting face over a restart.
     """
 
     def __init__(
@@ -234,6 +254,7 @@ class Service:
         reload: Callable[[], Config],
         entropy: Callable[[], bytes],
         times: StageTimes,
+        memory: RestingFaceFile,
         trace: Trace | None = None,
         clock: Callable[[], float] = time.monotonic,
         stamp: Callable[[], Stamp] = board_stamp,
@@ -245,6 +266,7 @@ class Service:
         self._notifier = notifier
         self._about = about
         self._reload = reload
+        self._memory = memory
         self._trace = trace
         self._clock = clock
         self._stamp = stamp
@@ -257,7 +279,7 @@ class Service:
         self._step: Step | None = None
         self._said: tuple[State, str] | None = None
         self._said_t = float("-inf")
-        self._health_t = clock()
+        self._health_t = self._kept_t = clock()
 
     def stop(self) -> None:
         """Ask for a clean stop; safe in a signal handler."""
@@ -277,10 +299,12 @@ class Service:
                     if step is not None:
                         self._take(step)
                     self._report()
+                    self._keep_resting_face()
         except EndOfStream:
             _log.info("end of %s", self._config.camera.source)
         finally:
             self._notifier.stopping()
+            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())
             if self._started:
                 self._publisher.stop()
             self._notifier.close()
@@ -353,7 +377,7 @@ class Service:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {step.reason}" if step.reason else "")
         self._said, self._said_t = (step.state, step.reason), self._clock()
-        self._publisher.publish_state(state_message(step, self._stamp()))
+        self._publisher.publish_state(state_message(step, self._stamp(), self._pipeline.decider.calibrated_percent))
 
     def _report(self) -> None:
         """Health, and one line for ``systemctl status``, when they are due."""
@@ -391,6 +415,11 @@ class Service:
         )
         self._notifier.status(f"{fps:.1f} fps, {self._step.state}, broker {problem or 'connected'}")
 
+    def _keep_resting_face(self) -> None:
+        if self._clock() - self._kept_t >= RESTING_FACE_PERIOD_S:
+            self._kept_t = self._clock()
+            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())
+
     def _serve(self) -> None:
         """Do what signals and commands have asked for."""
         if self._reload_asked:
@@ -404,16 +433,21 @@ class Service:
             self._publisher.answer(command, ok=ok, message=message)
 
     def _obey(self, command: Command) -> tuple[bool, str]:
-        now = self._clock()
-        if command.name is CommandName.PAUSE and command.seconds is not None:
-            self._pipeline.decider.pause(now, command.seconds)
-            return True, f"paused for {command.seconds:g} s"
-        if command.name is CommandName.RESUME:
-            self._pipeline.decider.resume(now)
-            return True, "resumed"
-        if command.name is CommandName.RELOAD:
-            return self._apply_reload()
-        return False, f"{command.name} is not supported by this version"
+        now, decider = self._clock(), self._pipeline.decider
+        match command.name:
+            case CommandName.PAUSE:
+                seconds = command.seconds or 0.0
+                decider.pause(now, seconds)
+                return True, f"paused for {seconds:g} s"
+            case CommandName.RESUME:
+                decider.resume(now)
+                return True, "resumed"
+            case CommandName.RECALIBRATE:
+                decider.recalibrate()
+                self._memory.clear()
+                return True, "the driver's resting face is learned anew"
+            case CommandName.RELOAD:
+                return self._apply_reload()
 
     def _apply_reload(self) -> tuple[bool, str]:
         """Read the configuration again; where it is wrong keep the old one and say why."""

@@ -57,7 +57,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     [
         ("[camera\n", "not valid TOML"),
         ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: fps, frozen_s"),
-        ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, camera"),
+        ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, baseline, camera"),
         ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than 0 (Frames a second"),
         ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from edge.board.notify import Notifier
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
 from edge.config import Config, load_config
+from edge.decision.baseline import RestingFace
 from edge.errors import CameraError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
@@ -37,6 +39,7 @@ from edge.records import (
     Step,
     Transition,
 )
+from edge.resting import RestingFaceFile
 from edge.service import Service, Trace, board_stamp
 from edge.timing import StageTimes
 from edge.trace import TraceWriter
@@ -58,14 +61,20 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
 
 
 class FakeDecider:
+    calibrated_percent = 40.0
+
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.resting_face = RestingFace(12.0, 0.3, 0.1)
 
     def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
         self.calls.append(("pause", seconds))
 
     def resume(self, t: float) -> None:  # noqa: ARG002 - as above
         self.calls.append(("resume",))
+
+    def recalibrate(self) -> None:
+        self.calls.append(("recalibrate",))
 
 
 class FakePipeline:
@@ -180,6 +189,7 @@ class Bench:
         *,
         pipeline: FakePipeline | None = None,
         trace: Trace | None = None,
+        state_folder: Path | None = None,
     ) -> None:
         self.config = config or quick()
         self.pipeline = pipeline or FakePipeline()
@@ -197,6 +207,7 @@ class Bench:
             reload=self._reload,
             entropy=lambda: ENTROPY,
             times=StageTimes(),
+            memory=RestingFaceFile(state_folder or Path(os.devnull)),  # by default nothing can be kept
             trace=trace,
             stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
         )
@@ -364,11 +375,24 @@ def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
     assert bench.publisher.answers[0] == (CommandName.PAUSE, True, "paused for 30 s")
 
 
-def test_what_cannot_be_done_is_answered_with_no() -> None:
-    with Bench(Ticker) as bench:
+def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:
+    stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
+    kept = RestingFaceFile(tmp_path)
+    kept.keep(RestingFace(30.0, 0.4, 0.1), stamp)
+    with Bench(Ticker, state_folder=tmp_path) as bench:
         bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
         eventually(lambda: len(bench.publisher.answers) == 1)
-    assert bench.publisher.answers[0][1] is False
+        assert kept.load(stamp, 8.0) is None
+    assert bench.publisher.answers[0][1] is True
+    assert ("recalibrate",) in bench.pipeline.decider.calls
+
+
+def test_the_resting_face_is_published_as_it_is_learned_and_kept_at_the_stop(tmp_path: Path) -> None:
+    with Bench(Ticker, state_folder=tmp_path) as bench:
+        eventually(lambda: bool(bench.publisher.states))
+    assert bench.publisher.states[0].calibrated_percent == 40.0
+    stamp = Stamp(datetime(2026, 1, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
+    assert RestingFaceFile(tmp_path).load(stamp, 8.0) == bench.pipeline.decider.resting_face
 
 
 @pytest.fixture(params=["signal", "command"])
@@ -464,6 +488,7 @@ def test_a_real_broker_gets_state_health_and_offline(
             reload=lambda: config,
             entropy=lambda: ENTROPY,
             times=StageTimes(),
+            memory=RestingFaceFile(tmp_path),
         )
         thread = threading.Thread(target=service.run)
         thread.start()

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import AlertsConfig, Config
+from edge.decision.baseline import Baseline, RestingFace
 from edge.decision.interval import Interval
 from edge.decision.policy import AlertPolicy
 from edge.decision.smoothing import Smoother
 from edge.decision.states import UnknownTracker
-from edge.records import EXPRESSIONS, Kind, Level, Observation, Signals, State, Step, Transition
+from edge.records import EXPRESSIONS, Kind, Level, Observation, Sight, Signals, State, Step, Transition
 
 
 class Decider:
@@ -27,6 +28,7 @@ class Decider:
         self._config = config
         self._weights = _weights(config.alerts)
         self._smoother = Smoother(config.smoothing)
+        self._baseline = Baseline(config.baseline)
         self._tracker = UnknownTracker(config.states)
         next_episode = count(1).__next__
         self._policies = {kind: AlertPolicy(kind, config.alerts.of(kind), next_episode) for kind in Kind}
@@ -40,6 +42,16 @@ class Decider:
         """True from ``pause`` until its time is over or ``resume``; meanwhile nothing that is observed counts."""
         return self._pause_left_s > 0
 
+    @property
+    def calibrated_percent(self) -> float | None:
+        """How far the driver's resting face is learned, 0 to 100; None where the configuration has that off."""
+        return self._baseline.calibrated_percent
+
+    @property
+    def resting_face(self) -> RestingFace:
+        """What was learned of the driver's resting face, to be kept over a restart."""
+        return self._baseline.export()
+
     def update(self, observation: Observation) -> Step:
         """Take in one observation and say what is known then; a pause runs out here, by the observations' time."""
         elapsed_s = self._advance(observation.t)
@@ -47,6 +59,7 @@ class Decider:
             return self._update_paused(elapsed_s, observation)
         interval = self._interval(elapsed_s, observation)
         self._smoother.update(elapsed_s, observation.probabilities, _weight(observation))
+        self._learn(interval, observation)
         signals = self._signals(interval.t)
         self._tracker.update(interval, observation, signals.confidence)
         lost = str(self._tracker.unknown or State.UNCERTAIN) if self._tracker.lost else ""
@@ -59,6 +72,7 @@ class Decider:
         self._config = config
         self._weights = _weights(config.alerts)
         self._smoother.config = config.smoothing
+        self._baseline.config = config.baseline
         self._tracker.config = config.states
         for kind, policy in self._policies.items():
             policy.config = config.alerts.of(kind)
@@ -77,9 +91,25 @@ class Decider:
         self._advance(t)
         self._pause_left_s = 0.0
 
+    def restore(self, resting: RestingFace) -> None:
+        """Begin with a resting face that was learned before a restart."""
+        self._baseline.restore(resting)
+
+    def recalibrate(self) -> None:
+        """Forget the driver's resting face and learn it anew."""
+        self._baseline.restart()
+
+    def _learn(self, interval: Interval, observation: Observation) -> None:
+        """A frame that was not read teaches nothing, but it tells how long no face was in sight."""
+        read = observation.probabilities
+        signals = np.ones(len(Kind)) if read is None else self._weights @ read
+        alert = any(policy.level is not None for policy in self._policies.values())
+        self._baseline.update(interval, observation, signals, alert=alert)
+
     def _update_paused(self, elapsed_s: float, observation: Observation) -> Step:
         self._pause_left_s = max(0.0, self._pause_left_s - elapsed_s)
         unseen = Interval(self._now, elapsed_s, 0.0, 0.0)
+        self._learn(unseen, Observation(observation.t, Sight.NO_PICTURE))
         signals = self._signals(unseen.t)
         for policy in self._policies.values():
             self._note(policy.update(unseen, signals, ""))
@@ -113,7 +143,7 @@ class Decider:
 
     def _signals(self, t: float) -> Signals:
         expression = self._smoother.expression
-        anger, distress = np.minimum(self._weights @ expression, 1.0).tolist()
+        anger, distress = self._baseline.apply(np.minimum(self._weights @ expression, 1.0)).tolist()
         return Signals(t, anger, distress, self._smoother.confidence, expression)
 
     def _state(self) -> tuple[State, str]:

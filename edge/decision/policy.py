@@ -29,7 +29,8 @@ class AlertPolicy:
     away ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all of it.
 
     ``hold_s`` of evidence start a warning, ``urgent_s`` more make it urgent. An episode ends after ``release_s`` of
-    good sight below ``exit`` (signals above it pay this back), and the next of its kind waits for ``cool_down_s``.
+    good sight below ``exit`` (signals above it pay this back) or ``fade_s`` of it without any at ``enter``: a resting
+    frown between the two thresholds upholds no alert. The next of its kind waits for ``cool_down_s``.
     ``count_episode`` hands out the numbers of episodes, which all kinds share.
     """
 
@@ -40,6 +41,7 @@ class AlertPolicy:
         self._episode: _Episode | None = None
         self._evidence_s = 0.0
         self._calm_s = 0.0
+        self._faded_s = 0.0
         self._cooled_s = float("inf")
 
     @property
@@ -60,7 +62,7 @@ class AlertPolicy:
             self._episode = replace(self._episode, peak=score, expression=self._strongest(signals))
         if lost:
             return self.end(interval.t, score, lost)
-        if self._calm_s >= self.config.release_s and score < self.config.exit and interval.seen_s > 0:
+        if interval.seen_s > 0 and self._is_over(score):
             return self.end(interval.t, score, "calm")
         if self._episode.level is Level.WARNING and self._evidence_s >= self.config.urgent_s:
             self._episode = replace(self._episode, level=Level.URGENT)
@@ -84,7 +86,12 @@ class AlertPolicy:
         limit = config.hold_s if self._episode is None else config.urgent_s
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
         self._calm_s = max(0.0, self._calm_s + (seen_s if score < config.exit else -seen_s))
+        self._faded_s = 0.0 if score >= config.enter else self._faded_s + seen_s
         self._cooled_s += interval.elapsed_s
+
+    def _is_over(self, score: float) -> bool:
+        released = self._calm_s >= self.config.release_s and score < self.config.exit
+        return released or (self._faded_s >= self.config.fade_s and score < self.config.enter)
 
     def _should_start(self, interval: Interval, score: float) -> bool:
         return (

@@ -1,0 +1,80 @@
+"""The file that keeps the driver's resting face over a restart: a few numbers, and when they were learned."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from edge.decision.baseline import RestingFace
+from edge.mqtt.messages import Stamp
+
+FILE_NAME = "resting_face.json"
+
+_log = logging.getLogger(__name__)
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    version: Literal[1] = Field(alias="schema")
+    saved: AwareDatetime
+    learned_s: Annotated[float, Field(ge=0)]
+    anger: Annotated[float, Field(ge=0, le=2)]
+    distress: Annotated[float, Field(ge=0, le=2)]
+
+
+class RestingFaceFile:
+    """Keeps one resting face in ``folder``. A fault of the disk is logged once; monitoring does not need the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._faulty = False
+
+    def load(self, now: Stamp, max_age_hours: float) -> RestingFace | None:
+        """What was kept, if its age is known and no more than ``max_age_hours``; None otherwise."""
+        try:
+            stored = _Stored.model_validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._warn(error)
+            return None
+        except ValidationError:
+            _log.warning("%s: damaged; the resting face is learned anew", self._path)
+            return None
+        age = now.time - stored.saved
+        if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):
+            return None
+        return RestingFace(stored.learned_s, stored.anger, stored.distress)
+
+    def keep(self, resting: RestingFace, now: Stamp) -> None:
+        """Replace what is kept; nothing learned, or a clock that cannot tell the age later, leaves nothing kept."""
+        if resting.learned_s == 0 or not now.clock_synced:
+            self.clear()
+            return
+        text = json.dumps({"schema": 1, "saved": now.time.isoformat(), **asdict(resting)})
+        fresh = self._path.with_suffix(".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self._path)
+        except OSError as error:
+            self._warn(error)
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        if not self._faulty:
+            _log.warning("%s: %s; the resting face is not kept over a restart", self._path, error.strerror)
+        self._faulty = True

@@ -1,0 +1,239 @@
+"""The driver's resting face: who is helped by it, and that nobody can hide behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.config import Config
+from edge.decision.baseline import RestingFace
+from edge.decision.decider import Decider
+from edge.records import Kind, Observation, Phase, Sight, Step, Transition
+
+Look = Callable[..., Observation]
+
+FPS = 10
+FLOOR_S = Config().baseline.floor_s
+FROWN, SORROW = {"anger": 0.44}, {"sadness": 0.44}
+NOISE = 0.12
+NOISE_FRAMES = 20
+"""A resting frown is read as 0.44, for one spell of 2 s in twelve as 0.56, which is above 'enter', and as 0.32."""
+
+
+class Ride:
+    """A decider and what it says of drivers at 10 frames a second."""
+
+    def __init__(self, look: Look, config: Config | None = None, seed: int = 1) -> None:
+        self.decider = Decider(config or Config())
+        self.look = look
+        self.t = 0.0
+        self.steps: list[Step] = []
+        self._random = np.random.default_rng(seed)
+        self._swing = 0.0
+
+    def see(self, seconds: float, noise: float = 0.0, **shown: float) -> Step:
+        for _ in range(round(seconds * FPS)):
+            self.t += 1 / FPS
+            if round(self.t * FPS) % NOISE_FRAMES == 0:
+                self._swing = noise * float(self._random.choice([-1.0, 1.0, *[0.0] * 10]))
+            seen = {name: min(max(value + self._swing, 0.0), 1.0) for name, value in shown.items()}
+            self.steps.append(self.decider.update(self.look(self.t, **seen)))
+        return self.steps[-1]
+
+    def miss(self, seconds: float, sight: Sight = Sight.NO_FACE) -> None:
+        for _ in range(round(seconds * FPS)):
+            self.t += 1 / FPS
+            self.steps.append(self.decider.update(Observation(self.t, sight)))
+
+    def starts(self, begin: float = 0.0) -> list[Transition]:
+        found = [x for step in self.steps for x in step.transitions if x.phase is Phase.START]
+        return [x for x in found if x.t >= begin]
+
+    @property
+    def percent(self) -> float:
+        percent = self.decider.calibrated_percent
+        assert percent is not None
+        return percent
+
+
+@pytest.fixture
+def ride(look: Look) -> Ride:
+    return Ride(look)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("resting", [FROWN, SORROW])
+def test_a_resting_frown_gives_no_alert_once_it_is_known_and_an_angry_driver_still_does(
+    look: Look, resting: dict[str, float], seed: int
+) -> None:
+    unlearned = Ride(look, Config.model_validate({"baseline": {"enabled": False}}), seed)
+    ride = Ride(look, seed=seed)
+    while ride.percent < 100.0:
+        assert ride.t < 10 * FLOOR_S, "an early alert must not keep the frown from being learned"
+        ride.see(1.0, NOISE, **resting)
+    learned = ride.t
+    for each in (unlearned, ride):
+        each.see(600.0, NOISE, **resting)
+    assert len(unlearned.starts()) > 5, "the frown would be an alert again and again"
+    assert ride.starts(learned) == []
+    angry = ride.t
+    ride.see(8.0, anger=0.85)
+    (start,) = ride.starts(angry)
+    assert start.kind is Kind.ANGER
+    assert start.t - angry < 3.0
+
+
+def test_a_driver_who_squints_into_the_sun_for_ten_minutes_gives_no_alert(ride: Ride) -> None:
+    """Squinting is read as some anger and disgust for as long as the sun stands there."""
+    ride.see(60.0, anger=0.05)
+    ride.see(600.0, 0.05, anger=0.28, disgust=0.2)
+    assert ride.starts() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_singer_gives_no_alert_and_teaches_no_frown(look: Look, seed: int) -> None:
+    """Notes of 0.2 to 0.6 s, half of them with the mouth open, one in six like sorrow, one in six like anger."""
+    random, ride = np.random.default_rng(seed), Ride(look)
+    while ride.t < 300.0:
+        note = str(random.choice(["surprise", "surprise", "happiness", "neutral", "sadness", "anger"]))
+        ride.see(float(random.uniform(0.2, 0.6)), **{note: 0.65})
+    assert ride.starts() == []
+    assert ride.see(3.0, anger=0.8).signals.anger > 0.7
+
+
+def test_of_two_drivers_in_turn_each_is_known_by_the_own_face(ride: Ride) -> None:
+    ride.see(2 * FLOOR_S, **FROWN)
+    corrected = ride.steps[-1].signals.anger
+    ride.miss(30.0)
+    second = ride.see(1.0, anger=0.44).signals.anger
+    assert corrected < second - 0.2, "the second driver is not measured by the first one's frown"
+    assert ride.percent < 10.0
+    ride.see(2 * FLOOR_S, anger=0.06)
+    assert ride.percent == 100.0
+    assert ride.see(5.0, anger=0.44).signals.anger == pytest.approx(0.44, abs=0.02)
+
+
+def test_a_frown_below_the_threshold_upholds_no_alert_for_ever(ride: Ride) -> None:
+    ride.see(3.0)
+    ride.see(4.0, anger=0.8)
+    ride.see(30.0, anger=0.44)
+    phases = [x.phase for step in ride.steps for x in step.transitions]
+    assert phases == [Phase.START, Phase.END]
+
+
+def test_the_first_driver_is_remembered_over_a_look_away(ride: Ride) -> None:
+    ride.see(2 * FLOOR_S, **FROWN)
+    ride.miss(10.0)
+    assert ride.percent == 100.0
+
+
+def test_a_driver_who_was_out_of_sight_for_long_is_a_new_one_whatever_hid_the_seat(ride: Ride) -> None:
+    ride.see(2 * FLOOR_S, **FROWN)
+    ride.miss(30.0, Sight.DARK)
+    assert ride.percent == 0.0
+    ride.see(2 * FLOOR_S, **FROWN)
+    ride.t += 60.0  # no frame at all
+    ride.see(0.1)
+    assert ride.percent < 2.0
+
+
+def test_a_long_pause_is_a_time_out_of_sight(ride: Ride) -> None:
+    ride.see(2 * FLOOR_S, **FROWN)
+    ride.decider.pause(ride.t, 3600.0)
+    ride.t += 1800.0
+    ride.see(0.1)
+    assert ride.percent == 0.0
+
+
+def test_nothing_is_taken_off_before_the_floor_and_only_what_is_not_ordinary_after(ride: Ride) -> None:
+    assert ride.see(FLOOR_S - 1.0, **FROWN).signals.anger == pytest.approx(0.44)
+    assert 90.0 < ride.percent < 100.0
+    assert ride.see(2.0, **FROWN).signals.anger == pytest.approx((0.44 - 0.3) / 0.7, abs=0.01)
+    assert ride.percent == 100.0
+
+
+def test_an_ordinary_face_changes_no_signal(ride: Ride) -> None:
+    ride.see(2 * FLOOR_S, anger=0.09, sadness=0.09)
+    assert ride.see(5.0, anger=0.6).signals.anger == pytest.approx(0.6, abs=0.01)
+
+
+def test_learning_stops_while_an_alert_is_on(ride: Ride) -> None:
+    ride.see(10.0)
+    ride.see(4.0, anger=0.8)
+    before = ride.decider.resting_face
+    assert len(ride.starts()) == 1
+    ride.see(2.0, anger=0.45)
+    assert ride.decider.resting_face == before
+
+
+@pytest.mark.parametrize("shown", [{"anger": 0.55}, {"anger": 0.1, "fear": 0.6}])
+def test_frames_that_are_not_calm_teach_nothing(ride: Ride, shown: dict[str, float]) -> None:
+    ride.see(1.0, **shown)
+    assert ride.percent == 0.0
+
+
+def test_frames_that_are_not_confident_teach_nothing(ride: Ride, look: Look) -> None:
+    for n in range(600):
+        ride.decider.update(look(n / FPS, weight=0.4))
+    assert ride.percent == 0.0
+
+
+def test_memory_is_bounded_so_that_a_face_that_changes_is_learned_again(look: Look) -> None:
+    ride = Ride(look, Config.model_validate({"baseline": {"memory_s": 60.0}}))
+    ride.see(1200.0, anger=0.05)
+    ride.see(180.0, **FROWN)
+    assert ride.decider.resting_face.anger > 0.4
+    assert ride.decider.resting_face.learned_s == pytest.approx(60.0)
+
+
+class TestRestart:
+    def test_what_was_learned_is_used_at_once(self, ride: Ride, look: Look) -> None:
+        ride.see(2 * FLOOR_S, **FROWN)
+        again = Ride(look)
+        again.decider.restore(ride.decider.resting_face)
+        assert again.percent == 100.0
+        assert again.see(5.0, **FROWN).signals.anger == pytest.approx(ride.steps[-1].signals.anger, abs=0.01)
+
+    def test_another_driver_outweighs_it_soon(self, look: Look) -> None:
+        again = Ride(look)
+        again.decider.restore(RestingFace(300.0, 0.44, 0.0))
+        again.see(3 * FLOOR_S, anger=0.06)
+        assert again.see(5.0, anger=0.6).signals.anger > 0.5
+
+    def test_recalibrate_forgets_it(self, ride: Ride) -> None:
+        ride.see(2 * FLOOR_S, **FROWN)
+        ride.decider.recalibrate()
+        assert ride.percent == 0.0
+        assert ride.see(5.0, **FROWN).signals.anger == pytest.approx(0.44)
+
+
+def test_switched_off_nothing_is_learned_and_nothing_said(look: Look) -> None:
+    ride = Ride(look, Config.model_validate({"baseline": {"enabled": False}}))
+    assert ride.see(2 * FLOOR_S, **FROWN).signals.anger == pytest.approx(0.44)
+    assert ride.decider.calibrated_percent is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    past=st.lists(st.tuples(st.floats(1.0, 60.0), st.floats(0.0, 0.6), st.floats(0.0, 0.4)), max_size=5),
+    stored=st.floats(0.0, 2.0),
+)
+def test_no_past_hides_a_driver_who_is_clearly_angry(
+    look: Look, past: list[tuple[float, float, float]], stored: float
+) -> None:
+    ride = Ride(look)
+    ride.decider.restore(RestingFace(1000.0, stored, stored))
+    for seconds, anger, sadness in past:
+        ride.see(seconds, anger=anger, sadness=sadness)
+    ride.see(15.0)
+    begin = ride.t
+    ride.see(10.0, anger=0.75)
+    (start,) = ride.starts(begin)
+    assert start.t - begin < 4.0
+    assert all(0.0 <= step.signals.anger <= 1.0 for step in ride.steps)
+    assert all(a.signals.t <= b.signals.t for a, b in pairwise(ride.steps))
