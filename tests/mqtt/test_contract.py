@@ -115,8 +115,10 @@ def example(name: str) -> dict[str, Any]:
 
 
 def shape(value: Any) -> Any:
-    """Keys all the way down, without values."""
-    return {key: shape(inner) for key, inner in value.items()} if isinstance(value, dict) else None
+    """Keys all the way down, without values. The names in ``stages`` are not part of the contract."""
+    if not isinstance(value, dict):
+        return None
+    return {key: shape(next(iter(inner.values())) if key == "stages" else inner) for key, inner in value.items()}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -26,7 +26,7 @@ from edge.records import Observation, Sight, State
 from edge.service import board_stamp
 
 TOPICS = Topics("evenkeel", "van-7")
-COUNT = int(os.environ.get("EVENKEEL_FUZZ", "5000"))
+COUNT = int(os.environ.get("EVENKEEL_FUZZ", "3000"))
 MAX_PAUSE_S = 3600.0
 STEP_S = 0.5  # a power of two: sums of it are exact
 KEYS = ["seconds", "id", "enter", "Seconds", "", "__class__", "seconds ", "id\0"]
