@@ -65,7 +65,9 @@ class Device:
         """Its decision log."""
         return self.folder / f"{self.name}.log"
 
-    def start(self, *, store: int = 0, alert_hz: float = ALERT_HZ, state_hz: float = 2.0) -> None:
+    def start(
+        self, *, store: int = 0, alert_hz: float = ALERT_HZ, state_hz: float = 2.0, health_hz: float = 1.0
+    ) -> None:
         """Start the process, which first decides ``store`` alerts without a connection."""
         config = self.folder / f"{self.name}.toml"
         config.write_text(
@@ -74,7 +76,7 @@ class Device:
             "reconnect_max_s = 1.0\n"
         )
         options = ["--config", config, "--log", self.log, "--store", store, "--alert-hz", alert_hz]
-        options += ["--state-hz", state_hz, "--health-hz", 1.0]
+        options += ["--state-hz", state_hz, "--health-hz", health_hz]
         command = [sys.executable, "-m", "benchmarks.device", *map(str, options)]
         with (self.folder / f"{self.name}.err").open("ab") as errors:
             self.process = subprocess.Popen(command, stderr=errors)  # noqa: S603 - our own program
@@ -125,9 +127,11 @@ def measure_calm(console: Console) -> Tally:
         finally:
             device.stop()
         _wait_for_quiet(receiver)
-        tally = tally_device(Decisions.read(device.log), receiver.arrivals)
-        console.print(_table("Calm: decision to receiver, broker on this machine", {**_counts(tally)}))
+        decisions = Decisions.read(device.log)
+        tally = tally_device(decisions, receiver.arrivals)
+        console.print(_table("Calm: decision to receiver, broker on this machine", _counts(tally)))
         console.print(_latencies("alert", [arrival.latency_ms for arrival in receiver.arrivals]))
+        console.print(_latencies("of it to the outbox (the disk)", list(decisions.storing_ms)))
         console.print(_latencies("state", receiver.state_ms))
     return tally
 
@@ -229,7 +233,7 @@ def measure_drain(console: Console) -> Tally:
         broker.kill()
         receiver.drain()
         device = Device("stored", folder, broker.port)
-        device.start(store=WAITING_ALERTS, alert_hz=2.0, state_hz=10.0)
+        device.start(store=WAITING_ALERTS, alert_hz=2.0, state_hz=20.0, health_hz=10.0)
         try:
             _wait(lambda: device.log.exists() and len(Decisions.read(device.log).stored) > WAITING_ALERTS)
             broker.start()

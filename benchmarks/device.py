@@ -39,8 +39,9 @@ class Device:
         self._count += 1
         name = f"{os.getpid()}-{self._count}"
         os.write(self._log, f"decided {name}\n".encode())
-        stored = self._publisher.publish_alert(made_alert(board_stamp(), f"{name} {time.monotonic_ns()}"))
-        os.write(self._log, f"stored {name} {stored.sequence}\n".encode())
+        decided_ns = time.monotonic_ns()
+        self._publisher.publish_alert(made_alert(board_stamp(), f"{name} {decided_ns}"))
+        os.write(self._log, f"stored {name} {(time.monotonic_ns() - decided_ns) / 1e6:.3f}\n".encode())
 
     def run(self, stopping: threading.Event) -> None:
         """Go on until ``stopping``."""

@@ -11,10 +11,14 @@ from benchmarks.receiver import Arrival
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """One device's decision log: all that was decided, and what its outbox had by then, in order."""
+    """One device's decision log: all that was decided, what its outbox had by then, and how long that took, in order.
+
+    The disk's part of an alert's latency is ``storing_ms``.
+    """
 
     decided: tuple[str, ...]
     stored: tuple[str, ...]
+    storing_ms: tuple[float, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Decisions:
@@ -23,6 +27,7 @@ class Decisions:
         return cls(
             decided=tuple(line[1] for line in lines if line[0] == "decided"),
             stored=tuple(line[1] for line in lines if line[0] == "stored"),
+            storing_ms=tuple(float(line[2]) for line in lines if line[0] == "stored"),
         )
 
 

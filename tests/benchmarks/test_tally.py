@@ -51,8 +51,8 @@ def test_a_double_that_looks_like_another_alert_is_not_to_be_told() -> None:
 
 def test_a_log_is_read_back(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text("decided 7-1\nstored 7-1 100\ndecided 7-2\n")
-    assert Decisions.read(log) == Decisions(decided=("7-1", "7-2"), stored=("7-1",))
+    log.write_text("decided 7-1\nstored 7-1 4.250\ndecided 7-2\n")
+    assert Decisions.read(log) == Decisions(decided=("7-1", "7-2"), stored=("7-1",), storing_ms=(4.25,))
 
 
 def test_tallies_add_up_and_percentiles_are_of_the_values() -> None:
