@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -21,7 +22,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.outbox import Outbox, read_waiting
 from edge.mqtt.session import Session
-from edge.service import board_stamp
+from edge.service import board_stamp, build_service
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -195,6 +196,15 @@ def test_a_service_that_starts_takes_over_from_a_flush(
     hears.wait(lambda: len({json.loads(p)["sequence"] for p in hears.payloads(ALERT)}) == 60, "all alerts")
     first = dict.fromkeys(json.loads(payload)["reason"] for payload in hears.payloads(ALERT))
     assert list(first) == [str(number) for number in range(60)]
+
+
+def test_a_service_holds_its_outbox_as_long_as_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Pipeline", "About"):  # no models are needed for this
+        monkeypatch.setattr(f"edge.service.{name}", MagicMock())
+    with build_service(configuration(1, path), reload=Config), claim(path) as ours:
+        assert not ours
+    with claim(path) as ours:
+        assert ours
 
 
 def test_the_kernel_frees_the_claim_of_a_killed_process(path: Path) -> None:
