@@ -41,6 +41,10 @@ class FakeFinder:
         face = self.find_near(luma)
         return [] if face is None or limit < 1 else [face]
 
+    def sharpen(self, luma: Luma, face: Face) -> Face:
+        del luma
+        return face
+
     def find_near(self, luma: Luma, face: Face | None = None) -> Face | None:
         del face
         self.seen.append(luma)

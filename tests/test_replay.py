@@ -40,6 +40,9 @@ class Finder:
         points = np.array([(60, 40), (100, 40), (80, 65), (65, 85), (95, 85)], np.float32)
         return [Face((40.0, 15.0, 80.0, 90.0), points, 0.9)]
 
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:  # noqa: ARG002 - the interface
+        return face
+
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:  # noqa: ARG002 - the interface
         return face
 

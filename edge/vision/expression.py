@@ -35,9 +35,13 @@ class ExpressionReader:
         model = TfliteModel.load(path, "expression", config.runtime, config.threads)
         if model.manifest.classes != EXPRESSIONS:
             raise ModelError(f"{path}: expected classes {', '.join(EXPRESSIONS)}, found {model.manifest.classes}")
-        if model.manifest.crop is None:
+        crop = model.manifest.crop
+        if crop is None:
             raise ModelError(f"{path}: expected a [crop] section, found none")
-        return cls(model, model.manifest.crop.rule())
+        wanted = (1, crop.size_px, crop.size_px, 1)
+        if model.manifest.input.shape != wanted:
+            raise ModelError(f"{path}: expected input {wanted} for this crop, found {model.manifest.input.shape}")
+        return cls(model, crop.rule())
 
     @property
     def manifest(self) -> Manifest:

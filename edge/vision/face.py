@@ -60,9 +60,14 @@ class FaceFinder:
         config = config or VisionConfig()
         path = config.face_model or bundled("face")
         model = TfliteModel.load(path, "face", config.runtime, config.threads)
-        if model.manifest.grid is None:
+        grid = model.manifest.grid
+        if grid is None:
             raise ModelError(f"{path}: expected a [grid] section, found none")
-        return cls(model, model.manifest.grid, config.min_face_score)
+        cells = tuple(side // grid.stride_px for side in model.manifest.input.shape[1:3])
+        maps = [spec.shape for spec in model.manifest.outputs]
+        if maps != [(1, *cells, channels) for channels in (1, 4, 10)]:
+            raise ModelError(f"{path}: expected maps of {cells} cells with 1, 4 and 10 channels, found {maps}")
+        return cls(model, grid, config.min_face_score)
 
     @property
     def manifest(self) -> Manifest:
@@ -72,14 +77,20 @@ class FaceFinder:
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
         """The best face in the picture (H, W), uint8, or None. A small one is looked at a second time, closer."""
         faces = self.find_all(luma, limit=1)
-        return faces[0] if faces else None
+        return self.sharpen(luma, faces[0]) if faces else None
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = MAX_FACES) -> list[Face]:
         """Up to ``limit`` faces in the picture (H, W), uint8, the surest first."""
         height, width = luma.shape
-        faces, view = self._look(luma, (0, 0, width, height), limit)
-        small = CLOSER_BELOW_PX / view.scale
-        return [(self.find_near(luma, face) or face) if face_size(face) < small else face for face in faces]
+        return self._look(luma, (0, 0, width, height), limit)
+
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
+        """A face that ``find_all`` found, seen again in a close view where it was small in the model's input."""
+        height, width = luma.shape
+        scale = min(self._width / width, self._height / height)
+        if face_size(face) * scale >= CLOSER_BELOW_PX:
+            return face
+        return self.find_near(luma, face) or face
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
@@ -88,11 +99,13 @@ class FaceFinder:
         half = np.array([self._width, self._height]) / CLOSE_SIZE_PX * size / 2
         left, top = np.clip(np.floor(middle - half), 0, None).astype(int)
         right, bottom = np.clip(np.ceil(middle + half), None, (width, height)).astype(int)
-        again, _ = self._look(luma, (left, top, right, bottom), limit=2)
+        if left >= right or top >= bottom:  # the face was in a larger picture, or at the very edge of this one
+            return None
+        again = self._look(luma, (left, top, right, bottom), limit=2)
         near = [found for found in again if np.hypot(*(found.points.mean(0) - middle)) < SAME_FACE * size]
         return near[0] if near else None
 
-    def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], limit: int) -> tuple[list[Face], View]:
+    def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], limit: int) -> list[Face]:
         """Run the model on a part (left, top, right, bottom) of the picture, scaled to fit its input."""
         left, top, right, bottom = part
         scale = min(self._width / (right - left), self._height / (bottom - top))
@@ -103,7 +116,7 @@ class FaceFinder:
         view = View(left, top, scale)
         score, box, points = (maps[0] for maps in self._model.run(self._input))
         found = decode(score[..., 0], box, points, self._cells, self._grid.size_unit_px, self._min_score, limit)
-        return [_in_picture(face, view) for face in found], view
+        return [_in_picture(face, view) for face in found]
 
 
 def cell_centres(height: int, width: int, stride: int) -> NDArray[np.float32]:

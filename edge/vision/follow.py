@@ -33,6 +33,9 @@ class Finder(Protocol):
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
         """All faces in the picture, the surest first."""
 
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
+        """The same face, looked at more closely where that is worth it."""
+
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` was, or None."""
 
@@ -79,13 +82,14 @@ class DriverFollower:
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
         self._last: Face | None = None
+        self._shape: tuple[int, ...] = ()
         self._seen_t = -math.inf
         self._filter = OneEuro()
 
     def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
         """The driver's face in the seat's view (H, W) at ``t`` seconds, its points smoothed in time; or None."""
-        if not 0 <= t - self._seen_t <= KEEP_S:
-            self._last = None
+        if luma.shape != self._shape or not 0 <= t - self._seen_t <= KEEP_S:
+            self._last, self._shape = None, luma.shape
         near = None if self._last is None else self._finder.find_near(luma, self._last)
         face = near if near is not None and _has_middle(luma, near) else self._search(luma)
         if face is None:
@@ -97,11 +101,13 @@ class DriverFollower:
 
     def _search(self, luma: NDArray[np.uint8]) -> Face | None:
         faces = [face for face in self._finder.find_all(luma) if _has_middle(luma, face)]
-        if self._last is not None:
-            last = self._last
-            faces = [face for face in faces if _distance(face, last) < NEAR_SIZES]
-            return min(faces, key=lambda face: _distance(face, last), default=None)
-        return max(faces, key=lambda face: face.score * face_size(face), default=None)
+        last = self._last
+        if last is None:
+            best = max(faces, key=lambda face: face.score * face_size(face), default=None)
+        else:
+            near = [face for face in faces if _distance(face, last) < NEAR_SIZES]
+            best = min(near, key=lambda face: _distance(face, last), default=None)
+        return None if best is None else self._finder.sharpen(luma, best)
 
 
 def _has_middle(luma: NDArray[np.uint8], face: Face) -> bool:

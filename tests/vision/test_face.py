@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.config import VisionConfig
+from edge.records import Face
 from edge.vision.face import FaceFinder, View, cell_centres, decode, face_size
 
 CELLS = cell_centres(128, 160, 8)
@@ -78,6 +80,31 @@ def test_a_view_maps_pixel_centres_back_to_the_picture() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (6000, 8000), (480, 640), (33, 47)])
 def test_a_picture_of_any_shape_without_a_face_gives_none(shape: tuple[int, int]) -> None:
     assert FaceFinder.load().find(np.full(shape, 120, np.uint8)) is None
+
+
+def test_a_face_that_was_beyond_this_picture_is_not_near() -> None:
+    beyond = Face((500.0, 300.0, 100.0, 100.0), SHAPE * 100.0 + np.array([550.0, 350.0], np.float32), 0.9)
+    assert FaceFinder.load().find_near(np.full((40, 40), 90, np.uint8), beyond) is None
+
+
+@pytest.mark.parametrize("shape", [(40, 2000), (5, 300), (1, 2048), (480, 640)])
+def test_even_the_least_score_gives_faces_and_no_error(shape: tuple[int, int]) -> None:
+    finder = FaceFinder.load(VisionConfig(min_face_score=0.0))
+    noise = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    assert finder.find(noise) is not None
+
+
+def test_the_seam_is_imported_from_the_package() -> None:
+    from edge import vision  # noqa: PLC0415 - the import is what is tested
+
+    luma = np.full((480, 640), 90, np.uint8)
+    assert vision.FaceFinder.load().find(luma) is None
+    face = Face((270.0, 180.0, 100.0, 120.0), SHAPE * 100.0 + np.array([320.0, 240.0], np.float32), 0.9)
+    probabilities = vision.ExpressionReader.load().read(luma, face)
+    assert probabilities.shape == (9,)
+    assert probabilities.dtype == np.float32
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = vision.Nothing
 
 
 def test_finding_has_no_memory() -> None:

@@ -37,6 +37,10 @@ class Cabin:
         self.searches += 1
         return sorted(self.faces, key=lambda face: -face.score)[:limit]
 
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
+        del luma
+        return face
+
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         del luma
         near = [f for f in self.faces if np.hypot(*(f.points.mean(0) - face.points.mean(0))) < 0.5 * face_size(face)]
@@ -97,6 +101,15 @@ def test_a_face_whose_middle_lies_outside_the_view_is_never_the_driver() -> None
     assert follower.update(PICTURE, 0.1) is not None
     cabin.faces = [face_at(645, 200)]
     assert follower.update(PICTURE, 0.2) is None
+
+
+def test_a_picture_of_another_size_starts_anew() -> None:
+    cabin = Cabin([face_at(600, 440)])
+    follower = DriverFollower(cabin)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(50, 50, size=40)]
+    assert middle(follower.update(PICTURE[:120, :160], 0.1)) == (50, 50)
+    assert cabin.searches == 2
 
 
 def test_time_that_goes_back_starts_anew_instead_of_failing() -> None:

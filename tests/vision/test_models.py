@@ -108,6 +108,18 @@ def test_another_input_shape_is_refused_with_both_values(copies: Path) -> None:
     assert "(1, 48, 48, 1)" in message
 
 
+def test_a_crop_that_does_not_fit_the_input_is_refused_at_the_start(copies: Path) -> None:
+    manifest = copies / "expression.toml"
+    manifest.write_text(manifest.read_text().replace("size_px = 48", "size_px = 64"))
+    assert "expected input (1, 64, 64, 1)" in refusal(copies, "expression")
+
+
+def test_a_grid_that_does_not_fit_the_maps_is_refused_at_the_start(copies: Path) -> None:
+    manifest = copies / "face.toml"
+    manifest.write_text(manifest.read_text().replace("stride_px = 8", "stride_px = 4"))
+    assert "expected maps of (32, 40) cells" in refusal(copies, "face")
+
+
 def test_classes_in_another_order_are_refused(copies: Path) -> None:
     manifest = copies / "expression.toml"
     manifest.write_text(manifest.read_text().replace('"neutral", "happiness"', '"happiness", "neutral"'))
