@@ -56,7 +56,7 @@ fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and
 	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)
 
 fuzz: $(VENV)/.dev ## Send MESSAGES random messages to a device's command topics
-	EVENKEEL_FUZZ=$(MESSAGES) $(VENV)/bin/pytest tests/mqtt/test_fuzz.py --timeout 600 $(ARGS)
+	FUZZ_MESSAGES=$(MESSAGES) $(VENV)/bin/pytest tests/mqtt/test_fuzz.py --timeout 600 $(ARGS)
 
 train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_face --data $(DATA) $(ARGS)

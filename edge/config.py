@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_json
 
 from edge.errors import ConfigError
 from edge.records import EXPRESSIONS, Kind
@@ -63,7 +63,7 @@ class CameraConfig(Section):
     )
     width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
     height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
-    fps: float = Field(default=15.0, gt=0, le=120, description="Frames a second to ask for and to process at most.")
+    fps: float = Field(default=15.0, ge=1, le=120, description="Frames a second to ask for and to process at most.")
     stream: Literal["main", "lores"] = Field(
         default="main", description="picamera2 stream that the luma is taken from."
     )
@@ -316,8 +316,8 @@ class StatesConfig(Section):
         le=600,
         description="An open alert ends when the driver could not be read for this long, seconds.",
     )
-    min_confidence: Share = Field(
-        default=0.3, description="Confidence of the signals below which the state is 'uncertain'."
+    min_confidence: float = Field(
+        default=0.3, gt=0, le=1, description="Confidence of the signals below which the state is 'uncertain'."
     )
 
 
@@ -429,7 +429,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     data = {} if path is None else _read_toml(path)
     overrides = _apply_environment(data, environ)
     try:
-        return Config.model_validate(data)
+        # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
+        return Config.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
         lines = [_describe(fault, path, overrides) for fault in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
@@ -450,14 +451,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
 
 
 def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Put each override into ``data``; return which variable set which key, for error messages."""
     origin: dict[tuple[str, ...], str] = {}
     for name in sorted(environ):
-        if not name.startswith(ENV_PREFIX) or "__" not in name:
+        if not name.startswith(ENV_PREFIX):
             continue
+        if "__" not in name:
+            raise ConfigError(f"{name}: names no key; write {ENV_PREFIX}<SECTION>__<KEY>, as {ENV_PREFIX}MQTT__HOST")
         keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         table = data
         for key in keys[:-1]:

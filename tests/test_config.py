@@ -58,7 +58,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[camera\n", "not valid TOML"),
         ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: fps, frozen_s"),
         ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, baseline, camera"),
-        ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than 0 (Frames a second"),
+        ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than or equal to 1 (Frames a second"),
         ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
@@ -80,6 +80,39 @@ def test_a_wrong_file_is_one_line_with_file_key_value_and_what_is_allowed(
 
 def test_every_fault_has_a_line_of_its_own(tmp_path: Path) -> None:
     assert len(fault_of(write(tmp_path, "[camera]\nfps = 0\n[mqtt]\nport = 0\n")).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[camera]\nfps = true",
+        '[camera]\nwidth_px = "640"',
+        "[camera]\nwidth_px = 640.0",
+        '[mqtt]\nport = "1883"',
+        '[mqtt.tls]\nenabled = "yes"',
+        "[discovery]\nenabled = 0",
+        "[alerts.anger]\nhold_s = true",
+        "[device]\nid = 7",
+        "[camera]\nfps = nan",
+        "[states]\nmin_confidence = 0",
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_never_turned_into_the_right_one(tmp_path: Path, line: str) -> None:
+    key = line.split()[1]
+    assert f".{key} = " in fault_of(write(tmp_path, line))
+
+
+def test_a_whole_number_passes_where_a_fraction_may_stand(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "[camera]\nfps = 10\nseat = [0, 0.1, 1, 1]\n"), {}).camera.fps == 10.0
+
+
+def test_nesting_without_end_is_no_configuration(tmp_path: Path) -> None:
+    assert "nested too deep" in fault_of(write(tmp_path, "[camera]\nseat = " + "[" * 5000))
+
+
+def test_a_variable_that_names_no_key_is_refused_with_the_right_form() -> None:
+    with pytest.raises(ConfigError, match="EVENKEEL_MQTT_HOST: names no key; write EVENKEEL_<SECTION>__<KEY>"):
+        load_config(None, {"EVENKEEL_MQTT_HOST": "foo"})
 
 
 def test_a_missing_file_is_named_with_the_remedy() -> None:

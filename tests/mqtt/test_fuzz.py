@@ -1,7 +1,7 @@
 """Whatever is sent to a device's command topics, only a valid command does anything.
 
 What is valid is decided a second time here, by rules written down apart from the device's own. The suite runs a quick
-part of the fuzz; ``make fuzz`` (EVENKEEL_FUZZ=200000) the whole of it.
+part of the fuzz; ``make fuzz`` (FUZZ_MESSAGES=200000) the whole of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge.records import Observation, Sight, State
 from edge.service import board_stamp
 
 TOPICS = Topics("evenkeel", "van-7")
-COUNT = int(os.environ.get("EVENKEEL_FUZZ", "3000"))
+COUNT = int(os.environ.get("FUZZ_MESSAGES", "3000"))
 MAX_PAUSE_S = 3600.0
 STEP_S = 0.5  # a power of two: sums of it are exact
 KEYS = ["seconds", "id", "enter", "Seconds", "", "__class__", "seconds ", "id\0"]
