@@ -50,7 +50,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
         _log.debug("unexpected fault", exc_info=True)
         typer.echo(
-            f"evenkeel: unexpected fault: {type(error).__name__}: {error}; run with --log-level debug for more",
+            f"evenkeel: unexpected fault: {type(error).__name__}: {error}; evenkeel --log-level debug … tells more",
             err=True,
         )
         sys.exit(EXIT_INTERNAL)
@@ -205,6 +205,32 @@ def bench(
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
         print_report(report)
+
+
+@app.command()
+def tune(
+    traces: Annotated[
+        list[Path], typer.Argument(help="Traces of drives, written by 'run --trace' or 'replay --trace'.")
+    ],
+    labels: Annotated[Path, typer.Option(help="CSV file: start,end,kind[,trace], times in seconds of the trace.")],
+    max_false_per_hour: Annotated[float, typer.Option(min=0, help="False alarms an hour to allow.")] = 0.5,
+    config: ConfigFile = None,
+    report: Annotated[Path, typer.Option(help="Write the report with its plots here.")] = Path("tuning.html"),
+    engine: Annotated[str, typer.Option(help="Address of the table engine, as Ibis connects to it.")] = "duckdb://",
+) -> None:
+    """Find alert thresholds from recorded drives: prints sections to paste, writes a report with plots."""
+    from calibration.report import summary, write_report
+    from calibration.tune import recommend, sections
+    from calibration.tune import tune as tune_traces
+
+    found = tune_traces(traces, labels, load_config(config), max_false_per_hour=max_false_per_hour, engine=engine)
+    write_report(found, report)
+    for fault in found.faults:
+        typer.echo(f"evenkeel: {fault}", err=True)
+    for line in summary(found):
+        typer.echo(f"# {line}")
+    typer.echo(sections(recommend(found.config, found.chosen)), nl=False)
+    typer.echo(f"evenkeel: report written to {report}", err=True)
 
 
 def _load(path: Path | None, source: str | None) -> Config:

@@ -1,0 +1,161 @@
+"""Many drives and many thresholds at once: the arithmetic of the decision over arrays, moment by moment.
+
+The same rules as ``edge.decision``, but for pauses and the learned resting face, which a sweep leaves out. A test holds
+both to the same alerts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.score import GRACE_S, LEAST_S, Episode, Score
+from edge.config import AlertConfig, SmoothingConfig
+from edge.records import Kind
+
+Floats = NDArray[np.float64]
+KINDS = tuple(Kind)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """D drives side by side, T moments each; a shorter one is filled up with moments of no length.
+
+    ``t``, ``elapsed_s`` and ``seen_s`` are (T, D), as in ``Interval``; ``gain_s`` is what a moment's reading speaks for
+    and ``weight`` how much it counts; ``read`` (2, T, D) are the frame's own signals. ``episode`` (2, T, D) is the
+    index in ``episodes`` of what a moment belongs to, -1 outside.
+    """
+
+    t: Floats
+    elapsed_s: Floats
+    spoken_s: Floats
+    weight: Floats
+    read: Floats
+    episode: NDArray[np.int32]
+    episodes: tuple[Episode, ...]
+    hours: float
+
+    @property
+    def seen_s(self) -> Floats:
+        """Seconds of good sight in each moment (T, D)."""
+        return self.spoken_s * self.weight
+
+
+@dataclass(frozen=True)
+class Rules:
+    """C sets of thresholds, (C,) each; the other values are those of ``base``."""
+
+    enter: Floats
+    exit: Floats
+    hold_s: Floats
+    base: AlertConfig
+
+
+def make_batch(
+    times: Sequence[Floats],
+    weights: Sequence[Floats],
+    reads: Sequence[Floats],
+    episodes: Sequence[Episode],
+    max_step_s: float,
+) -> Batch:
+    """Put drives side by side: for each its times (T,), weights (T,) and signals (2, T)."""
+    length, count = max(map(len, times)), len(times)
+    t, weight, read = np.zeros((length, count)), np.zeros((length, count)), np.zeros((2, length, count))
+    elapsed = np.zeros((length, count))
+    episode = np.full((2, length, count), -1, np.int32)
+    for drive, (when, weigh, signals) in enumerate(zip(times, weights, reads, strict=True)):
+        size = len(when)
+        t[:size, drive], t[size:, drive] = when, when[-1]
+        elapsed[1:size, drive] = np.diff(when)
+        weight[:size, drive], read[:, :size, drive] = weigh, signals
+    for number, each in enumerate(episodes):
+        when = times[each.drive]
+        inside = slice(*np.searchsorted(when, [each.start, each.end + GRACE_S]))
+        episode[KINDS.index(each.kind), inside, each.drive] = number
+    hours = float(sum(when[-1] - when[0] for when in times)) / 3600
+    return Batch(t, elapsed, np.minimum(elapsed, max_step_s), weight, read, episode, tuple(episodes), hours)
+
+
+def smooth(batch: Batch, config: SmoothingConfig) -> Floats:
+    """Signals (2, T, D) as ``Smoother`` makes them of the frames' own."""
+    keep = np.exp(-batch.elapsed_s / config.time_constant_s)
+    gain = batch.weight * -np.expm1(-batch.spoken_s / config.time_constant_s)
+    total, mass = np.zeros(batch.read.shape[::2]), np.zeros(batch.t.shape[1])
+    out = np.empty_like(batch.read)
+    for n in range(len(batch.t)):
+        total = total * keep[n] + gain[n] * batch.read[:, n]
+        mass = mass * keep[n] + gain[n]
+        out[:, n] = np.where(mass > 1e-30, total / np.maximum(mass, 1e-30), 0.0)
+    return np.minimum(out, 1.0)
+
+
+def run_rules(
+    batch: Batch, signals: Floats, rules: Rules, on_step: Callable[[], None] = lambda: None
+) -> list[dict[Kind, Score]]:
+    """For each of the C rules the score of each kind: ``AlertPolicy`` over ``signals`` (2, T, D), one call a moment."""
+    events: list[NDArray[np.int64]] = []
+    state = _State((2, batch.t.shape[1], len(rules.enter)))
+    seen, blank = batch.seen_s[..., None], (batch.elapsed_s - batch.seen_s)[..., None]
+    for n in range(len(batch.t)):
+        on_step()
+        started = state.step(signals[:, n, :, None], seen[n], blank[n], batch.elapsed_s[n][:, None], rules)
+        if started.any():
+            kind, drive, rule = np.nonzero(started)
+            events.append(np.stack([np.full(len(kind), n), kind, drive, rule]))
+    found = np.concatenate(events, axis=1) if events else np.empty((4, 0), np.int64)
+    of_rule = [found[:3, found[3] == rule] for rule in range(len(rules.enter))]
+    return [
+        {kind: _score(batch, kind, events[:, events[1] == code]) for code, kind in enumerate(KINDS)}
+        for events in of_rule
+    ]
+
+
+class _State:
+    """Evidence and open alerts, (2, D, C) each."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.evidence, self.calm, self.faded = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.cooled, self.unseen = np.full(shape, np.inf), np.zeros(shape)
+        self.open = np.zeros(shape, bool)
+
+    def step(self, score: Floats, seen: Floats, blank: Floats, elapsed: Floats, rules: Rules) -> NDArray[np.bool_]:
+        """Go on by one moment; return where an alert starts."""
+        base = rules.base
+        high, low = score >= rules.enter, score < rules.exit
+        calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
+        self.evidence += np.where(high, 1.0, -base.leak * calmness) * seen - base.leak_unseen * blank
+        np.clip(self.evidence, 0.0, rules.hold_s, out=self.evidence)
+        self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
+        self.faded = np.where(high, 0.0, self.faded + seen)
+        self.cooled += elapsed
+        self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
+        over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
+        ends = self.open & (over & (seen > 0) | (self.unseen >= LOST_S))
+        ready = ~self.open & high & (seen > 0) & (self.evidence >= rules.hold_s)
+        starts = ready & (self.cooled >= base.cool_down_s)
+        self.open ^= ends | starts
+        changed = ends | starts
+        self.evidence[changed] = self.calm[changed] = 0.0
+        self.cooled[ends] = 0.0
+        return np.asarray(starts)
+
+
+LOST_S = 15.0
+"""As ``states.lost_after_s``: an open alert ends when the driver was not read for this long."""
+
+
+def _score(batch: Batch, kind: Kind, events: NDArray[np.int64]) -> Score:
+    """Events (3, N): moment, kind, drive; all of one kind and in the order of time."""
+    moment, code, drive = events
+    number = batch.episode[code, moment, drive]
+    inside = number >= 0
+    which, first = np.unique(number[inside], return_index=True)
+    when = batch.t[moment[inside][first], drive[inside][first]]
+    long = {n for n, each in enumerate(batch.episodes) if each.kind is kind and each.end - each.start >= LEAST_S}
+    delays = tuple(
+        float(t - batch.episodes[n].start) for n, t in zip(which.tolist(), when.tolist(), strict=True) if n in long
+    )
+    return Score(batch.hours, len(long), len(delays), int((~inside).sum()), delays)

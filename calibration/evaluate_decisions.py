@@ -1,0 +1,304 @@
+"""Measure the decision on simulated drives, beside peers' simple rules and other ways of following an expression.
+
+``python -m calibration.evaluate_decisions --data ../shared/data --plot calibration/trade-off.png``. Thresholds are
+compared on tuning drives, made from one half of the validation faces and the training's driver groups, and quoted from
+drives made from the other half and from driver groups that no training has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from calibration.batch import Batch, Floats, Rules, make_batch, run_rules, smooth
+from calibration.drives import LOOKS, Drive, Plan, Readings, all_looks, film, plan, read_looks
+from calibration.plots import Curve, plot_trade_off
+from calibration.rivals import confusion, frame_mean, hidden_markov
+from calibration.score import Alert, Episode, Score, judge
+from edge.config import AlertConfig, Config, SmoothingConfig
+from edge.decision.decider import Decider
+from edge.records import EXPRESSIONS, Kind, Phase
+from edge.replay import replay
+from edge.vision.expression import ExpressionReader
+from models.training import expression_data
+from models.training.evaluate_expression import PEER, peer_reader
+
+TUNING_SEEDS = range(1000, 1024)
+QUOTED_SEEDS = range(2000, 2036)
+LEAST_RECALL = 0.98
+CLIPS = ("driver_calm.avi", "driver_glasses.avi", "driver_yawn_smile.avi", "webcam.mp4")
+MAJORITY = 0.5
+"""A face counts as showing an expression that at least half of the crowd's votes are for."""
+
+Groups = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The pictures of one half of the data: crops (N, 48, 48) for each look, and whose the driver frames are."""
+
+    looks: dict[str, NDArray[np.uint8]]
+    groups: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Drives:
+    """Drives with their episodes, and the same as one batch; ``probabilities`` is (T, D, 9)."""
+
+    drives: list[Drive]
+    episodes: list[Episode]
+    batch: Batch
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way of following an expression with one set of thresholds."""
+
+    family: str
+    setting: str
+    score: Score
+
+
+def load_part(data: Path, *, quoted: bool) -> Part:
+    """Every second validation face, and driver groups in or held out of the training."""
+    crops, votes = expression_data.read_votes(data, "valid")
+    mine = np.arange(len(crops)) % 2 == int(quoted)
+    share = votes / votes.sum(1, keepdims=True)
+    names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+    by = {name: share[:, n] for n, name in enumerate(names)}
+    angry, distressed = by["anger"] + by["disgust"], by["fear"] + by["sadness"]
+    neutral = by["neutral"] >= MAJORITY
+    drivers = expression_data.read_drivers(data)
+    seats = expression_data.narrow(drivers.crops)
+    group = np.unique(drivers.group, return_inverse=True)[1]
+    here = expression_data.held_out(drivers.group) == quoted
+    looks = {
+        "rest": crops[mine & neutral & (angry + distressed <= 0.1)],
+        "frown": crops[mine & neutral & (angry + distressed >= 0.2)],
+        "surprise": crops[mine & (by["surprise"] >= MAJORITY)],
+        "smile": crops[mine & (by["happiness"] >= MAJORITY)],
+        "anger": crops[mine & (angry >= MAJORITY)],
+        "distress": crops[mine & (distressed >= MAJORITY)],
+        "yawn": seats[here & drivers.yawn],
+        "cabin": seats[here & ~drivers.yawn],
+    }
+    groups = {"yawn": group[here & drivers.yawn], "cabin": group[here & ~drivers.yawn]}
+    return Part(all_looks(looks, np.random.default_rng(int(quoted))), groups)
+
+
+def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives:
+    """Film every plan with one model's readings."""
+    drives = [film(each, readings) for each in plans]
+    episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
+    weights = np.array(
+        [[config.alerts.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS] for kind in Kind], np.float32
+    )
+    batch = make_batch(
+        [drive.t for drive in drives],
+        [drive.weight.astype(float) for drive in drives],
+        [(weights @ drive.probabilities.T).astype(float) for drive in drives],
+        episodes,
+        config.smoothing.max_step_s,
+    )
+    probabilities = np.zeros((*batch.t.shape, len(EXPRESSIONS)), np.float32)
+    for number, drive in enumerate(drives):
+        probabilities[: len(drive.t), number] = drive.probabilities
+    return Drives(drives, episodes, batch, probabilities)
+
+
+def run_decider(drives: Drives, config: Config) -> Score:
+    """The real decision, frame by frame, resting face and all."""
+    alerts = []
+    for number, drive in enumerate(track(drives.drives, description="deciding", transient=True)):
+        decider = Decider(config)
+        steps = (decider.update(observation) for observation in drive.observations())
+        found = [each for step in steps for each in step.transitions if each.phase is Phase.START]
+        alerts += [Alert(number, each.kind, each.t) for each in found]
+    return judge(alerts, drives.episodes, drives.batch.hours)
+
+
+def sweep(drives: Drives, matrix: Floats, config: Config) -> Iterator[Rule]:
+    """Every family over its settings."""
+    batch, base = drives.batch, config.alerts.anger
+    levels, holds = np.arange(0.30, 0.86, 0.05), (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+    for tau in (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0):
+        signals = smooth(batch, SmoothingConfig(time_constant_s=tau))
+        yield from _try_all("exponential", f"τ {tau:g}", batch, signals, levels, (0.0,), base)
+        if tau <= 1.5:
+            yield from _try_all("exponential + budget", f"τ {tau:g}", batch, signals, levels, holds, base)
+    yield from _try_all("leaky budget", "", batch, batch.read, levels, holds, base)
+    beliefs = np.array([0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999])
+    for correlation_s in (0.2, 0.4, 0.7, 1.0, 1.5):
+        signals = hidden_markov(batch, drives.probabilities, matrix, correlation_s)
+        yield from _try_all("hidden Markov", f"{correlation_s:g} s", batch, signals, beliefs, (0.0,), base)
+        yield from _try_all("hidden Markov + budget", f"{correlation_s:g} s", batch, signals, beliefs, holds, base)
+
+
+def peer_rules(drives: Drives, config: Config) -> Iterator[Rule]:
+    """A threshold of 0.5 on single frames, and on the mean of a second."""
+    for name, seconds in (("single frame", 0.01), ("one second", 1.0)):
+        signals = frame_mean(drives.batch, seconds)
+        yield from _try_all(name, "", drives.batch, signals, np.array([0.5]), (0.0,), config.alerts.anger)
+
+
+def front(rules: list[Rule]) -> list[Rule]:
+    """Of the rules that find enough, those than which none has fewer false alarms at as short a delay."""
+    enough = sorted(
+        (rule for rule in rules if rule.score.recall >= LEAST_RECALL),
+        key=lambda rule: (rule.score.delay_s, rule.score.false_per_hour),
+    )
+    best: list[Rule] = []
+    for rule in enough:
+        if not best or rule.score.false_per_hour < best[-1].score.false_per_hour:
+            best.append(rule)
+    return best
+
+
+def calm_clips(data: Path, config: Config) -> dict[str, int]:
+    """Alerts on the clips in which nobody is angry or distressed."""
+    return {name: sum(replay(data / "clips" / name, config).alerts.values()) for name in CLIPS}
+
+
+def _try_all(
+    family: str,
+    setting: str,
+    batch: Batch,
+    signals: Floats,
+    enters: Floats,
+    holds: tuple[float, ...],
+    base: AlertConfig,
+) -> Iterator[Rule]:
+    pairs = list(product(enters.tolist(), holds))
+    enter = np.array([pair[0] for pair in pairs])
+    rules = Rules(enter, enter * (base.exit / base.enter), np.array([pair[1] for pair in pairs]), base)
+    for (level, hold), scores in zip(pairs, run_rules(batch, signals, rules), strict=True):
+        named = ", ".join(part for part in (setting, f"enter {level:g}", f"hold {hold:g} s" if hold else "") if part)
+        yield Rule(family, named, scores[Kind.ANGER] + scores[Kind.DISTRESS])
+
+
+def _confusion(readings: Readings) -> Floats:
+    names = {"rest": "neutral", "smile": "happiness", "distress": "sadness"}
+    shown, answers = [], []
+    for look in ("rest", "smile", "surprise", "anger", "distress", "yawn"):
+        read = readings.probabilities[look].reshape(-1, len(EXPRESSIONS))
+        answers.append(read)
+        shown.append(np.full(len(read), EXPRESSIONS.index(names.get(look, look))))
+    matrix = confusion(np.concatenate(answers), np.concatenate(shown))
+    for twin, own in (("fear", "sadness"), ("disgust", "anger"), ("contempt", "neutral")):
+        matrix[EXPRESSIONS.index(twin)] = matrix[EXPRESSIONS.index(own)]
+    return matrix
+
+
+def _row(table: Table, name: str, score: Score) -> None:
+    table.add_row(
+        name,
+        f"{100 * score.recall:.1f} % of {score.episodes}",
+        f"{score.false_per_hour:.2f}",
+        f"{score.delay_s:.2f} s",
+    )
+
+
+def main() -> None:
+    """Parse the command line, make drives, measure, print, plot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
+    parser.add_argument("--plot", type=Path, help="write the curves of delay against false alarms here (PNG)")
+    parser.add_argument("--no-sweep", action="store_true", help="only the shipped decision and the peers")
+    parser.add_argument("--no-clips", action="store_true", help="leave the calm clips out")
+    arguments = parser.parse_args()
+    if not arguments.data.exists():
+        raise SystemExit(f"{arguments.data}: no such folder; give the data with --data")
+    cv2.setNumThreads(1)
+    config, console = Config(), Console(width=110)
+    reader = ExpressionReader.load()
+    readers = {"evenkeel": reader.read_crop}
+    if (arguments.peers / PEER).exists():
+        readers["vicksam/fer-model"] = peer_reader(arguments.peers / PEER)
+    parts = {False: load_part(arguments.data, quoted=False), True: load_part(arguments.data, quoted=True)}
+    readings = {
+        (name, quoted): read_looks(read, part.looks, expression_data.CROP_RULE, config.quality, int(quoted))
+        for name, read in readers.items()
+        for quoted, part in parts.items()
+        if quoted or name == "evenkeel"
+    }
+    plans = {
+        quoted: [plan(seed, {look: len(part.looks[look]) for look in LOOKS}, part.groups) for seed in seeds]
+        for (quoted, part), seeds in zip(parts.items(), (TUNING_SEEDS, QUOTED_SEEDS), strict=True)
+    }
+    quoted = {name: make_drives(plans[True], readings[name, True], config) for name in readers}
+    batch = quoted["evenkeel"].batch
+    table = Table(
+        "decision",
+        "episodes found",
+        "false alarms per hour",
+        "median delay",
+        title=(f"{batch.hours:.1f} simulated hours, expression model {reader.manifest.version}"),
+    )
+    _row(table, "evenkeel, as shipped", run_decider(quoted["evenkeel"], config))
+    for name, drives in quoted.items():
+        for rule in peer_rules(drives, config):
+            _row(table, f"{rule.family} ≥ 0.5, {name}", rule.score)
+    console.print(table)
+    if not arguments.no_sweep:
+        tuning = make_drives(plans[False], readings["evenkeel", False], config)
+        matrix = _confusion(readings["evenkeel", False])
+        compare(tuning, quoted["evenkeel"], matrix, config, arguments.plot, console)
+    if not arguments.no_clips:
+        for name, alerts in calm_clips(arguments.data, config).items():
+            console.print(f"{name}: {alerts} alerts")
+
+
+def compare(
+    tuning: Drives, quoted: Drives, matrix: Floats, config: Config, plot: Path | None, console: Console
+) -> None:
+    """Choose on the tuning drives, quote from the others: each family's best within half a false alarm an hour."""
+    tuned, held = list(sweep(tuning, matrix, config)), list(sweep(quoted, matrix, config))
+    same = {(rule.family, rule.setting): rule for rule in held}
+    table = Table(
+        "way",
+        "setting",
+        "episodes found",
+        "false alarms per hour",
+        "median delay",
+        title=f"Quickest on {tuning.batch.hours:.1f} tuning hours within 0.5 false alarms an hour; quoted",
+    )
+    curves = []
+    for family in dict.fromkeys(rule.family for rule in tuned):
+        best = front([rule for rule in tuned if rule.family == family])
+        chosen = next((rule for rule in best if rule.score.false_per_hour <= 0.5), None)
+        curves.append(
+            Curve(
+                family,
+                [(same[family, r.setting].score.delay_s, same[family, r.setting].score.false_per_hour) for r in best],
+            )
+        )
+        if chosen is None:
+            table.add_row(family, "none finds 98 % within that", "", "", "")
+            continue
+        score = same[family, chosen.setting].score
+        table.add_row(
+            family,
+            chosen.setting,
+            f"{100 * score.recall:.1f} %",
+            f"{score.false_per_hour:.2f}",
+            f"{score.delay_s:.2f} s",
+        )
+    console.print(table)
+    if plot is not None:
+        plot_trade_off(curves, plot)
+
+
+if __name__ == "__main__":
+    main()

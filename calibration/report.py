@@ -1,0 +1,172 @@
+"""The tuning report: one HTML file with its plots inside."""
+
+from __future__ import annotations
+
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration.batch import KINDS
+from calibration.plots import new_figure
+from calibration.tune import Point, Tuning, recommend, sections
+from edge.errors import UnavailableError
+from edge.records import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_DRIVES = 12
+"""Timelines of more drives would only make the file heavy."""
+BINS = 10
+
+_RELIABILITY = (
+    "How often a label says so where the signal says so much. On the diagonal a signal of 0.7 is right in seven "
+    "moments of ten; below it the model says too much."
+)
+_TIMELINES = (
+    "Signals of anger (red) and distress (blue); dotted: the recommended thresholds; shaded: labelled episodes; "
+    "triangles: alerts of the real decision with the recommended thresholds."
+)
+_STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#eee;padding:1em}"
+
+
+def write_report(tuning: Tuning, path: Path) -> None:
+    """Write the report to ``path``.
+
+    Raises:
+        UnavailableError: matplotlib is missing, or the file cannot be written.
+    """
+    timelines = [_timeline(tuning, drive) for drive in range(min(len(tuning.traces), SHOWN_DRIVES))]
+    left_out = len(tuning.traces) - len(timelines)
+    body = [
+        "<h1>Thresholds from recorded drives</h1>",
+        (
+            f"<p>{tuning.batch.hours:.2f} drive hours in {len(tuning.traces)} traces,"
+            f" {len(tuning.batch.episodes)} labelled episodes.</p>"
+        ),
+        _faults(tuning.faults),
+        "<h2>Recommended</h2>",
+        f"<pre>{html.escape(sections(recommend(tuning.config, tuning.chosen)))}</pre>",
+        *(f"<p>{html.escape(line)}</p>" for line in summary(tuning)),
+        "<h2>Delay against false alarms</h2>",
+        _svg(_trade_off(tuning)),
+        "<h2>Recall against threshold</h2>",
+        _svg(_recall(tuning)),
+        "<h2>Reliability</h2>",
+        f"<p>{_RELIABILITY}</p>",
+        _svg(_reliability(tuning)),
+        "<h2>Drives</h2>",
+        f"<p>{_TIMELINES}</p>",
+        *(_svg(figure) for figure in timelines),
+        f"<p>{left_out} more drives are not drawn.</p>" if left_out else "",
+    ]
+    page = f"<!doctype html><meta charset=utf-8><title>Evenkeel tuning</title><style>{_STYLE}</style>"
+    try:
+        path.write_text(page + "\n".join(body), encoding="utf-8")
+    except OSError as error:
+        raise UnavailableError(f"{path}: report cannot be written: {error.strerror}; use another file") from error
+
+
+def summary(tuning: Tuning) -> list[str]:
+    """What the recommended thresholds come to, a line for each kind and one for the real decision."""
+    lines = [f"{kind}: {_figures(point)}" for kind, point in tuning.chosen.items()]
+    real = tuning.confirmation
+    lines.append(
+        f"the real decision on the first {real.drives} traces ({real.score.hours:.2f} h): "
+        f"{real.score.found} of {real.score.episodes} episodes found, {real.score.false_alarms} false alarms, "
+        f"median delay {real.score.delay_s:.1f} s"
+    )
+    return lines
+
+
+def _figures(point: Point) -> str:
+    score = point.score
+    return (
+        f"enter {point.enter:g}, hold {point.hold_s:g} s: {score.found} of {score.episodes} episodes found, "
+        f"{score.false_per_hour:.2f} false alarms per hour, median delay {score.delay_s:.1f} s"
+    )
+
+
+def _faults(faults: tuple[str, ...]) -> str:
+    items = "".join(f"<li>{html.escape(fault)}</li>" for fault in faults)
+    return f"<h2>What could not be used</h2><ul>{items}</ul>" if items else ""
+
+
+def _trade_off(tuning: Tuning) -> Figure:
+    figure = new_figure(8, 3.6)
+    for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
+        scores = [point.score for point in tuning.points if point.kind is kind and point.score.delays]
+        dots = axes.scatter(
+            [score.delay_s for score in scores],
+            [score.false_per_hour for score in scores],
+            c=[score.recall for score in scores],
+            vmin=0,
+            vmax=1,
+            s=14,
+        )
+        best = tuning.chosen[kind].score
+        axes.plot(best.delay_s, best.false_per_hour, "r*", markersize=12, label="recommended")
+        axes.set(title=str(kind), xlabel="median delay, s", ylabel="false alarms per hour")
+        axes.legend()
+        figure.colorbar(dots, ax=axes, label="recall")
+    return figure
+
+
+def _recall(tuning: Tuning) -> Figure:
+    figure = new_figure(8, 3)
+    for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
+        best = tuning.chosen[kind]
+        same = [point for point in tuning.points if point.kind is kind and point.hold_s == best.hold_s]
+        axes.plot([point.enter for point in same], [point.score.recall for point in same], "o-")
+        axes.axvline(best.enter, color="red", linestyle=":")
+        axes.set(title=f"{kind}, hold {best.hold_s:g} s", xlabel="enter", ylabel="recall", ylim=(-0.05, 1.05))
+    return figure
+
+
+def _reliability(tuning: Tuning) -> Figure:
+    figure = new_figure(5, 4)
+    axes = figure.subplots()
+    seen = tuning.batch.seen_s > 0
+    for code, kind in enumerate(KINDS):
+        signal, labelled = tuning.signals[code][seen], tuning.batch.episode[code][seen] >= 0
+        group = np.minimum((signal * BINS).astype(int), BINS - 1)
+        count = np.bincount(group, minlength=BINS)
+        full = count > 0
+        said = np.bincount(group, signal, BINS)[full] / count[full]
+        true = np.bincount(group, labelled, BINS)[full] / count[full]
+        axes.plot(said, true, "o-", label=str(kind), color=_colour(kind))
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    axes.set(xlabel="signal", ylabel="share of moments labelled so")
+    axes.legend()
+    return figure
+
+
+def _timeline(tuning: Tuning, drive: int) -> Figure:
+    figure = new_figure(9, 1.8)
+    axes = figure.subplots()
+    t, batch = tuning.batch.t[:, drive], tuning.batch
+    for code, kind in enumerate(KINDS):
+        axes.plot(t, tuning.signals[code, :, drive], linewidth=0.7, color=_colour(kind))
+        axes.axhline(tuning.chosen[kind].enter, linewidth=0.7, linestyle=":", color=_colour(kind))
+    for episode in batch.episodes:
+        if episode.drive == drive:
+            axes.axvspan(episode.start, episode.end, color=_colour(episode.kind), alpha=0.2)
+    for alert in tuning.confirmation.alerts:
+        if alert.drive == drive:
+            axes.plot(alert.t, 1.03, "v", color=_colour(alert.kind), clip_on=False)
+    axes.set(title=tuning.traces[drive].name, xlabel="s", ylim=(0, 1), xlim=(t[0], t[-1]))
+    return figure
+
+
+def _colour(kind: Kind) -> str:
+    return "tab:red" if kind is Kind.ANGER else "tab:blue"
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    drawing = text.getvalue()
+    return drawing[drawing.index("<svg") :]

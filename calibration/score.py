@@ -1,0 +1,90 @@
+"""How well alerts agree with what is known of a drive: recall, false alarms, delay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.records import Kind
+
+GRACE_S = 1.0
+"""An alert that starts this long after an episode still belongs to it."""
+LEAST_S = 5.0
+"""A shorter episode need not be found; an alert in it is none the less no false one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A spell of drive ``drive`` in which the driver is known to show ``kind``; seconds from the drive's start."""
+
+    drive: int
+    kind: Kind
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The start of an alert at ``t`` seconds of drive ``drive``."""
+
+    drive: int
+    kind: Kind
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """``found`` of ``episodes`` long enough have an alert; ``delays`` are those of the found ones, in seconds."""
+
+    hours: float
+    episodes: int
+    found: int
+    false_alarms: int
+    delays: tuple[float, ...]
+
+    def __add__(self, other: Score) -> Score:
+        """Both kinds of the same hours together."""
+        return Score(
+            self.hours,
+            self.episodes + other.episodes,
+            self.found + other.found,
+            self.false_alarms + other.false_alarms,
+            self.delays + other.delays,
+        )
+
+    @property
+    def recall(self) -> float:
+        """Share of the episodes that were found; 1 where there are none."""
+        return self.found / self.episodes if self.episodes else 1.0
+
+    @property
+    def false_per_hour(self) -> float:
+        """False alarms in an hour of drive."""
+        return self.false_alarms / self.hours
+
+    @property
+    def delay_s(self) -> float:
+        """Median seconds from an episode's start to its first alert; NaN where none was found."""
+        return float(np.median(self.delays)) if self.delays else float("nan")
+
+
+def judge(alerts: Iterable[Alert], episodes: Sequence[Episode], hours: float) -> Score:
+    """Hold alerts against episodes: each alert belongs to the episode of its kind that it starts in, or is false."""
+    first: dict[Episode, float] = {}
+    false_alarms = 0
+    for alert in sorted(alerts, key=lambda each: (each.drive, each.t)):
+        episode = next((each for each in episodes if _holds(each, alert)), None)
+        if episode is None:
+            false_alarms += 1
+        else:
+            first.setdefault(episode, alert.t)
+    long = [episode for episode in episodes if episode.end - episode.start >= LEAST_S]
+    delays = tuple(first[episode] - episode.start for episode in long if episode in first)
+    return Score(hours, len(long), len(delays), false_alarms, delays)
+
+
+def _holds(episode: Episode, alert: Alert) -> bool:
+    same = episode.drive == alert.drive and episode.kind is alert.kind
+    return same and episode.start <= alert.t <= episode.end + GRACE_S

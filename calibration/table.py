@@ -1,0 +1,129 @@
+"""Traces to one row for each fifth of a second, summed by a table engine.
+
+The sums are Ibis expressions: DuckDB runs them in this process by default, streaming and on all cores; another engine
+that Ibis connects to by an address and that reads JSON Lines runs the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import Config
+from edge.errors import UnavailableError
+from edge.records import Kind
+from edge.trace import SCHEMA_VERSION, read_trace
+
+if TYPE_CHECKING:
+    import ibis
+
+STEP_S = 0.2
+"""Length of a row. Alerts of a sweep come up to this much later than on the road."""
+
+_COLUMNS = {
+    "schema": "BIGINT",
+    "t": "DOUBLE",
+    "sight": "VARCHAR",
+    "quality": "STRUCT(weight DOUBLE)",
+    "expression": "MAP(VARCHAR, DOUBLE)",
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One drive: times (T,) in seconds, weights (T,) 0 to 1, the frames' own signals (2, T) in the order ``Kind``."""
+
+    t: Floats
+    weight: Floats
+    read: Floats
+
+
+def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Callable[[str], None]) -> list[Rows]:
+    """Sum each trace up into rows. Lines that cannot be used are left out and said with file and line.
+
+    Raises:
+        UnavailableError: Ibis or the engine is missing, a trace cannot be read, or it has no usable line or no face.
+    """
+    for path in traces:
+        if not path.is_file():
+            raise UnavailableError(f"{path}: no such trace; write one with `evenkeel run --trace {path.name}`")
+    connection = _connect(engine)
+    lines = connection.read_json(
+        [str(path) for path in traces],
+        columns=_COLUMNS,
+        ignore_errors=True,
+        format="newline_delimited",
+        filename=True,
+    )
+    _say_faults(lines, on_fault)
+    table = _sums(lines, config).to_pandas()
+    return [_rows(path, table[table["filename"] == str(path)]) for path in traces]
+
+
+def _connect(engine: str) -> Any:
+    try:
+        import ibis  # noqa: PLC0415 - an extra; the board has none
+
+        return ibis.connect(engine)
+    except ImportError:
+        raise UnavailableError("Ibis is missing: pip install 'evenkeel[calibration]'") from None
+    except Exception as error:  # each engine has its own errors, and Ibis no common one
+        raise UnavailableError(f"table engine {engine}: {error}") from error
+
+
+def _say_faults(lines: ibis.Table, on_fault: Callable[[str], None]) -> None:
+    """Let the trace's own reader name the lines of those files in which the engine found any that it cannot use.
+
+    An engine reads lines in any order, so times that go back show only where one is met twice or more: files are read
+    again where a line is unusable. Rows are in the order of time in any case.
+    """
+    unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
+    for name in sorted(unusable.select("filename").distinct().to_pandas()["filename"]):
+        for _ in read_trace(Path(name), on_fault):
+            pass
+
+
+def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
+    import ibis  # noqa: PLC0415 - as above
+
+    used = lines.filter((lines["schema"] == SCHEMA_VERSION) & lines.t.notnull())
+    window = ibis.window(group_by=used.filename, order_by=used.t)
+    used = used.mutate(
+        spoken=ibis.least(used.t - used.t.lag().over(window), config.smoothing.max_step_s).fill_null(0.0)
+    )
+    seen = used.spoken * ibis.ifelse(used.expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
+    signals = {
+        str(kind): sum(
+            (used.expression[name].fill_null(0.0) * weight for name, weight in config.alerts.of(kind).weights.items()),
+            start=ibis.literal(0.0),
+        )
+        for kind in Kind
+    }
+    used = used.mutate(seen=seen, step=(used.t / STEP_S).floor().cast("int64"), **signals)
+    return (
+        used.group_by("filename", "step")
+        .aggregate(
+            t=used.t.max(),
+            spoken=used.spoken.sum(),
+            seen=used.seen.sum(),
+            **{str(kind): (used[str(kind)].fill_null(0.0) * used.seen).sum() for kind in Kind},
+        )
+        .order_by("filename", "step")
+    )
+
+
+def _rows(path: Path, table: Any) -> Rows:
+    if table.empty:
+        raise UnavailableError(f"{path}: no usable line; write a trace with `evenkeel run --trace {path.name}`")
+    seen, spoken = table["seen"].to_numpy(), table["spoken"].to_numpy()
+    if not (seen > 0).any():
+        raise UnavailableError(f"{path}: no face was read in the whole trace; leave it out")
+    read = np.stack([table[str(kind)].to_numpy() for kind in Kind]) / np.maximum(seen, 1e-9)
+    return Rows(table["t"].to_numpy(), np.clip(seen / np.maximum(spoken, 1e-9), 0.0, 1.0), read * (seen > 0))

@@ -1,0 +1,171 @@
+"""From recorded drives and their labels to thresholds: sweep, choose, confirm with the real decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from calibration.batch import Batch, Floats, Rules, make_batch, run_rules, smooth
+from calibration.labels import fit_labels, read_labels
+from calibration.score import Alert, Episode, Score, judge
+from calibration.table import read_rows
+from edge.config import Config
+from edge.decision.decider import Decider
+from edge.records import Kind, Phase
+from edge.trace import read_trace
+
+ENTERS = np.round(np.arange(0.30, 0.81, 0.05), 2)
+HOLDS_S = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+RECALL_SLACK = 0.01
+"""Of thresholds whose recall is within this of the best, the quickest are chosen."""
+CONFIRMED_HOURS = 2.0
+"""Hours of drive that the real decision is run on again with the recommended thresholds: it takes minutes for ten."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One pair of thresholds for one kind, and what it comes to."""
+
+    kind: Kind
+    enter: float
+    exit: float
+    hold_s: float
+    score: Score
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The real decision with the recommended thresholds over the first ``drives`` traces."""
+
+    drives: int
+    score: Score
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """All that was found. ``signals`` (2, T, D) are those of the batch, smoothed."""
+
+    traces: tuple[Path, ...]
+    config: Config
+    batch: Batch
+    signals: Floats
+    points: tuple[Point, ...]
+    chosen: dict[Kind, Point]
+    confirmation: Confirmation
+    faults: tuple[str, ...]
+
+
+def tune(
+    traces: Sequence[Path],
+    labels: Path,
+    config: Config,
+    *,
+    max_false_per_hour: float,
+    engine: str = "duckdb://",
+    console: Console | None = None,
+) -> Tuning:
+    """Sweep ``enter`` and ``hold_s`` of both kinds over recorded drives and choose the quickest within the limit.
+
+    Each kind may use half of ``max_false_per_hour``. The sweep follows ``edge.decision`` on rows of a fifth of a
+    second and leaves the learned resting face out; the choice is then confirmed by the real decision.
+
+    Raises:
+        UnavailableError: a trace, the labels or the table engine cannot be used.
+        UsageError: the labels do not say what they are for.
+    """
+    faults: list[str] = []
+    read = read_labels(labels, traces, faults.append)
+    rows = read_rows(traces, config, engine, faults.append)
+    spans = {number: (float(each.t[0]), float(each.t[-1])) for number, each in enumerate(rows)}
+    episodes = fit_labels(read, spans, labels, faults.append)
+    batch = make_batch(
+        [each.t for each in rows],
+        [each.weight for each in rows],
+        [each.read for each in rows],
+        episodes,
+        config.smoothing.max_step_s,
+    )
+    signals = smooth(batch, config.smoothing)
+    with _progress(console) as progress:
+        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t))
+        points = sweep(batch, signals, config, lambda: progress.advance(task))
+    chosen = {kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2) for kind in Kind}
+    confirmation = confirm(traces, episodes, recommend(config, chosen))
+    return Tuning(tuple(traces), config, batch, signals, tuple(points), chosen, confirmation, tuple(faults))
+
+
+def sweep(batch: Batch, signals: Floats, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
+    """Every pair of thresholds for each kind; ``exit`` keeps its share of ``enter``."""
+    base = config.alerts.anger
+    pairs = [(float(enter), hold) for enter in ENTERS for hold in HOLDS_S]
+    enter, hold = np.array(pairs).T
+    exits = np.round(enter * base.exit / base.enter, 2)
+    scores = run_rules(batch, signals, Rules(enter, exits, hold, base), on_step)
+    return [
+        Point(kind, float(enter[n]), float(exits[n]), float(hold[n]), score[kind])
+        for n, score in enumerate(scores)
+        for kind in Kind
+    ]
+
+
+def choose(points: Sequence[Point], max_false_per_hour: float) -> Point:
+    """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms."""
+    allowed = [each for each in points if each.score.false_per_hour <= max_false_per_hour]
+    if not allowed:
+        return min(points, key=lambda each: each.score.false_alarms)
+    best = max(each.score.recall for each in allowed)
+    good = [each for each in allowed if each.score.recall >= best - RECALL_SLACK]
+    return min(good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, -each.enter))
+
+
+def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
+    """The configuration with the chosen thresholds."""
+    alerts = {
+        kind.value: config.alerts.of(kind).model_copy(
+            update={"enter": each.enter, "exit": each.exit, "hold_s": each.hold_s}
+        )
+        for kind, each in chosen.items()
+    }
+    return config.model_copy(update={"alerts": config.alerts.model_copy(update=alerts)})
+
+
+def sections(config: Config) -> str:
+    """The alert sections of a configuration as TOML, every key of them, ready to paste."""
+    parts = []
+    for kind in Kind:
+        table = config.alerts.of(kind).model_dump()
+        weights = ", ".join(f"{name} = {value}" for name, value in table.pop("weights").items())
+        keys = [f"weights = {{ {weights} }}", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+        parts.append("\n".join([f"[alerts.{kind}]", *keys]))
+    return "\n\n".join(parts) + "\n"
+
+
+def confirm(traces: Sequence[Path], episodes: Sequence[Episode], config: Config) -> Confirmation:
+    """Run the real decision, resting face and all, over the first traces that make up CONFIRMED_HOURS."""
+    alerts: list[Alert] = []
+    seconds, number = 0.0, 0
+    for number, path in enumerate(traces, 1):
+        decider, first, last = Decider(config), None, 0.0
+        for line in read_trace(path, lambda _: None):  # its faults have been said
+            step = decider.update(line.observation())
+            first, last = step.signals.t if first is None else first, step.signals.t
+            alerts += [Alert(number - 1, each.kind, each.t) for each in step.transitions if each.phase is Phase.START]
+        seconds += last - (first or 0.0)
+        if seconds >= CONFIRMED_HOURS * 3600:
+            break
+    known = [each for each in episodes if each.drive < number]
+    return Confirmation(number, judge(alerts, known, max(seconds, 1e-9) / 3600), tuple(alerts))
+
+
+def _progress(console: Console | None) -> AbstractContextManager[Progress]:
+    console = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,136 @@
+"""Simulated drives, their scoring, and the sweep's arithmetic beside the real decision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calibration.batch import Rules, make_batch, run_rules, smooth
+from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
+from calibration.rivals import confusion, frame_mean
+from calibration.score import Alert, Episode, judge
+from edge.config import Config, QualityConfig
+from edge.decision.decider import Decider
+from edge.records import EXPRESSIONS, Kind, Phase, Sight
+from edge.vision.crop import CropRule
+
+RULE = CropRule(48, 0.5, 0.575, 0.376)
+SIZES = dict.fromkeys(LOOKS, 12)
+GROUPS = {"yawn": np.repeat(np.arange(3), 4), "cabin": np.repeat(np.arange(3), 4)}
+SHOWN = {"anger": "anger", "distress": "sadness", "yawn": "yawn", "smile": "happiness", "surprise": "surprise"}
+
+
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    """A model that is right with 0.5 to 0.9, and a quality that is good but in the dark."""
+    random = np.random.default_rng(5)
+    probabilities, weights = {}, {}
+    for look in LOOKS:
+        read = np.full((12, 5, len(EXPRESSIONS)), 0.01, np.float32)
+        shown = EXPRESSIONS.index(SHOWN.get(look, "neutral"))
+        read[..., shown] = random.uniform(0.5, 0.9, (12, 1)) + random.normal(0, 0.02, (12, 5))
+        probabilities[look] = read / read.sum(-1, keepdims=True)
+        weights[look] = np.full((12, 5), 0.2 if look == "dark" else 1.0, np.float32)
+    return Readings(probabilities, weights)
+
+
+@pytest.fixture(scope="module")
+def drives(readings: Readings) -> list[Drive]:
+    return [film(plan(seed, SIZES, GROUPS), readings) for seed in range(3)]
+
+
+def decide(drives: list[Drive], config: Config) -> list[Alert]:
+    alerts = []
+    for number, drive in enumerate(drives):
+        decider = Decider(config)
+        steps = [decider.update(observation) for observation in drive.observations()]
+        alerts += [Alert(number, x.kind, x.t) for step in steps for x in step.transitions if x.phase is Phase.START]
+    return alerts
+
+
+def test_the_same_seed_gives_the_same_drive_and_another_one_another() -> None:
+    first, again, other = (plan(seed, SIZES, GROUPS) for seed in (1, 1, 2))
+    assert (first.t == again.t).all()
+    assert (first.picture == again.picture).all()
+    assert first.episodes == again.episodes != other.episodes
+
+
+def test_a_drive_is_minutes_long_with_both_kinds_of_episodes_and_blind_and_absent_moments(drives: list[Drive]) -> None:
+    for drive in drives:
+        assert 420.0 < drive.t[-1] < 660.0
+        assert (np.diff(drive.t) > 0).all()
+        assert {kind for kind, _, _ in drive.episodes} == set(Kind)
+        assert all(end - start >= 5.0 for _, start, end in drive.episodes)
+        assert set(drive.sight) == {Sight.FACE, Sight.NO_FACE, Sight.DARK}
+
+
+def test_one_drive_shows_the_yawns_of_one_driver() -> None:
+    drive = plan(1, SIZES, GROUPS)
+    assert len(set(GROUPS["yawn"][drive.picture[drive.look == LOOKS.index("yawn")]])) == 1
+
+
+def test_pictures_are_read_in_several_views_and_dark_ones_weigh_less() -> None:
+    random = np.random.default_rng(1)
+    crops = {look: random.integers(0, 255, (3, 48, 48), np.uint8) for look in LOOKS[:8]}
+
+    def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full(len(EXPRESSIONS), crop.mean(), np.float32)
+
+    readings = read_looks(read, all_looks(crops, random), RULE, QualityConfig(), seed=1)
+    assert set(readings.weights) == set(LOOKS)
+    assert readings.probabilities["rest"].std(axis=1).max() > 0
+    assert readings.weights["dark"].mean() < readings.weights["rest"].mean()
+
+
+def test_an_alert_counts_inside_an_episode_of_its_kind_and_a_second_after() -> None:
+    episodes = [Episode(0, Kind.ANGER, 10.0, 16.0), Episode(0, Kind.DISTRESS, 30.0, 36.0)]
+    alerts = [Alert(0, Kind.ANGER, t) for t in (9.9, 12.0, 17.0, 17.1, 32.0)] + [Alert(1, Kind.ANGER, 12.0)]
+    score = judge(alerts, episodes, hours=2.0)
+    assert (score.found, score.episodes, score.false_alarms) == (1, 2, 4)
+    assert score.delay_s == 2.0
+    assert score.false_per_hour == 2.0
+
+
+def test_a_short_episode_need_not_be_found_and_excuses_its_alert() -> None:
+    score = judge([Alert(0, Kind.ANGER, 2.0)], [Episode(0, Kind.ANGER, 1.0, 4.0)], hours=1.0)
+    assert (score.episodes, score.false_alarms, score.recall) == (0, 0, 1.0)
+
+
+def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[Drive]) -> None:
+    config = Config.model_validate({"baseline": {"enabled": False}})
+    base = config.alerts.anger
+    episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
+    weights = np.array([[config.alerts.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS] for kind in Kind])
+    batch = make_batch(
+        [drive.t for drive in drives],
+        [drive.weight.astype(float) for drive in drives],
+        [weights @ drive.probabilities.T for drive in drives],
+        episodes,
+        config.smoothing.max_step_s,
+    )
+    rules = Rules(np.array([base.enter, 0.4]), np.array([base.exit, 0.2]), np.array([base.hold_s, 0.5]), base)
+    (shipped, _) = run_rules(batch, smooth(batch, config.smoothing), rules)
+    real = judge(decide(drives, config), episodes, batch.hours)
+    swept = shipped[Kind.ANGER] + shipped[Kind.DISTRESS]
+    assert real.episodes > 10
+    assert (swept.episodes, swept.found, swept.false_alarms) == (real.episodes, real.found, real.false_alarms)
+    assert sorted(swept.delays) == pytest.approx(sorted(real.delays), abs=0.15)
+
+
+def test_the_mean_of_a_second_forgets_what_is_older() -> None:
+    t = np.arange(0.0, 5.0, 0.1)
+    read = np.zeros((2, len(t)))
+    read[0, 20:30] = 1.0
+    batch = make_batch([t], [np.ones(len(t))], [read], [], 0.4)
+    mean = frame_mean(batch, 1.0)[0, :, 0]
+    assert mean[24] == pytest.approx(0.5)
+    assert mean[29] == pytest.approx(1.0)
+    assert mean[39] == pytest.approx(0.0)
+
+
+def test_a_confusion_matrix_has_what_is_read_of_each_expression() -> None:
+    answers = np.eye(len(EXPRESSIONS), dtype=np.float32)[[4] * 80 + [0] * 20]
+    matrix = confusion(answers, np.full(100, 4))
+    assert matrix[4, 4] == pytest.approx(0.8, abs=0.01)
+    assert matrix.sum(1) == pytest.approx(1.0)

@@ -1,0 +1,201 @@
+"""From traces and labels to thresholds: what is found, and what is said of bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from calibration.labels import fit_labels, read_labels
+from calibration.report import write_report
+from calibration.score import Episode
+from calibration.tune import Tuning, recommend, sections, tune
+from edge.cli import app
+from edge.config import Config, load_config
+from edge.decision.decider import Decider
+from edge.errors import UnavailableError, UsageError
+from edge.records import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
+from edge.trace import TraceWriter
+
+pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
+
+EPISODES = {"anger": [(40.0, 48.0), (100.0, 110.0)], "sadness": [(70.0, 79.0)]}
+"""What the driver of every trace shows, at 0.75; the rest of the time 0.05, and 0.45 anger for a yawn at 130 s."""
+LABELS = "start,end,kind\n40,48,anger\n100,110,anger\n70,79,distress\n"
+
+
+def observation(t: float, random: np.random.Generator) -> Observation:
+    if 20 <= t < 21:
+        return Observation(t, Sight.NO_FACE)
+    shown = {name: 0.75 for name, spans in EPISODES.items() if any(a <= t < b for a, b in spans)}
+    shown = shown or {"anger": 0.45 if 130 <= t < 134 else 0.05}
+    read = np.array([shown.get(name, 0.0) for name in EXPRESSIONS], np.float32)
+    read[0] = max(0.0, 1.0 - read.sum() + random.normal(0, 0.02))
+    quality = Quality(0.5, 0.5, 90.0, 0.0, 0.0, 0.0, 1.0)
+    return Observation(t, Sight.FACE, Face((0, 0, 9, 9), np.zeros((5, 2), np.float32), 0.9), quality, read)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two traces of two and a half minutes with the same driver, and the labels of one."""
+    folder = tmp_path_factory.mktemp("drives")
+    for number in (1, 2):
+        random, decider = np.random.default_rng(number), Decider(Config())
+        with TraceWriter(folder / f"drive{number}.jsonl") as writer:
+            for n in range(1500):
+                writer.write(decider.update(observation(n / 10, random)))
+    (folder / "labels.csv").write_text(LABELS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuning(folder: Path) -> Tuning:
+    return tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+
+
+def test_the_choice_finds_every_episode_quickly_and_without_false_alarms(tuning: Tuning) -> None:
+    for kind, count in ((Kind.ANGER, 2), (Kind.DISTRESS, 1)):
+        score = tuning.chosen[kind].score
+        assert (score.found, score.episodes, score.false_alarms) == (count, count, 0)
+        assert score.delay_s < 2.0
+    real = tuning.confirmation.score
+    assert (real.found, real.episodes, real.false_alarms) == (3, 3, 0)
+
+
+def test_the_sections_are_ready_to_paste(tuning: Tuning, tmp_path: Path) -> None:
+    path = tmp_path / "evenkeel.toml"
+    path.write_text(sections(recommend(tuning.config, tuning.chosen)))
+    pasted = load_config(path, {})
+    assert pasted.alerts.anger.enter == tuning.chosen[Kind.ANGER].enter
+    assert pasted.alerts.distress.hold_s == tuning.chosen[Kind.DISTRESS].hold_s
+    assert pasted.alerts.anger.weights == Config().alerts.anger.weights
+
+
+def test_the_report_is_one_file_with_every_plot_in_it(tuning: Tuning, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(tuning, path)
+    text = path.read_text()
+    assert text.count("<svg") == 4
+    assert "[alerts.anger]" in text
+    assert "drive1.jsonl" in text
+    assert 'src="' not in text
+
+
+def test_a_report_that_cannot_be_written_is_said(tuning: Tuning, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="report cannot be written"):
+        write_report(tuning, tmp_path)
+
+
+def test_the_command_prints_sections_that_load_and_says_where_the_report_is(folder: Path, tmp_path: Path) -> None:
+    arguments = ["tune", str(folder / "drive1.jsonl"), "--labels", str(folder / "labels.csv")]
+    result = CliRunner().invoke(app, [*arguments, "--report", str(tmp_path / "r.html")])
+    assert result.exit_code == 0
+    path = tmp_path / "pasted.toml"
+    path.write_text(result.stdout)
+    load_config(path, {})
+    assert "report written to" in result.stderr
+
+
+def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\ndrive2.jsonl,100,110,anger\n")
+    found = tune([folder / "drive1.jsonl", folder / "drive2.jsonl"], labels, Config(), max_false_per_hour=100.0)
+    assert {(each.drive, each.start) for each in found.batch.episodes} == {(0, 40.0), (1, 100.0)}
+    assert found.chosen[Kind.ANGER].score.found == 2
+
+
+def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_used(
+    folder: Path, tmp_path: Path
+) -> None:
+    lines = (folder / "drive1.jsonl").read_text().splitlines()
+    lines[10] = "nonsense"
+    lines[20] = '{"schema": 2, "t": 2.0}'
+    path = tmp_path / "broken.jsonl"
+    path.write_text("\n".join(lines)[:-40])
+    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert [fault.removeprefix(f"{path}:") for fault in found.faults] == [
+        "11: not JSON; line left out",
+        "21: not a line of trace version 1; line left out",
+        "1500: cut off, not JSON; line left out",
+    ]
+    assert found.chosen[Kind.ANGER].score.found == 2
+
+
+def test_a_trace_without_a_face_is_said(tmp_path: Path, folder: Path) -> None:
+    path, decider = tmp_path / "empty.jsonl", Decider(Config())
+    with TraceWriter(path) as writer:
+        for n in range(50):
+            writer.write(decider.update(Observation(n / 10, Sight.NO_FACE)))
+    with pytest.raises(UnavailableError, match=r"empty\.jsonl: no face was read"):
+        tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+
+
+def test_a_trace_that_is_not_there_is_said(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"none\.jsonl: no such trace"):
+        tune([tmp_path / "none.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+
+
+class TestLabels:
+    @pytest.fixture
+    def read(self, tmp_path: Path) -> Callable[[str], tuple[list[Episode], list[str]]]:
+        def read(text: str) -> tuple[list[Episode], list[str]]:
+            path, faults = tmp_path / "labels.csv", list[str]()
+            path.write_text(text)
+            labels = read_labels(path, [Path("drive.jsonl")], faults.append)
+            episodes = fit_labels(labels, {0: (0.0, 100.0)}, path, faults.append)
+            return episodes, [fault.removeprefix(f"{path}:") for fault in faults]
+
+        return read
+
+    @pytest.mark.parametrize(
+        ("row", "fault"),
+        [
+            ("a,5,anger", "2: start = 'a', end = '5': both must be seconds; label left out"),
+            ("1,5", "2: kind = '': must be anger or distress; label left out"),
+            ("1,5,rage", "2: kind = 'rage': must be anger or distress; label left out"),
+            ("5,5,anger", "2: start = 5 must be before end = 5; label left out"),
+            ("nan,5,anger", "2: start = nan must be before end = 5; label left out"),
+            ("200,300,anger", "2: lies outside its trace, which goes from 0 s to 100 s; label left out"),
+        ],
+    )
+    def test_a_wrong_label_is_left_out_and_the_rest_used(
+        self, read: Callable[[str], tuple[list[Episode], list[str]]], row: str, fault: str
+    ) -> None:
+        episodes, faults = read(f"start,end,kind\n{row}\n10,20,anger\n")
+        assert episodes == [Episode(0, Kind.ANGER, 10.0, 20.0)]
+        assert faults == [fault]
+
+    def test_labels_that_overlap_are_joined_and_one_that_reaches_out_is_cut(
+        self, read: Callable[[str], tuple[list[Episode], list[str]]]
+    ) -> None:
+        episodes, faults = read("start,end,kind\n10,20,anger\n15,30,anger\n15,30,distress\n90,200,anger\n")
+        assert [(each.kind, each.start, each.end) for each in episodes] == [
+            (Kind.ANGER, 10.0, 30.0),
+            (Kind.ANGER, 90.0, 100.0),
+            (Kind.DISTRESS, 15.0, 30.0),
+        ]
+        assert faults == [
+            "3: overlaps the anger before it; joined to one",
+            "5: reaches out of its trace, which goes from 0 s to 100 s; label cut",
+        ]
+
+    def test_no_label_at_all_is_said(self, read: Callable[[str], tuple[list[Episode], list[str]]]) -> None:
+        episodes, (fault,) = read("start,end,kind\n")
+        assert episodes == []
+        assert "no label; only false alarms can be counted" in fault
+
+    @pytest.mark.parametrize("text", ["", "begin,end,kind\n1,2,anger\n"])
+    def test_a_file_without_the_columns_is_refused(self, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "labels.csv"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"labels\.csv:1: no column start"):
+            read_labels(path, [Path("a.jsonl")], print)
+
+    def test_several_traces_need_their_column(self, tmp_path: Path) -> None:
+        path = tmp_path / "labels.csv"
+        path.write_text(LABELS)
+        with pytest.raises(UsageError, match="no column trace"):
+            read_labels(path, [Path("a.jsonl"), Path("b.jsonl")], print)
