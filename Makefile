@@ -17,7 +17,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
-	demo-clip chaos fleet fuzz clean python
+	evaluate-decisions demo-clip chaos fleet fuzz clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -70,6 +70,9 @@ evaluate-face: $(TRAINING)/.training ## Measure the face model
 evaluate-expression: $(TRAINING)/.training ## Measure the expression model
 	$(TRAINING)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
 
+evaluate-decisions: $(TRAINING)/.training ## Measure the decision on simulated drives made from DATA, peers' rules beside it
+	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+
 demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
 	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
 
@@ -85,7 +88,7 @@ python:
 
 # The environments: made anew when pyproject.toml changes. 'python' only checks, so it is no reason to make them anew.
 $(VENV)/.demo: extras := demo
-$(VENV)/.dev: extras := demo,dev
+$(VENV)/.dev: extras := calibration,demo,dev
 $(FLEET)/.fleet: extras := fleet
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite
