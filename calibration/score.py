@@ -13,6 +13,8 @@ GRACE_S = 1.0
 """An alert that starts this long after an episode still belongs to it."""
 LEAST_S = 5.0
 """A shorter episode need not be found; an alert in it is none the less no false one."""
+MISSED_S = 10.0
+"""What a missed episode counts as in the mean delay: about the length of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class Score:
     def false_per_hour(self) -> float:
         """False alarms in an hour of drive."""
         return self.false_alarms / self.hours
+
+    @property
+    def mean_delay_s(self) -> float:
+        """Mean seconds without an alert, a missed episode counted as MISSED_S: one figure for finding and for speed."""
+        return (sum(self.delays) + MISSED_S * (self.episodes - self.found)) / max(self.episodes, 1)
 
     @property
     def delay_s(self) -> float:
