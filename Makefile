@@ -93,7 +93,8 @@ $(FLEET)/.fleet: extras := fleet
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite
 
-%/.demo %/.dev %/.fleet %/.training: pyproject.toml | python
-	$(PYTHON) -m venv $*
-	$*/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
+# Static: a pattern with several targets would be one recipe that makes them all at once.
+$(VENV)/.demo $(VENV)/.dev $(FLEET)/.fleet $(TRAINING)/.training $(TFLITE)/.dev: pyproject.toml | python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
 	@touch $@

@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     raise_file_limit(max(options.sizes))
     readings = [measure(size, options.seconds, options.alert_period_s) for size in options.sizes]
-    console = Console(soft_wrap=True)
+    console = Console(width=100)
     console.print(_table(readings))
     if len(readings) > 1:
         memory, cpu = _per_thousand(readings)

@@ -108,7 +108,7 @@ class VisionConfig(Section):
     expression_model: Path | None = Field(
         default=None, description="Expression model manifest (.toml); default: the bundled one."
     )
-    min_face_score: Share = Field(default=0.5, description="Least detector score that counts as a face.")
+    min_face_score: Share = Field(default=0.75, description="Least detector score that counts as a face.")
 
 
 class QualityConfig(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,10 +41,12 @@ class JsonLinesFile:
         try:
             self._file.write(json_text + "\n")
         except OSError as error:
+            with contextlib.suppress(OSError):  # what could not be written now cannot at the end either
+                self._file.close()
             raise self._fault(error) from error
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; after a failed ``write`` it is closed already."""
         try:
             self._file.close()
         except OSError as error:

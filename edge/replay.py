@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -105,8 +106,10 @@ def replay(
         UsageError: a file to write is the one that is replayed.
         UnavailableError: the trace cannot be read, a file cannot be written, or there is no TFLite runtime.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - unlike Path's, it takes a name that is too long for one that is not there
         raise CameraError(f"{path}: no such clip, folder or trace")
+    if events is not None and trace is not None and events.resolve() == trace.resolve():
+        raise UsageError(f"{events}: events and trace cannot go into one file; name two")
     for output in (events, trace):
         if output is not None and output.exists() and output.samefile(path):
             raise UsageError(f"{output}: this is what is being replayed; write to another file")

@@ -137,6 +137,10 @@ class Frames(AbstractContextManager[object], Protocol):
     """What is asked of ``edge.camera.newest.NewestFrame``."""
 
     @property
+    def paced(self) -> bool:
+        """Whether frames come in their own time, so that some may be skipped; else each one is taken in its turn."""
+
+    @property
     def dropped(self) -> int:
         """Frames that a newer one has overtaken."""
 
@@ -311,7 +315,7 @@ class Service:
 
     def _next_step(self) -> Step | None:
         """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
-        early_s = self._due_t - self._clock()
+        early_s = self._due_t - self._clock() if self._frames.paced else 0.0
         if early_s > 0:
             time.sleep(min(early_s, TICK_S))
             if early_s > TICK_S:

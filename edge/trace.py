@@ -65,7 +65,7 @@ class TraceLine(_Part):
     """
 
     version: Literal[1] = Field(alias="schema")
-    t: float
+    t: float = Field(ge=0, le=1e9)
     sight: Sight
     sight_reason: str = ""
     face: FacePart | None

@@ -203,7 +203,7 @@ def test_an_unexpected_fault_is_a_short_line_and_exit_70(evenkeel: Command, monk
     monkeypatch.setattr("edge.cli.load_config", fail)
     code, _, err = evenkeel("check")
     assert code == 70
-    assert err == "evenkeel: unexpected fault: ZeroDivisionError: a bug; run with --log-level debug for more\n"
+    assert err == "evenkeel: unexpected fault: ZeroDivisionError: a bug; evenkeel --log-level debug … tells more\n"
 
 
 def test_the_log_at_debug_has_the_traceback_of_an_unexpected_fault(

@@ -211,6 +211,16 @@ def test_what_is_replayed_is_not_overwritten(drive: Path) -> None:
     assert drive.read_bytes() == before
 
 
+def test_events_and_trace_do_not_go_into_one_file(drive: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name two"):
+        replay(drive, Config(), events=tmp_path / "out.jsonl", trace=tmp_path / "." / "out.jsonl")
+
+
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there() -> None:
+    with pytest.raises(CameraError, match="no such clip"):
+        replay(Path("x" * 300), Config())
+
+
 def test_progress_is_shown_on_a_terminal_only(drive: Path) -> None:
     for terminal in (True, False):
         screen = StringIO()

@@ -21,6 +21,7 @@ from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
 from edge.config import Config, load_config
 from edge.decision.baseline import RestingFace
+from edge.decision.decider import Decider
 from edge.errors import CameraError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
@@ -28,11 +29,13 @@ from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, OutboxP
 from edge.mqtt.outbox import Outbox
 from edge.records import (
     EXPRESSIONS,
+    Face,
     Frame,
     Kind,
     Level,
     Observation,
     Phase,
+    Quality,
     Sight,
     Signals,
     State,
@@ -421,6 +424,45 @@ def test_a_reload_changes_thresholds_and_tells_what_waits_for_a_restart(
     assert "only after a restart: camera, mqtt" in caplog.text
     reloading = next(i for i, text in enumerate(bench.notifier.sent) if text.startswith("RELOADING=1\nMONOTONIC_USEC="))
     assert "READY=1" in bench.notifier.sent[reloading:]
+
+
+class AngryPipeline(FakePipeline):
+    """Decides with the real decision on a driver who is angry all the time."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.real = Decider(config)
+        self.steps: list[Step] = []
+
+    def step(self, frame: Frame) -> Step:
+        self.seen.append(frame.t)
+        read = np.array([name == "anger" for name in EXPRESSIONS], np.float32)
+        face = Face((0.0, 0.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)
+        quality = Quality(0.5, 0.5, 60.0, 0.0, 0.0, 0.0, 1.0)
+        self.steps.append(self.real.update(Observation(frame.t, Sight.FACE, face, quality, read)))
+        return self.steps[-1]
+
+    def reconfigure(self, config: Config) -> None:
+        super().reconfigure(config)
+        self.real.reconfigure(config)
+
+
+def test_a_reload_ends_no_episode_and_loses_no_frame(ask_reload: Callable[[Bench], None]) -> None:
+    hasty = {"enter": 0.5, "exit": 0.3, "hold_s": 0.2}
+    config = quick().model_copy(update={"alerts": Config.model_validate({"alerts": {"anger": hasty}}).alerts})
+    pipeline = AngryPipeline(config)
+    with Bench(Ticker, config, pipeline=pipeline) as bench:
+        eventually(lambda: bool(bench.publisher.alerts))
+        slower = Config.model_validate({"alerts": {"anger": hasty | {"hold_s": 9.0}}})
+        bench.reloaded = config.model_copy(update={"alerts": slower.alerts})
+        ask_reload(bench)
+        eventually(lambda: bool(pipeline.decider.calls))
+        seen = len(pipeline.seen)
+        eventually(lambda: len(pipeline.seen) > seen + 20)
+    assert pipeline.decider.calls == [("reconfigure", 9.0, "localhost")]
+    assert [message.phase for message in bench.publisher.alerts] == ["start"]
+    assert {step.state for step in pipeline.steps[seen:]} == {State.WARNING}
+    assert np.diff(pipeline.seen[seen - 5 : seen + 5]).max() < 0.2, "the loop went on"
 
 
 def test_a_bad_file_keeps_the_old_configuration_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -33,6 +33,11 @@ def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 
+def test_the_clock_s_state_may_be_asked_for_after_all_that_is_forbidden() -> None:
+    filters = [line for line in UNIT.read_text().splitlines() if line.startswith("SystemCallFilter=")]
+    assert {"adjtimex", "clock_adjtime"} <= set(filters[-1].removeprefix("SystemCallFilter=").split())
+
+
 @needs_systemd
 def test_systemd_finds_it_well_confined() -> None:
     done = subprocess.run(  # noqa: S603

@@ -148,6 +148,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         TraceWriter(tmp_path / "nowhere" / "trace.jsonl")
 
 
+def test_a_writer_whose_disk_is_full_closes_in_silence() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with TraceWriter(full) as writer, pytest.raises(UnavailableError, match="No space left"):
+        writer.write(steps()[0])
+
+
 def test_a_full_disk_is_told_as_such() -> None:
     full = Path("/dev/full")
     if not full.exists():

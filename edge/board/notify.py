@@ -30,6 +30,7 @@ class Notifier:
         self._clock_ns = clock_ns
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._alive_ns: int | None = None
+        self._failing = False
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -74,8 +75,9 @@ class Notifier:
             return
         try:
             self._socket.sendto(message.encode(), self._address)
-        except TimeoutError:
-            _log.warning("systemd does not read its messages; one was dropped")
-        except OSError as error:
-            _log.warning("systemd cannot be told anything: %s", error.strerror)
-            self.close()
+        except OSError as error:  # a full or restarting manager; the next message may well arrive
+            if not self._failing:
+                _log.warning("systemd was not told %s: %s", message.split("=", maxsplit=1)[0], error)
+            self._failing = True
+        else:
+            self._failing = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -87,11 +88,11 @@ def open_camera(
 
         return OpenCvCamera(config, clock=clock)
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(source):  # noqa: PTH112 - unlike Path's, it takes a name that is too long for a name like any other
         from edge.camera.folder import PictureFolder  # noqa: PLC0415 - as above
 
         return PictureFolder(path, config, clock=clock, loop=loop, realtime=realtime)
-    if path.is_file():
+    if os.path.isfile(source):  # noqa: PTH113 - as above
         from edge.camera.video import VideoFile  # noqa: PLC0415 - as above
 
         return VideoFile(path, config, clock=clock, loop=loop, realtime=realtime)
@@ -108,7 +109,7 @@ def is_file_source(source: str) -> bool:
 
 def is_address(source: str) -> bool:
     """True where ``source`` is a network stream."""
-    return re.match(r"(rtsps?|https?|udp|rtp)://", source) is not None
+    return re.match(r"[a-z][a-z0-9+.-]*://", source, re.IGNORECASE) is not None
 
 
 def without_credentials(source: str) -> str:
@@ -116,5 +117,5 @@ def without_credentials(source: str) -> str:
     if source.startswith("gst:"):
         first, *rest = source.split(maxsplit=1)
         return f"{first} …" if rest else first
-    shown = re.sub(r"^(\w+://).*@", r"\1", source)
-    return re.sub(r"^(\w+://[^?]*)\?.*", r"\1?…", shown)
+    shown = re.sub(r"^([\w+.-]+://).*@", r"\1", source)
+    return re.sub(r"^([\w+.-]+://[^?]*)\?.*", r"\1?…", shown)

@@ -68,6 +68,7 @@ class NewestFrame:
         clock: Clock = time.monotonic,
     ) -> None:
         self.dropped = 0
+        self.paced = True
         self._open = open_source
         self._config = config
         self._reopen = reopen
@@ -106,7 +107,8 @@ class NewestFrame:
             frame, self._frame = self._frame, None
             if frame is None and self._end is not None:
                 raise self._end
-            return frame
+            # after the service itself has slept, the newest frame may be of long ago
+            return frame if self.age_s <= self._config.timeout_s else None
 
     def blindness(self) -> tuple[Sight, str] | None:
         """Why there is no picture, or None while frames come as they should."""
@@ -142,7 +144,11 @@ class NewestFrame:
                 self._lose(fault)
             except Exception as fault:  # noqa: BLE001 - a driver may raise anything; the service says blind and goes on
                 _log.exception("camera driver failed")
-                self._lose(CameraError(f"camera driver failed: {type(fault).__name__}"))
+                failed = CameraError(f"camera driver failed: {type(fault).__name__}")
+                if not self._reopen:
+                    self._finish(failed)
+                    return
+                self._lose(failed)
 
     def _capture(self, camera: Camera) -> None:
         while not self._stop.is_set():

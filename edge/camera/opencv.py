@@ -42,6 +42,9 @@ class OpenCvCamera(Source):
             self._capture = _open_address(config)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         self.fps = max(0.0, self._capture.get(cv2.CAP_PROP_FPS))
+        # A pipeline that ends in I420 or NV12 hands out its chroma as further rows below the luma.
+        planar = config.source.startswith("gst:")
+        self._luma_rows = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) if planar else 0
 
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - OpenCV's backends have timeouts of their own
         """The next frame, timed when its buffer was taken from the device, before decoding."""
@@ -50,6 +53,8 @@ class OpenCvCamera(Source):
         ok, picture = self._capture.retrieve() if grabbed else (False, None)
         if not ok or picture is None:
             raise CameraError(f"camera {self._name}: no frame; is it unplugged, or the stream over?")
+        if self._luma_rows and picture.ndim == 2:
+            picture = picture[: self._luma_rows]
         return Frame(luma=upright(to_luma(picture), self._rotate_deg), t=t)
 
     def close(self) -> None:

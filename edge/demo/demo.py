@@ -12,7 +12,16 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from edge.config import Config, DiscoveryConfig, OutboxConfig, PublishConfig, load_config
+from edge.config import (
+    CameraConfig,
+    Config,
+    DeviceConfig,
+    DiscoveryConfig,
+    MqttConfig,
+    OutboxConfig,
+    PublishConfig,
+    load_config,
+)
 from edge.demo.broker import EmbeddedBroker
 from edge.demo.every_frame import EveryFrame
 from edge.demo.subscriber import Subscriber
@@ -59,18 +68,15 @@ def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path |
 
 
 def demo_config(clip: Path, broker: EmbeddedBroker, folder: Path) -> Config:
-    """The user's settings, but for camera, broker and what would outlive the demo: that goes into ``folder``."""
-    config = load_config()
-    return config.model_copy(
-        update={
-            "device": config.device.model_copy(update={"id": "demo"}),
-            "camera": config.camera.model_copy(update={"source": str(clip), "fps": 15.0}),
-            # the broker speaks nothing newer
-            "mqtt": config.mqtt.model_copy(update={"host": broker.host, "port": broker.port, "protocol": "3.1.1"}),
-            "outbox": OutboxConfig(path=folder / "outbox.db"),
-            "publish": PublishConfig(heartbeat_s=1.0, health_s=5.0),
-            "discovery": DiscoveryConfig(enabled=False),
-        }
+    """The defaults on this clip and broker, with the user's models and runtime; what is kept goes into ``folder``."""
+    return Config(
+        vision=load_config().vision,
+        device=DeviceConfig(id="demo"),
+        camera=CameraConfig(source=str(clip), fps=15.0),
+        mqtt=MqttConfig(host=broker.host, port=broker.port, protocol="3.1.1"),  # the broker speaks nothing newer
+        outbox=OutboxConfig(path=folder / "outbox.db"),
+        publish=PublishConfig(heartbeat_s=1.0, health_s=5.0),
+        discovery=DiscoveryConfig(enabled=False),
     )
 
 

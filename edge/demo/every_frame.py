@@ -20,6 +20,7 @@ class EveryFrame:
         CameraError: the clip cannot be read.
     """
 
+    paced = False
     dropped = 0
     stuck = False
     age_s = 0.0

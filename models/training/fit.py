@@ -84,15 +84,18 @@ def fit(
     length: int,
     loss: Loss,
     schedule: Schedule,
+    start: Path | None,
     folder: Path,
     evaluate: Callable[[nn.Module], dict[str, float]],
 ) -> Net:
     """Train ``net`` and return the averaged network. A checkpoint after every epoch lets a stopped run go on.
 
     ``data[epoch, index]`` must depend on nothing else, so that a resumed run sees what an unbroken one would have.
+    ``start`` names the run that ``net`` comes from, None where it is new; with ``schedule`` it tells whether a
+    checkpoint in ``folder`` is of this training, and one of another is refused.
     """
+    plan = f"{schedule}, start={start}"
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(schedule.seed)
     net.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(_groups(net, schedule.weight_decay), lr=schedule.rate)
@@ -100,6 +103,10 @@ def fit(
     start = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device(), weights_only=True)
+        if saved["plan"] != plan:
+            raise SystemExit(
+                f"{checkpoint}: is of another training ({saved['plan']}), wanted ({plan}); name a new --runs"
+            )
         net.load_state_dict(saved["net"])
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -112,7 +119,7 @@ def fit(
         torch.manual_seed(schedule.seed * 100_003 + epoch)
         mean = _epoch(net, average, loader, optimiser, loss, schedule, epoch)
         state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save({**state, "epoch": epoch + 1}, checkpoint.with_suffix(".part"))
+        torch.save({**state, "epoch": epoch + 1, "plan": plan}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
         figures = evaluate(average) if epoch % 3 == 2 or epoch == schedule.epochs - 1 else {}
         line = "  ".join(f"{name} {value:.4f}" for name, value in {"loss": mean, **figures}.items())

@@ -85,8 +85,9 @@ def train(root: Path, folder: Path, epochs: int, teacher: Path | None = None) ->
     """
     still = [data.crowd_faces(root, "train")]
     drivers = data.read_drivers(root)
-    net = ExpressionNet()
     schedule = Schedule(epochs=epochs)
+    torch.manual_seed(schedule.seed)
+    net = ExpressionNet()
     if teacher is not None:
         guide = load_average(teacher)
         shares = (TEACHER_SHARE, WEB_TEACHER_SHARE)
@@ -109,7 +110,7 @@ def train(root: Path, folder: Path, epochs: int, teacher: Path | None = None) ->
     faces = data.TrainingFaces([*still, seen], schedule.seed)
     weights = sampling_weights(still, seen)
     length = sum(len(part.crops) for part in still)
-    return fit(net, faces, weights, length, expression_loss, schedule, folder, evaluate)
+    return fit(net, faces, weights, length, expression_loss, schedule, teacher, folder, evaluate)
 
 
 def load_average(folder: Path) -> ExpressionNet:

@@ -95,6 +95,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         for part in (samples[start : start + 64] for start in range(0, len(samples), 64))
     ]
     schedule = Schedule(epochs=epochs, batch=64, rate=2e-3, average_steps=500)
+    torch.manual_seed(schedule.seed)
     net = FaceNet()
     if start is not None:
         saved = torch.load(start / "checkpoint.pt", map_location="cpu", weights_only=True)
@@ -110,6 +111,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         len(seen),
         face_loss,
         schedule,
+        start,
         folder,
         lambda net: validate(net, batches),
     )

@@ -54,7 +54,7 @@ def test_the_watchdog_is_fed_once_a_second_at_most(manager: Manager) -> None:
 def test_a_manager_that_does_not_read_holds_nothing_up(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
     _, name = manager
     notifier = Notifier(name)
-    while "one was dropped" not in caplog.text:
+    while "was not told" not in caplog.text:
         notifier.status("fills the queue")
     notifier.close()
 
@@ -67,6 +67,18 @@ def test_without_a_manager_nothing_is_said() -> None:
 
 def test_a_manager_that_went_away_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier(str(tmp_path / "gone"))
-    notifier.alive()
-    notifier.alive()
-    assert caplog.text.count("systemd cannot be told anything") == 1
+    notifier.status("one")
+    notifier.status("two")
+    assert caplog.text.count("systemd was not told") == 1
+
+
+def test_a_manager_that_comes_back_is_told_again(tmp_path: Path) -> None:
+    name = tmp_path / "notify"
+    notifier = Notifier(str(name))
+    notifier.status("to nobody")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(name))
+        listener.settimeout(5)
+        notifier.status("to somebody")
+        assert listener.recv(256) == b"STATUS=to somebody"
+    notifier.close()

@@ -122,6 +122,16 @@ def test_a_gstreamer_pipeline_is_passed_on_whole(capture: type[FakeCapture], mon
     assert capture.made[0].args == ("nvarguscamerasrc ! appsink", cv2.CAP_GSTREAMER)
 
 
+def test_the_chroma_rows_of_a_planar_pipeline_are_cut_off(
+    capture: type[FakeCapture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:                   YES (1.20.3)\n")
+    monkeypatch.setattr(capture, "retrieve", lambda _: (True, np.full((480 * 3 // 2, 640), 50, np.uint8)))
+    monkeypatch.setattr(capture, "get", lambda _, key: 480.0 if key == cv2.CAP_PROP_FRAME_HEIGHT else 0.0)
+    with open_camera(CameraConfig(source="gst:nvarguscamerasrc ! appsink")) as camera:
+        assert camera.read(1.0).luma.shape == (480, 640)
+
+
 def test_an_address_is_opened_with_timeouts(capture: type[FakeCapture]) -> None:
     with open_camera(CameraConfig(source=SECRET_URL, timeout_s=3)):
         pass
@@ -158,6 +168,8 @@ def test_a_stream_that_breaks_off_shows_no_password(capture: type[FakeCapture]) 
         ("rtsp://u@10.0.0.1/a?pw=x", "rtsp://10.0.0.1/a?…"),
         ("rtsp://u:p@ss@10.0.0.1/a", "rtsp://10.0.0.1/a"),
         ("rtsp://u:p/w@10.0.0.1/a", "rtsp://10.0.0.1/a"),
+        ("RTSP://u:p@10.0.0.1/a", "RTSP://10.0.0.1/a"),
+        ("rtmp+tls://u:p@10.0.0.1/a", "rtmp+tls://10.0.0.1/a"),
         ("gst:rtspsrc location=rtsp://u:p@h/a user-pw=secret ! appsink", "gst:rtspsrc …"),
         ("v4l2:/dev/video0", "v4l2:/dev/video0"),
     ],
@@ -168,7 +180,15 @@ def test_credentials_are_taken_out_of_what_is_shown(source: str, shown: str) -> 
 
 @pytest.mark.parametrize(
     ("source", "is_file"),
-    [("clip.mp4", True), ("/pictures", True), ("picamera2", False), ("v4l2:/dev/video0", False), ("rtsp://h/a", False)],
+    [
+        ("clip.mp4", True),
+        ("/pictures", True),
+        ("picamera2", False),
+        ("v4l2:/dev/video0", False),
+        ("rtsp://h/a", False),
+        ("RTSP://h/a", False),
+        ("srt://h/a", False),
+    ],
 )
 def test_only_files_and_folders_have_an_end(source: str, is_file: bool) -> None:  # noqa: FBT001 - a table's column
     assert is_file_source(source) is is_file

@@ -171,9 +171,9 @@ def test_the_bundled_clip_brings_both_alerts_over_mqtt() -> None:
 
 def test_a_clip_without_alerts_fails_the_demo_and_says_which_are_missing(tmp_path: Path) -> None:
     clip = tmp_path / "empty_cabin.avi"
-    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 15, (64, 48))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 60, (64, 48))  # more than the service asks for
     noise = np.random.default_rng(1)
-    for _ in range(15):
+    for _ in range(90):
         writer.write(noise.integers(0, 255, (48, 64, 3), dtype=np.uint8))
     writer.release()
     console = Console(file=io.StringIO(), width=100)
