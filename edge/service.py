@@ -59,7 +59,7 @@ REASON_PERIOD_S = 1.0
 RESTING_FACE_PERIOD_S = 300.0
 """The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
 
-RELOADABLE = ("quality", "smoothing", "alerts", "baseline", "states", "publish")
+RELOADABLE = ("quality", "smoothing", "alerts", "baseline", "states")
 """Sections that a reload changes while the service runs; the others wait for a restart."""
 
 
