@@ -383,6 +383,15 @@ class OutboxConfig(Section):
     max_age_days: float = Field(default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days.")
 
 
+class TraceConfig(Section):
+    """The trace that ``run --trace`` writes: numbers of every frame, no picture; about 35 MB an hour at 15 frames/s."""
+
+    max_mb: float = Field(
+        default=1000.0, ge=1, le=1_000_000, description="Size of all parts of the trace together, megabytes."
+    )
+    max_age_days: float = Field(default=14.0, gt=0, le=365, description="Age of a full part at most, days.")
+
+
 class PublishConfig(Section):
     """How often things are published."""
 
@@ -415,6 +424,7 @@ class Config(Section):
     states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")
+    trace: TraceConfig = Field(default_factory=TraceConfig, description="How much of a trace is kept.")
     publish: PublishConfig = Field(default_factory=PublishConfig, description="How often things are published.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
 

@@ -45,8 +45,8 @@ from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.records import Frame, Sight, State, Step
 from edge.resting import RestingFaceFile
+from edge.rotation import RotatingTrace
 from edge.timing import StageTimes
-from edge.trace import TraceWriter
 
 _log = logging.getLogger(__name__)
 
@@ -232,7 +232,7 @@ def build_service(
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=pipeline.times,
             memory=memory,
-            trace=stack.enter_context(TraceWriter(trace)) if trace else None,
+            trace=stack.enter_context(RotatingTrace(trace, config.trace)) if trace else None,
             clock=clock,
             stamp=stamp,
         )
