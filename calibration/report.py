@@ -11,7 +11,8 @@ import numpy as np
 
 from calibration.batch import KINDS
 from calibration.plots import new_figure
-from calibration.tune import Point, Tuning, recommend, sections
+from calibration.score import Score
+from calibration.tune import Tuning, recommend, sections
 from edge.errors import UnavailableError
 from edge.records import Kind
 
@@ -72,22 +73,18 @@ def write_report(tuning: Tuning, path: Path) -> None:
 
 def summary(tuning: Tuning) -> list[str]:
     """What the recommended thresholds come to, a line for each kind and one for the real decision."""
-    lines = [f"{kind}: {_figures(point)}" for kind, point in tuning.chosen.items()]
+    lines = [
+        f"{kind}: enter {point.enter:g}, hold {point.hold_s:g} s: {_figures(point.score)}"
+        for kind, point in tuning.chosen.items()
+    ]
     real = tuning.confirmation
-    lines.append(
-        f"the real decision on the first {real.drives} traces ({real.score.hours:.2f} h): "
-        f"{real.score.found} of {real.score.episodes} episodes found, {real.score.false_alarms} false alarms, "
-        f"median delay {real.score.delay_s:.1f} s"
-    )
-    return lines
+    hours = f"the real decision on the first {real.drives} traces, {real.score.hours:.2f} h"
+    return [*lines, f"{hours}: {_figures(real.score)}"]
 
 
-def _figures(point: Point) -> str:
-    score = point.score
-    return (
-        f"enter {point.enter:g}, hold {point.hold_s:g} s: {score.found} of {score.episodes} episodes found, "
-        f"{score.false_per_hour:.2f} false alarms per hour, median delay {score.delay_s:.1f} s"
-    )
+def _figures(score: Score) -> str:
+    delay = f", median delay {score.delay_s:.1f} s" if score.delays else ""
+    return f"{score.found} of {score.episodes} episodes found, {score.false_per_hour:.2f} false alarms per hour{delay}"
 
 
 def _faults(faults: tuple[str, ...]) -> str:

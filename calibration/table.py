@@ -63,8 +63,8 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
         filename=True,
     )
     _say_faults(lines, on_fault)
-    table = _sums(lines, config).to_pandas()
-    return [_rows(path, table[table["filename"] == str(path)]) for path in traces]
+    of_trace = dict(iter(_sums(lines, config).to_pandas().groupby("filename", sort=False)))
+    return [_rows(path, of_trace.get(str(path))) for path in traces]
 
 
 def _connect(engine: str) -> Any:
@@ -120,7 +120,7 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
 
 
 def _rows(path: Path, table: Any) -> Rows:
-    if table.empty:
+    if table is None:
         raise UnavailableError(f"{path}: no usable line; write a trace with `evenkeel run --trace {path.name}`")
     seen, spoken = table["seen"].to_numpy(), table["spoken"].to_numpy()
     if not (seen > 0).any():

@@ -16,7 +16,7 @@ from calibration.batch import Batch, Floats, Rules, make_batch, run_rules, smoot
 from calibration.labels import fit_labels, read_labels
 from calibration.score import Alert, Episode, Score, judge
 from calibration.table import read_rows
-from edge.config import Config
+from edge.config import AlertConfig, Config
 from edge.decision.decider import Decider
 from edge.records import Kind, Phase
 from edge.trace import read_trace
@@ -97,7 +97,10 @@ def tune(
     with _progress(console) as progress:
         task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t))
         points = sweep(batch, signals, config, lambda: progress.advance(task))
-    chosen = {kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2) for kind in Kind}
+    chosen = {
+        kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2, config.alerts.of(kind))
+        for kind in Kind
+    }
     confirmation = confirm(traces, episodes, recommend(config, chosen))
     return Tuning(tuple(traces), config, batch, signals, tuple(points), chosen, confirmation, tuple(faults))
 
@@ -116,11 +119,16 @@ def sweep(batch: Batch, signals: Floats, config: Config, on_step: Callable[[], N
     ]
 
 
-def choose(points: Sequence[Point], max_false_per_hour: float) -> Point:
-    """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms."""
+def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:
+    """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms.
+
+    Where no episode is labelled, nothing can be found: then the nearest to what is configured ``now``.
+    """
     allowed = [each for each in points if each.score.false_per_hour <= max_false_per_hour]
     if not allowed:
         return min(points, key=lambda each: each.score.false_alarms)
+    if not any(each.score.episodes for each in allowed):
+        return min(allowed, key=lambda each: abs(each.enter - now.enter) + abs(each.hold_s - now.hold_s))
     best = max(each.score.recall for each in allowed)
     good = [each for each in allowed if each.score.recall >= best - RECALL_SLACK]
     return min(good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, -each.enter))

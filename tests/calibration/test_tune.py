@@ -107,6 +107,14 @@ def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -
     assert found.chosen[Kind.ANGER].score.found == 2
 
 
+def test_without_labels_what_is_configured_stays_if_it_gives_no_false_alarms(folder: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("start,end,kind\n40,48,anger\n100,110,anger\n")
+    found = tune([folder / "drive1.jsonl"], labels, Config(), max_false_per_hour=100.0)
+    distress = found.chosen[Kind.DISTRESS]
+    assert (distress.enter, distress.hold_s) == (Config().alerts.distress.enter, Config().alerts.distress.hold_s)
+
+
 def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_used(
     folder: Path, tmp_path: Path
 ) -> None:
