@@ -66,6 +66,7 @@ def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def _mosquitto_door(name: str, request: pytest.FixtureRequest) -> Door:
     """Two listeners: one as ``name`` says, one that lets the subscriber in."""
+    make_mosquitto = request.getfixturevalue("make_mosquitto")  # first: it skips where there is no mosquitto
     protocol, _, how = name.partition(" with ")
     guarded = free_port()
     mqtt: dict[str, Any] = {"protocol": protocol}
@@ -84,7 +85,7 @@ def _mosquitto_door(name: str, request: pytest.FixtureRequest) -> Door:
         settings = "allow_anonymous false" if with_client else settings
         mqtt["tls"] = certificates.client_tls if with_client else {"enabled": True, "ca_file": certificates.ca}
     lines = f"allow_anonymous true\nlistener {guarded} 127.0.0.1\n{listener}\n{settings}"
-    broker = request.getfixturevalue("make_mosquitto")(lines, per_listener=True)
+    broker = make_mosquitto(lines, per_listener=True)
     return Door(guarded, broker.port, mqtt, broker)
 
 
