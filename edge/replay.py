@@ -22,7 +22,7 @@ from edge.config import Config
 from edge.decision.decider import Decider
 from edge.errors import CameraError, UsageError
 from edge.jsonlines import JsonLinesFile
-from edge.mqtt.messages import ENTROPY_BYTES, EpisodeIds, ModelsPart, Stamp, alert_message
+from edge.mqtt.messages import ENTROPY_BYTES, Episodes, ModelsPart, Stamp, alert_message
 from edge.pipeline import Pipeline
 from edge.records import Kind, Phase, Sight, State, Step, Transition
 from edge.trace import TraceWriter, read_trace
@@ -56,7 +56,7 @@ class EventWriter:
     def __init__(self, path: Path, name: str, models: ModelsPart) -> None:
         self._name = name
         self._models = models
-        self._ids = EpisodeIds(self._entropy)
+        self._episodes = Episodes(self._entropy)
         self._drawn = 0
         self._sequence = 0
         self._file = JsonLinesFile(path, "events")
@@ -74,7 +74,7 @@ class EventWriter:
         now = _START + timedelta(seconds=transition.t)
         message = alert_message(
             transition,
-            id=self._ids.id_of(transition, now),
+            episode=self._episodes.of(transition, now),
             sequence=self._sequence,
             stamp=Stamp(time=now, uptime_s=max(0.0, transition.t), clock_synced=False),
             models=self._models,

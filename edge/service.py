@@ -29,7 +29,7 @@ from edge.mqtt.messages import (
     ENTROPY_BYTES,
     AlertMessage,
     CommandName,
-    EpisodeIds,
+    Episodes,
     HealthMessage,
     ModelsPart,
     OutboxPart,
@@ -274,7 +274,7 @@ class Service:
         self._trace = trace
         self._clock = clock
         self._stamp = stamp
-        self._ids = EpisodeIds(entropy)
+        self._episodes = Episodes(entropy)
         self._times = times
         self._stop_asked = self._reload_asked = False
         self._started = False
@@ -351,7 +351,11 @@ class Service:
             models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
             self._publisher.publish_alert(
                 alert_message(
-                    transition, id=self._ids.id_of(transition, stamp.time), sequence=0, stamp=stamp, models=models
+                    transition,
+                    episode=self._episodes.of(transition, stamp.time),
+                    sequence=0,
+                    stamp=stamp,
+                    models=models,
                 )
             )
             _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)

@@ -20,6 +20,9 @@ from edge.records import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, Stat
 
 SCHEMA_VERSION: Literal[1] = 1
 ENTROPY_BYTES = 10
+CLOCK_SET = timedelta(seconds=1)
+"""A start that moves by more than this between two messages of an episode tells that the wall clock was set."""
+
 DECIMALS = 4
 
 
@@ -240,19 +243,33 @@ def uuid7(time: datetime, entropy: bytes) -> UUID:
     return UUID(int=value)
 
 
-class EpisodeIds:
-    """The id of every episode under way. ``entropy`` gives 10 bytes a call: random, or repeatable in a replay."""
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """What all messages of one episode share: ``id``, and when it began by the wall clock."""
+
+    id: UUID
+    started: datetime
+
+
+class Episodes:
+    """The episodes under way. ``entropy`` gives 10 bytes a call: random, or repeatable in a replay."""
 
     def __init__(self, entropy: Callable[[], bytes]) -> None:
         self._entropy = entropy
-        self._ids: dict[tuple[Kind, int], UUID] = {}
+        self._open: dict[tuple[Kind, int], Episode] = {}
 
-    def id_of(self, transition: Transition, now: datetime) -> UUID:
-        """The id of the transition's episode; ``now`` is the wall clock at the transition."""
+    def of(self, transition: Transition, now: datetime) -> Episode:
+        """The transition's episode; ``now`` is the wall clock at the transition.
+
+        Its start stays the same to the millisecond, unless the clock was set meanwhile: then it is told by the new one.
+        """
         key = (transition.kind, transition.episode)
-        if key not in self._ids:
-            self._ids[key] = uuid7(now - timedelta(seconds=transition.duration_s), self._entropy())
-        return self._ids.pop(key) if transition.phase is Phase.END else self._ids[key]
+        started = now - timedelta(seconds=transition.duration_s)
+        episode = self._open.get(key) or Episode(uuid7(started, self._entropy()), started)
+        if abs(started - episode.started) > CLOCK_SET:
+            episode = Episode(episode.id, started)
+        self._open[key] = episode
+        return self._open.pop(key) if transition.phase is Phase.END else episode
 
 
 def state_message(step: Step, stamp: Stamp, calibrated_percent: float | None = None) -> StateMessage:
@@ -272,16 +289,18 @@ def state_message(step: Step, stamp: Stamp, calibrated_percent: float | None = N
     )
 
 
-def alert_message(transition: Transition, *, id: UUID, sequence: int, stamp: Stamp, models: ModelsPart) -> AlertMessage:  # noqa: A002 - the field's name in the contract
+def alert_message(
+    transition: Transition, *, episode: Episode, sequence: int, stamp: Stamp, models: ModelsPart
+) -> AlertMessage:
     """One step of an episode; ``stamp`` is the moment of the transition."""
     return AlertMessage(
         **_stamped(stamp),
-        id=id,
+        id=episode.id,
         sequence=sequence,
         kind=transition.kind,
         phase=transition.phase,
         level=transition.level,
-        started=stamp.time - timedelta(seconds=transition.duration_s),
+        started=episode.started,
         duration_s=round(transition.duration_s, 3),
         score=_share(transition.score),
         peak=_share(transition.peak),

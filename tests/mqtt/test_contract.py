@@ -21,7 +21,8 @@ from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
 from edge.mqtt.messages import (
     CommandName,
-    EpisodeIds,
+    Episode,
+    Episodes,
     Message,
     ModelsPart,
     OutboxPart,
@@ -61,6 +62,7 @@ NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
 STAMP = Stamp(NOW, 5412.337, clock_synced=True)
 README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
 ENTROPY = bytes(range(10))
+EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
 
 def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = Kind.ANGER, episode: int = 1) -> Transition:
@@ -79,7 +81,7 @@ MESSAGES: dict[str, Message] = {
     "state": state_message(step(), STAMP),
     "alert": alert_message(
         transition(),
-        id=uuid7(NOW, ENTROPY),
+        episode=EPISODE,
         sequence=1_777_886_400,
         stamp=STAMP,
         models=ModelsPart(face="seat-face 1", expression="nine-expressions 1"),
@@ -164,7 +166,7 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         live.wait_for("evenkeel/van-7/state")
         publisher.publish_alert(
             alert_message(
-                transition(), id=uuid7(NOW, ENTROPY), sequence=0, stamp=STAMP, models=ModelsPart(face="", expression="")
+                transition(), episode=EPISODE, sequence=0, stamp=STAMP, models=ModelsPart(face="", expression="")
             )
         )
         publisher.publish_health(health_message(STAMP, **_health_fields()))
@@ -195,16 +197,31 @@ def _health_fields() -> dict[str, Any]:
 
 def test_an_episode_keeps_its_id_from_start_to_end_and_the_next_has_another() -> None:
     entropy = iter([b"0123456789", b"abcdefghij", b"ABCDEFGHIJ"])
-    ids = EpisodeIds(lambda: next(entropy))
-    first = [ids.id_of(transition(phase), NOW) for phase in (Phase.START, Phase.ESCALATE, Phase.END)]
+    episodes = Episodes(lambda: next(entropy))
+    first = [episodes.of(transition(phase), NOW) for phase in (Phase.START, Phase.ESCALATE, Phase.END)]
     assert len(set(first)) == 1
-    other_kind = ids.id_of(transition(kind=Kind.DISTRESS), NOW)
-    second = ids.id_of(transition(episode=2), NOW)
-    assert len({first[0], other_kind, second}) == 3
+    other_kind = episodes.of(transition(kind=Kind.DISTRESS), NOW)
+    second = episodes.of(transition(episode=2), NOW)
+    assert len({first[0].id, other_kind.id, second.id}) == 3
+
+
+def test_an_episode_keeps_its_start_though_messages_are_stamped_a_little_late() -> None:
+    episodes = Episodes(lambda: ENTROPY)
+    begun = episodes.of(transition(t=10.0), NOW)
+    later = episodes.of(transition(Phase.END, t=20.0), NOW + timedelta(seconds=10.037))
+    assert later.started == begun.started
+
+
+def test_an_episode_in_which_the_clock_was_set_starts_by_the_clock_that_is_right() -> None:
+    episodes = Episodes(lambda: ENTROPY)
+    begun = episodes.of(transition(t=10.0), NOW)
+    later = episodes.of(transition(Phase.END, t=20.0), NOW + timedelta(days=3))
+    assert later.id == begun.id
+    assert later.started == NOW + timedelta(days=3) - timedelta(seconds=11.5)
 
 
 def test_an_id_is_a_uuid_of_version_7_that_carries_the_start_of_the_episode() -> None:
-    made = EpisodeIds(lambda: ENTROPY).id_of(transition(), NOW)
+    made = Episodes(lambda: ENTROPY).of(transition(), NOW).id
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert made.int >> 80 == int((NOW - timedelta(seconds=1.5)).timestamp() * 1000)
     with pytest.raises(ValueError, match="10 bytes"):
@@ -220,7 +237,7 @@ def test_the_same_transition_gives_the_same_bytes_twice() -> None:
     made = [
         alert_message(
             transition(),
-            id=EpisodeIds(lambda: ENTROPY).id_of(transition(), NOW),
+            episode=Episodes(lambda: ENTROPY).of(transition(), NOW),
             sequence=1,
             stamp=STAMP,
             models=ModelsPart(face="f", expression="e"),
