@@ -81,8 +81,7 @@ def _connect(engine: str) -> Any:
 def _say_faults(lines: ibis.Table, on_fault: Callable[[str], None]) -> None:
     """Let the trace's own reader name the lines of those files in which the engine found any that it cannot use.
 
-    An engine reads lines in any order, so times that go back show only where one is met twice or more: files are read
-    again where a line is unusable. Rows are in the order of time in any case.
+    Only those files are read again. Rows come in the order of time whatever the order of the lines.
     """
     unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
     for name in sorted(unusable.select("filename").distinct().to_pandas()["filename"]):

@@ -101,8 +101,9 @@ def tune(
         kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2, config.alerts.of(kind))
         for kind in Kind
     }
-    confirmation = confirm(traces, episodes, recommend(config, chosen))
-    return Tuning(tuple(traces), config, batch, signals, tuple(points), chosen, confirmation, tuple(faults))
+    confirmation = confirm(traces, episodes, recommend(config, chosen), faults.append)
+    said = tuple(dict.fromkeys(faults))
+    return Tuning(tuple(traces), config, batch, signals, tuple(points), chosen, confirmation, said)
 
 
 def sweep(batch: Batch, signals: Floats, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
@@ -156,13 +157,18 @@ def sections(config: Config) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def confirm(traces: Sequence[Path], episodes: Sequence[Episode], config: Config) -> Confirmation:
-    """Run the real decision, resting face and all, over the first traces that make up CONFIRMED_HOURS."""
+def confirm(
+    traces: Sequence[Path], episodes: Sequence[Episode], config: Config, on_fault: Callable[[str], None]
+) -> Confirmation:
+    """Run the real decision, resting face and all, over the first traces that make up CONFIRMED_HOURS.
+
+    They are read line by line, so that times that go back are said too.
+    """
     alerts: list[Alert] = []
     seconds, number = 0.0, 0
     for number, path in enumerate(traces, 1):
         decider, first, last = Decider(config), None, 0.0
-        for line in read_trace(path, lambda _: None):  # its faults have been said
+        for line in read_trace(path, on_fault):
             step = decider.update(line.observation())
             first, last = step.signals.t if first is None else first, step.signals.t
             alerts += [Alert(number - 1, each.kind, each.t) for each in step.transitions if each.phase is Phase.START]

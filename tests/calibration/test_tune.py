@@ -132,6 +132,18 @@ def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_u
     assert found.chosen[Kind.ANGER].score.found == 2
 
 
+def test_times_that_go_back_are_said_and_used_in_the_order_of_time(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "drive1.jsonl").read_text().splitlines()
+    path = tmp_path / "back.jsonl"
+    path.write_text("\n".join([*lines[:500], lines[502], lines[501], lines[500], *lines[503:]]) + "\n")
+    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert found.faults == (
+        f"{path}:502: time goes back from 50.2 s to 50.1 s; line used",
+        f"{path}:503: time goes back from 50.1 s to 50 s; line used",
+    )
+    assert found.chosen[Kind.ANGER].score.found == 2
+
+
 def test_a_trace_without_a_face_is_said(tmp_path: Path, folder: Path) -> None:
     path, decider = tmp_path / "empty.jsonl", Decider(Config())
     with TraceWriter(path) as writer:
