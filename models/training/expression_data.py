@@ -6,15 +6,11 @@ import csv
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from edge.records import EXPRESSIONS
 from edge.vision.crop import CropRule, cut_crop
@@ -139,8 +135,11 @@ def narrow(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(crops[:, edge : edge + SIDE, edge : edge + SIDE])
 
 
-class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
-    """Augmented crops: ``data[epoch, index]`` is the same however often and wherever it is asked for."""
+class TrainingFaces:
+    """Augmented crops (1, 48, 48), 0 to 1, with target, is_set and trust of their ``Faces``, for a loader.
+
+    ``data[epoch, index]`` is the same however often and wherever it is asked for.
+    """
 
     def __init__(self, parts: list[Faces], seed: int, strength: float = 1.0) -> None:
         self.parts = parts
@@ -151,19 +150,15 @@ class TrainingFaces(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __getitem__(
+        self, key: tuple[int, int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], np.bool_, np.float32]:
         epoch, index = key
         part_number = int(np.searchsorted(self.starts, index, side="right")) - 1
         part, row = self.parts[part_number], index - self.starts[part_number]
         rng = np.random.default_rng([self.seed, epoch, index])
         crop = distort(rng, part.crops[row], self.strength)
-        luma = torch.from_numpy(crop.astype(np.float32) / 255)[None]
-        return (
-            luma,
-            torch.from_numpy(part.target[row]),
-            torch.tensor(part.is_set[row]),
-            torch.tensor(part.trust[row]),
-        )
+        return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row]
 
 
 def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:

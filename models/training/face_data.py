@@ -7,23 +7,18 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Dataset
-from tqdm import tqdm
+from rich.progress import track
 
 from models.training import augment
 from models.training.expression_data import held_out, row_points
-from models.training.nets import FACE_HEIGHT_PX as HEIGHT
-from models.training.nets import FACE_STRIDE_PX as STRIDE
-from models.training.nets import FACE_WIDTH_PX as WIDTH
 
+WIDTH, HEIGHT = 160, 128  # of the model's input, pixels
+STRIDE = 8  # input pixels a cell
 SIZE_UNIT_PX = 32.0  # a face of this size (square root of the box's area, input pixels) has a log size of 0
 SMALLEST_PX = 9.0  # smaller faces in the input are neither face nor background
 POSITIVE = 0.28  # cells closer to the face's middle than this share of its size are trained to find it
@@ -50,7 +45,7 @@ def read_pictures(root: Path, detector: Path | None) -> list[Picture]:
     gives the portraits boxes of the second kind; a portrait where it does not find the labelled face gives no box.
     """
     pictures = [*_read_table(root, "faces/faces.csv"), *_read_table(root, "cabin/frames.csv")]
-    return [_rebox(picture, detector) for picture in tqdm(pictures, desc="boxes", mininterval=5)]
+    return [_rebox(picture, detector) for picture in track(pictures, "boxes")]
 
 
 def _read_table(root: Path, table: str) -> list[Picture]:
@@ -334,8 +329,11 @@ def middle_of(box: NDArray[np.float32]) -> NDArray[np.float32]:
     return box[:2] + box[2:] / 2
 
 
-class TrainingCanvases(Dataset[tuple[Tensor, Tensor]]):
-    """Canvases with targets: ``data[epoch, index]`` is the same however often and wherever it is asked for."""
+class TrainingCanvases:
+    """Canvases (1, 128, 160), 0 to 1, with targets (19, 16, 20), for a loader.
+
+    ``data[epoch, index]`` is the same however often and wherever it is asked for.
+    """
 
     def __init__(
         self, pictures: list[Picture], seed: int, make: Callable[[Generator, list[Picture], int], Canvas] = compose
@@ -347,8 +345,8 @@ class TrainingCanvases(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, key: Any) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
         canvas = self.make(rng, self.pictures, index)
-        return torch.from_numpy(canvas.luma.astype(np.float32) / 255)[None], torch.from_numpy(targets(canvas))
+        return canvas.luma.astype(np.float32)[None] / 255, targets(canvas)

@@ -8,17 +8,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
 Batch = tuple[Tensor, ...]
 Loss = Callable[[nn.Module, Batch], Tensor]
 Net = TypeVar("Net", bound=nn.Module)
+
+
+class Samples(Protocol):
+    """What a loader draws from: (epoch, index) to arrays."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Any, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def autocast() -> Any:
 
 def fit(
     net: Net,
-    data: Dataset[Any],
+    data: Samples,
     weights: np.ndarray,
     length: int,
     loss: Loss,
@@ -151,7 +159,7 @@ def _epoch(
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         _average(net, average, min(1 - 1 / schedule.average_steps, (1 + step) / (10 + step)))
-        total += float(value)
+        total += float(value.detach())
         bar.set_postfix(loss=f"{total / (number + 1):.4f}")
     return total / steps
 

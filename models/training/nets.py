@@ -12,10 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EXPRESSION_SIDE_PX = 48
-FACE_WIDTH_PX, FACE_HEIGHT_PX = 160, 128
-FACE_STRIDE_PX = 8
-
 
 class ConvBlock(nn.Module):
     """Convolution, batch normalisation and (unless ``relu`` is false) ReLU, padded as TensorFlow's 'same' does."""

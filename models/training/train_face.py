@@ -91,7 +91,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     views = data.TrainingCanvases(unseen, 0, whole_view)
     samples = [views[0, index] for index in range(len(unseen))]
     batches: list[Batch] = [
-        (torch.stack([s[0] for s in part]), torch.stack([s[1] for s in part]))
+        (torch.from_numpy(np.stack([s[0] for s in part])), torch.from_numpy(np.stack([s[1] for s in part])))
         for part in (samples[start : start + 64] for start in range(0, len(samples), 64))
     ]
     schedule = Schedule(epochs=epochs, batch=64, rate=2e-3, average_steps=500)
@@ -124,7 +124,7 @@ def publish(net: FaceNet, root: Path, target: Path, epochs: int) -> None:
     pictures = [picture for picture in data.read_pictures(root, detector=None) if not data.is_held_out(picture)]
     views = data.TrainingCanvases(pictures, 7)
     picks = np.random.default_rng(0).choice(len(pictures), 300, replace=False)
-    typical = np.stack([np.uint8(views[0, index][0][0].numpy() * 255 + 0.5) for index in picks])
+    typical = np.stack([np.uint8(views[0, index][0][0] * 255 + 0.5) for index in picks])
     export.require_agreement(lambda luma: _with_sigmoid(net(luma)), graph, typical[::30])
     content = export.to_int8(graph, typical)
     entries = manifest_entries(epochs)

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the 'training' extra")
-
 from edge.vision.face import decode
 from models.training.face_data import SIZE_UNIT_PX, Canvas, Picture, cell_centres, targets
 
