@@ -82,7 +82,7 @@ class FaceFinder:
     def find_all(self, luma: NDArray[np.uint8], limit: int = MAX_FACES) -> list[Face]:
         """Up to ``limit`` faces in the picture (H, W), uint8, the surest first."""
         height, width = luma.shape
-        return self._look(luma, (0, 0, width, height), limit)
+        return self._look(luma, (0, 0, width, height), min(self._width / width, self._height / height), limit)
 
     def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
         """A face that ``find_all`` found, seen again in a close view where it was small in the model's input."""
@@ -94,25 +94,28 @@ class FaceFinder:
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
-        height, width = luma.shape
         middle, size = face.points.mean(0), face_size(face)
-        half = np.array([self._width, self._height]) / CLOSE_SIZE_PX * size / 2
-        left, top = np.clip(np.floor(middle - half), 0, None).astype(int)
-        right, bottom = np.clip(np.ceil(middle + half), None, (width, height)).astype(int)
+        # A large face is shrunk by a whole number: OpenCV averages whole pixels several times as fast as parts of them.
+        shrink = max(1, round(size / CLOSE_SIZE_PX))
+        scale = 1 / shrink if shrink > 1 else max(1.0, CLOSE_SIZE_PX / size)
+        extent = np.array([self._width, self._height]) / scale
+        corner = np.floor(middle - extent / 2)
+        left, top = np.maximum(corner, 0).astype(int)
+        right, bottom = np.minimum(corner + extent, luma.shape[::-1]).astype(int)
+        right, bottom = right - (right - left) % shrink, bottom - (bottom - top) % shrink
         if left >= right or top >= bottom:  # the face was in a larger picture, or at the very edge of this one
             return None
-        again = self._look(luma, (left, top, right, bottom), limit=2)
+        again = self._look(luma, (left, top, right, bottom), scale, limit=2)
         near = [found for found in again if np.hypot(*(found.points.mean(0) - middle)) < SAME_FACE * size]
         return near[0] if near else None
 
-    def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], limit: int) -> list[Face]:
-        """Run the model on a part (left, top, right, bottom) of the picture, scaled to fit its input."""
+    def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], scale: float, limit: int) -> list[Face]:
+        """Run the model on a part (left, top, right, bottom) of the picture; ``scale`` brings it within the input."""
         left, top, right, bottom = part
-        scale = min(self._width / (right - left), self._height / (bottom - top))
         size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-        shrink = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         self._input[:] = 0
-        self._input[0, : size[1], : size[0], 0] = cv2.resize(luma[top:bottom, left:right], size, interpolation=shrink)
+        self._input[0, : size[1], : size[0], 0] = cv2.resize(luma[top:bottom, left:right], size, interpolation=how)
         view = View(left, top, scale)
         score, box, points = (maps[0] for maps in self._model.run(self._input))
         found = decode(score[..., 0], box, points, self._cells, self._grid.size_unit_px, self._min_score, limit)
