@@ -130,6 +130,27 @@ def check(
 
 
 @app.command()
+def doctor(
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Say what keeps this board from working, and the remedy: board, camera, models, broker, disk, permissions."""
+    import os
+
+    from rich.console import Console
+
+    from edge.doctor.host import Host
+    from edge.doctor.report import as_json as report_json
+    from edge.doctor.report import examine, exit_code, print_lines
+
+    findings = examine(Host.here(config, os.environ))
+    lines = list(findings) if as_json else print_lines(findings, Console())
+    if as_json:
+        typer.echo(report_json(lines))
+    raise typer.Exit(exit_code(lines))
+
+
+@app.command()
 def models(config: ConfigFile = None) -> None:
     """List the models with their versions, after their checksums were verified."""
     from rich.console import Console

@@ -84,6 +84,18 @@ class Single:
         """Nothing is left to do."""
 
 
+class Nothing:
+    """No message: the connection is the errand."""
+
+    def load(self, room: int) -> list[Parcel]:
+        """Nothing to send."""
+        del room
+        return []
+
+    def unload(self, delivered: list[Delivery]) -> None:
+        """Nothing was sent."""
+
+
 class Errand:
     """Delivers a cargo over one connection. Used once.
 
@@ -148,6 +160,15 @@ class Errand:
         if self._delivered:
             self._cargo.unload(self._delivered)
             self._delivered = []
+
+
+def knock(config: Config, environ: Mapping[str, str], name: str) -> None:
+    """Connect under the client id ``name`` and leave, to see whether the broker lets us in.
+
+    Raises:
+        ConfigError, UnavailableError: as in ``Errand``.
+    """
+    Errand(config, environ, name, Nothing()).run()
 
 
 def flush_outbox(config: Config, environ: Mapping[str, str], outbox: Outbox) -> int:

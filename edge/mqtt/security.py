@@ -34,7 +34,7 @@ def load_credentials(config: MqttConfig, environ: Mapping[str, str]) -> Credenti
         if config.password_file is not None:
             raise ConfigError("mqtt.password_file is set but mqtt.username is not; set both or neither")
         return None
-    path = _password_file(config, environ)
+    path = password_file(config, environ)
     password = None if path is None else _read_password(path)
     if password and not (config.tls.enabled or config.allow_plain_password or is_loopback(config.host)):
         raise ConfigError(
@@ -82,7 +82,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _password_file(config: MqttConfig, environ: Mapping[str, str]) -> Path | None:
+def password_file(config: MqttConfig, environ: Mapping[str, str]) -> Path | None:
+    """The file that the password is read from: the configured one, else systemd's credential, or none."""
     if config.password_file is not None:
         return config.password_file
     folder = environ.get("CREDENTIALS_DIRECTORY")

@@ -1,0 +1,164 @@
+"""The machine that is looked at, and who else is at work on it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.camera import Camera, open_camera
+from edge.config import CameraConfig, Config, load_config
+from edge.errors import ConfigError
+from edge.mqtt.security import CREDENTIAL
+
+SERVICE_USER = "evenkeel"
+"""Name of the user that the unit runs as, of its folders in /etc and /var/lib, and of the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of this machine, and what the permission bits of a file let that user do."""
+
+    name: str
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def current(cls) -> User:
+        """Whoever runs this."""
+        uid = os.getuid()
+        try:
+            name = pwd.getpwuid(uid).pw_name
+        except KeyError:  # a container's user need not be in its passwd
+            name = str(uid)
+        return cls(name, uid, frozenset({os.getgid(), *os.getgroups()}))
+
+    @classmethod
+    def named(cls, name: str) -> User | None:
+        """The user called ``name``, or None."""
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            return None
+        return cls(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
+
+    def may(self, path: Path, wanted: int) -> bool:
+        """Whether ``path``'s own bits allow all of ``wanted`` (4 read, 2 write, 1 enter).
+
+        Raises:
+            OSError: the path cannot be looked at.
+        """
+        status = path.stat()
+        if self.uid == 0:
+            return True
+        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
+        return status.st_mode >> shift & wanted == wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program that runs."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Everything that the checks look at. ``root`` is the folder that /proc, /sys, /dev, /etc and /run are found in.
+
+    ``config`` is None where the configuration is wrong, and ``fault`` then says why. ``user`` is the one that the
+    service runs as: 'evenkeel' where that exists, else whoever runs this.
+    """
+
+    config: Config | None
+    fault: ConfigError | None
+    config_file: Path | None
+    environ: Mapping[str, str]
+    user: User
+    root: Path = Path("/")
+    open_camera: Callable[[CameraConfig], Camera] = open_camera
+
+    @classmethod
+    def here(cls, config_file: Path | None, environ: Mapping[str, str]) -> Host:
+        """This machine, with what the configuration says."""
+        config, fault = None, None
+        try:
+            config = load_config(config_file, environ)
+        except ConfigError as error:
+            fault = error
+        user = User.named(SERVICE_USER) or User.current()
+        return cls(config, fault, config_file, service_environ(environ), user)
+
+    @property
+    def proc(self) -> Path:
+        """Where processes are told of."""
+        return self.root / "proc"
+
+    @property
+    def sys(self) -> Path:
+        """Where devices are told of."""
+        return self.root / "sys"
+
+    def services(self) -> list[Process]:
+        """The ``evenkeel run`` that are running, but for this process."""
+        return [
+            Process(pid, SERVICE_USER) for pid in self._pids() if pid != os.getpid() and _is_service(self.proc, pid)
+        ]
+
+    def holders(self, nodes: set[Path]) -> list[Process]:
+        """The programs that have one of the device ``nodes`` open, as far as this user may see."""
+        found = []
+        for pid in self._pids():
+            try:
+                held = any(fd.readlink() in nodes for fd in (self.proc / str(pid) / "fd").iterdir())
+            except OSError:  # gone meanwhile, or another user's
+                continue
+            if held:
+                found.append(Process(pid, SERVICE_USER if _is_service(self.proc, pid) else _name(self.proc, pid)))
+        return found
+
+    def may_see(self, process: Process) -> bool:
+        """Whether this user can tell what ``process`` has open."""
+        try:
+            next((self.proc / str(process.pid) / "fd").iterdir(), None)
+        except OSError:
+            return False
+        return True
+
+    def _pids(self) -> Iterator[int]:
+        return (int(entry.name) for entry in self.proc.glob("[0-9]*"))
+
+
+def service_environ(environ: Mapping[str, str], root: Path = Path("/")) -> dict[str, str]:
+    """``environ`` with what systemd adds for the installed unit, so that the same outbox and password are looked at."""
+    known = {}
+    state = root / "var/lib" / SERVICE_USER
+    if state.is_dir():
+        known["STATE_DIRECTORY"] = str(state)
+    if os.access(root / "etc" / SERVICE_USER / CREDENTIAL, os.R_OK):
+        known["CREDENTIALS_DIRECTORY"] = str(root / "etc" / SERVICE_USER)
+    return known | dict(environ)
+
+
+def read_text(path: Path) -> str | None:
+    """The file's text without surrounding blanks and NULs; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n\t")
+    except OSError:
+        return None
+
+
+def _is_service(proc: Path, pid: int) -> bool:
+    words = (read_text(proc / str(pid) / "cmdline") or "").split("\0")
+    program = next((i for i, word in enumerate(words[:4]) if Path(word).name == SERVICE_USER), None)
+    return program is not None and "run" in words[program + 1 :]
+
+
+def _name(proc: Path, pid: int) -> str:
+    return read_text(proc / str(pid) / "comm") or "?"
