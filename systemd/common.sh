@@ -1,0 +1,54 @@
+# shellcheck shell=sh
+# Sourced by install.sh and uninstall.sh: where everything lies on the board, and how a step is said and done.
+# shellcheck disable=SC2034  # used by those who source it
+
+PREFIX=/opt/evenkeel
+CONFIG_DIR=/etc/evenkeel
+CONFIG=$CONFIG_DIR/evenkeel.toml
+STATE_DIR=/var/lib/evenkeel
+SERVICE=evenkeel.service
+UNIT=/etc/systemd/system/$SERVICE
+COMMAND=/usr/local/bin/evenkeel
+SERVICE_USER=evenkeel
+
+DRY_RUN=no
+
+say() {
+    printf '%s\n' "$*"
+}
+
+warn() {
+    printf '%s: warning: %s\n' "${0##*/}" "$*" >&2
+}
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# Wrong usage has an exit code of its own, the same as the program's.
+usage_error() {
+    printf '%s: %s; %s --help lists the options\n' "${0##*/}" "$*" "${0##*/}" >&2
+    exit 2
+}
+
+# Every step that changes something goes through here, so that --dry-run shows it instead.
+run() {
+    if [ "$DRY_RUN" = yes ]; then
+        say "would run: $*"
+    else
+        "$@"
+    fi
+}
+
+require_root() {
+    [ "$(id -u)" -eq 0 ] || [ "$DRY_RUN" = yes ] || fail "needs root; run it with sudo"
+}
+
+systemd_runs() {
+    [ -d /run/systemd/system ]
+}
+
+is_our_command() {
+    grep -qs "$PREFIX/current/bin/evenkeel" "$COMMAND"
+}

@@ -1,0 +1,386 @@
+#!/bin/sh
+# Installs Evenkeel as a service on Debian 12 and 13, Raspberry Pi OS and their like; upgrades it; goes back.
+# Checks come first and change nothing. systemd/README.md says what lies where afterwards.
+set -eu
+
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+. "$HERE/common.sh"
+
+SOURCE=$(dirname -- "$HERE")
+RELEASES=$PREFIX/releases
+NEEDED_MB=1000
+
+PYTHON=python3
+WHEELS=
+WITH_MOSQUITTO=no
+START=yes
+ROLLBACK=no
+
+OLD=           # release that runs now, as the link 'current' names it; empty: none
+RELEASE=       # release that is being made
+SYSTEM_SITE=no # whether the environment sees apt's Python packages
+PACKAGES=      # apt packages to install first
+FAULTS=0
+
+usage() {
+    cat <<'END'
+Usage: install.sh [--wheels DIR] [--python P] [--with-mosquitto] [--no-start] [--dry-run]
+       install.sh --rollback [--no-start] [--dry-run]
+
+Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts stay.
+
+  --wheels DIR       take every Python package from DIR (see 'make wheelhouse'); uses no network
+  --python P         Python 3.11 to 3.13 to run on; default: python3
+  --with-mosquitto   install Debian's mosquitto too, as the broker on this board
+  --no-start         do not start or restart the service
+  --rollback         go back to the version that ran before the last upgrade
+  --dry-run          check, print what would be done, change nothing
+END
+}
+
+main() {
+    # What this makes is for the service's user to read, whatever root's habit is.
+    umask 022
+    # Packages that root once installed for itself are not the service's.
+    export PYTHONNOUSERSITE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    unset PYTHONPATH PYTHONHOME
+
+    parse_arguments "$@"
+    require_root
+    lock
+    OLD=$(readlink "$PREFIX/current" || true)
+    if [ "$ROLLBACK" = yes ]; then
+        roll_back
+    else
+        check_everything
+        install_release
+    fi
+}
+
+parse_arguments() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --wheels) WHEELS=$(argument "$@") && shift ;;
+            --python) PYTHON=$(argument "$@") && shift ;;
+            --with-mosquitto) WITH_MOSQUITTO=yes ;;
+            --no-start) START=no ;;
+            --rollback) ROLLBACK=yes ;;
+            --dry-run) DRY_RUN=yes ;;
+            --help) usage && exit 0 ;;
+            *) usage_error "unknown option '$1'" ;;
+        esac
+        shift
+    done
+    if [ "$ROLLBACK" = yes ] && [ -n "$WHEELS" ]; then
+        usage_error "--rollback goes back to what is installed; it takes no --wheels"
+    fi
+}
+
+argument() {
+    case ${2-} in
+        '' | --*) usage_error "$1 needs a value" ;;
+    esac
+    printf '%s\n' "$2"
+}
+
+lock() {
+    [ "$DRY_RUN" = no ] || return 0
+    exec 9>/run/lock/evenkeel-install
+    flock -n 9 || fail "another install.sh is at work; wait for its end"
+}
+
+# --- checks: each says what is wrong with its remedy, and changes nothing ---
+
+check_everything() {
+    check_wheels
+    check_init
+    check_disk
+    check_python
+    check_packages
+    [ "$FAULTS" -eq 0 ] || fail "nothing was changed"
+    check_config
+}
+
+fault() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    FAULTS=$((FAULTS + 1))
+}
+
+check_wheels() {
+    if [ -z "$WHEELS" ]; then
+        [ -f "$SOURCE/pyproject.toml" ] || fault "no source beside $HERE; name a folder of wheels with --wheels"
+    elif ! WHEELS=$(CDPATH='' cd -- "$WHEELS" 2>/dev/null && pwd); then
+        fault "--wheels: no such folder"
+    elif ! ls "$WHEELS"/evenkeel-*.whl >/dev/null 2>&1; then
+        fault "--wheels $WHEELS: holds no evenkeel-*.whl; make such a folder with 'make wheelhouse'"
+    fi
+}
+
+check_init() {
+    command -v systemctl >/dev/null || fault "systemctl is missing; the service needs systemd"
+}
+
+check_disk() {
+    folder=$PREFIX
+    until [ -d "$folder" ]; do folder=$(dirname "$folder"); done
+    free_mb=$(($(df -Pk "$folder" | awk 'NR == 2 { print $4 }') / 1024))
+    [ "$free_mb" -ge "$NEEDED_MB" ] || fault "$folder has $free_mb MB free; $NEEDED_MB MB are needed"
+}
+
+check_python() {
+    if ! found=$(command -v "$PYTHON"); then
+        fault "--python $PYTHON: no such program"
+        return
+    fi
+    PYTHON=$found
+    version=$(python_version)
+    case $version in
+        3.11 | 3.12 | 3.13) ;;
+        *) fault "$PYTHON is Python $version; Evenkeel needs 3.11 to 3.13. $(python_remedy)" && return ;;
+    esac
+    case $("$PYTHON" -I -c 'import platform, struct; print(struct.calcsize("P") * 8, platform.machine())') in
+        '64 aarch64' | '64 x86_64') ;;
+        '32 '*) fault "$PYTHON is a 32-bit program; install the 64-bit Raspberry Pi OS (or Debian arm64)" ;;
+        *) fault "$(uname -m): there is no TFLite runtime for this processor; aarch64 or x86_64 is needed" ;;
+    esac
+}
+
+python_version() {
+    "$PYTHON" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+}
+
+python_remedy() {
+    case $(distribution) in
+        ubuntu-22.04)
+            say "Ubuntu 22.04 (a Jetson's JetPack 6): apt-get install python3.11 python3.11-venv, then --python python3.11"
+            ;;
+        *) say "Use Debian 12 or 13, or name another interpreter with --python" ;;
+    esac
+}
+
+distribution() {
+    (. /etc/os-release 2>/dev/null && say "${ID-}-${VERSION_ID-}") || true
+}
+
+# apt's picamera2 is the only build that matches the system's libcamera, so a Pi's environment sees apt's packages.
+check_packages() {
+    [ "$FAULTS" -eq 0 ] || return 0
+    "$PYTHON" -I -c 'import ensurepip, venv' 2>/dev/null || PACKAGES="$PACKAGES python$(python_version)-venv"
+    if ! is_system_python; then
+        ! is_pi || warn "$PYTHON is not the system's Python: picamera2 cannot be used, only a USB camera or a stream"
+    elif has_picamera2; then
+        SYSTEM_SITE=yes
+    elif is_pi; then
+        SYSTEM_SITE=yes
+        PACKAGES="$PACKAGES python3-picamera2"
+    fi
+    [ "$WITH_MOSQUITTO" = no ] || command -v mosquitto >/dev/null || PACKAGES="$PACKAGES mosquitto"
+    if [ -n "$PACKAGES" ] && [ -n "$WHEELS" ]; then
+        fault "missing, and not to be had without a network: apt-get install$PACKAGES"
+    fi
+}
+
+is_pi() {
+    grep -qs 'Raspberry Pi' /proc/device-tree/model
+}
+
+is_system_python() {
+    [ -x /usr/bin/python3 ] && [ "$(readlink -f "$PYTHON")" = "$(readlink -f /usr/bin/python3)" ]
+}
+
+has_picamera2() {
+    "$PYTHON" -I -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("picamera2") is None)'
+}
+
+# Only a warning: the upgrade may be what mends it, and the new version is asked before it takes over.
+check_config() {
+    [ -f "$CONFIG" ] && [ -x "$PREFIX/current/bin/evenkeel" ] || return 0
+    "$PREFIX/current/bin/evenkeel" check "$CONFIG" >/dev/null || warn "the installed version refuses $CONFIG"
+}
+
+# --- changes ---
+
+install_release() {
+    install_packages
+    make_release
+    make_user
+    make_config
+    verify "$RELEASE" || fail "the new version is not used; what was installed is unchanged"
+    take_over "$RELEASE"
+    keep_previous
+    make_command
+    [ "$DRY_RUN" = yes ] || say "evenkeel $(version_of "$RELEASE") is installed; configuration: $CONFIG"
+}
+
+install_packages() {
+    [ -n "$PACKAGES" ] || return 0
+    run apt-get update -q
+    # shellcheck disable=SC2086  # a list of names
+    run env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $PACKAGES
+    if [ "$SYSTEM_SITE" = no ] && is_system_python && has_picamera2; then SYSTEM_SITE=yes; fi
+}
+
+# A virtual environment of its own for each release: what runs is not touched while the next one is made.
+make_release() {
+    number=1
+    while [ -e "$RELEASES/$number" ]; do number=$((number + 1)); done
+    RELEASE=releases/$number
+    run mkdir -p "$PREFIX/$RELEASE"
+    [ "$DRY_RUN" = yes ] || trap 'rm -rf "${PREFIX:?}/$RELEASE"' EXIT
+    if [ "$SYSTEM_SITE" = yes ]; then
+        run "$PYTHON" -m venv --system-site-packages "$PREFIX/$RELEASE"
+    else
+        run "$PYTHON" -m venv "$PREFIX/$RELEASE"
+    fi
+    write_constraints
+    install_python_packages
+    copy_installer "$PREFIX/$RELEASE/systemd"
+}
+
+# A release goes back and is removed without the checkout or stick that it came from.
+copy_installer() {
+    run mkdir "$1"
+    run install -m 755 -t "$1" "$HERE/install.sh" "$HERE/uninstall.sh" "$HERE/evenkeel"
+    run install -m 644 -t "$1" "$HERE/common.sh" "$HERE/evenkeel.service" "$HERE/evenkeel.toml" "$HERE/README.md"
+}
+
+# apt's picamera2 and libcamera were built against apt's numpy: another one beside it breaks them.
+write_constraints() {
+    if [ "$DRY_RUN" = yes ]; then
+        say "would write: $PREFIX/$RELEASE/constraints.txt: $(system_versions | tr '\n' ' ')"
+    else
+        system_versions >"$PREFIX/$RELEASE/constraints.txt"
+    fi
+}
+
+system_versions() {
+    [ "$SYSTEM_SITE" = yes ] || return 0
+    "$PYTHON" -I - <<'END'
+from importlib import metadata
+
+for name in ("numpy", "opencv-python", "opencv-python-headless", "opencv-contrib-python"):
+    try:
+        print(f"{name}=={metadata.version(name)}")
+    except metadata.PackageNotFoundError:
+        pass
+END
+}
+
+# --only-binary: a wheel that is missing is said at once; building one would take a board hours.
+install_python_packages() {
+    set -- "$PREFIX/$RELEASE/bin/pip" install --quiet --no-cache-dir --only-binary :all: \
+        --constraint "$PREFIX/$RELEASE/constraints.txt"
+    if [ -n "$WHEELS" ]; then
+        run "$@" --no-index --find-links "$WHEELS" evenkeel || fail "$WHEELS does not hold what is needed for \
+Python $(python_version) on $(uname -m); see 'make wheelhouse'"
+    else
+        copy_source
+        run "$@" "$PREFIX/$RELEASE/source" || fail "pip could not install the packages; its reason stands above"
+        run rm -rf "$PREFIX/$RELEASE/source"
+    fi
+}
+
+# A copy, because a build leaves files behind, and takes up what an earlier build left.
+copy_source() {
+    run mkdir "$PREFIX/$RELEASE/source"
+    run cp -R "$SOURCE/pyproject.toml" "$SOURCE/README.md" "$SOURCE/LICENSE" "$SOURCE/edge" "$SOURCE/models" \
+        "$SOURCE/calibration" "$PREFIX/$RELEASE/source"
+}
+
+make_user() {
+    if ! getent passwd "$SERVICE_USER" >/dev/null; then
+        run useradd --system --user-group --no-create-home --home-dir "$STATE_DIR" --shell /usr/sbin/nologin \
+            "$SERVICE_USER"
+    fi
+    for group in video render; do
+        if getent group "$group" >/dev/null; then run usermod --append --groups "$group" "$SERVICE_USER"; fi
+    done
+    run install -d -m 700 -o "$SERVICE_USER" -g "$SERVICE_USER" "$STATE_DIR"
+}
+
+make_config() {
+    run install -d -m 755 "$CONFIG_DIR"
+    [ -f "$CONFIG" ] || run install -m 644 "$HERE/evenkeel.toml" "$CONFIG"
+}
+
+make_command() {
+    if [ -e "$COMMAND" ] && ! is_our_command; then
+        warn "$COMMAND is another program and stays; ours is $PREFIX/current/bin/evenkeel"
+        return
+    fi
+    run install -D -m 755 "$HERE/evenkeel" "$COMMAND"
+}
+
+# Whether a release can run here, asked as the user that will run it.
+verify() {
+    if [ "$DRY_RUN" = yes ]; then
+        say "would verify: models and $CONFIG with $PREFIX/$1/bin/evenkeel, as $SERVICE_USER"
+        return
+    fi
+    cd /
+    runuser -u "$SERVICE_USER" -- "$PREFIX/$1/bin/evenkeel" models --config "$CONFIG" >/dev/null &&
+        runuser -u "$SERVICE_USER" -- "$PREFIX/$1/bin/evenkeel" check "$CONFIG" >/dev/null
+}
+
+# Make a release the one that runs; where it does not become ready, go back to the one that ran before.
+take_over() {
+    activate "$1"
+    trap - EXIT
+    if start_service; then return; fi
+    ! systemd_runs || journalctl --unit "$SERVICE" --lines 15 --no-pager >&2
+    [ -n "$OLD" ] || fail "installed, but the service did not become ready; the journal's last lines stand above"
+    activate "$OLD"
+    start_service || warn "nor did the version before become ready"
+    [ "$ROLLBACK" = yes ] || rm -rf "${PREFIX:?}/$1"
+    fail "the service did not become ready; went back to evenkeel $(version_of "$OLD")"
+}
+
+# The link is replaced in one step, so that a power cut leaves the old release or the new one, and whole.
+activate() {
+    run sync
+    run install -m 644 "$PREFIX/$1/systemd/evenkeel.service" "$UNIT.new"
+    run mv "$UNIT.new" "$UNIT"
+    run ln -sfn "$1" "$PREFIX/current.new"
+    run mv -T "$PREFIX/current.new" "$PREFIX/current"
+}
+
+# Type=notify: 'restart' returns when the first frame was read or the camera was declared absent.
+start_service() {
+    run systemctl --quiet enable "$SERVICE"
+    if ! systemd_runs; then
+        say "systemd does not run here: the service was not started; it starts at the next boot"
+        return
+    fi
+    run systemctl daemon-reload
+    [ "$START" = yes ] || return 0
+    run systemctl reset-failed "$SERVICE" 2>/dev/null || true
+    run systemctl restart "$SERVICE" && run sleep 5 && run systemctl --quiet is-active "$SERVICE"
+}
+
+# The version before stays for --rollback; installing the same version again does not push it out.
+keep_previous() {
+    [ "$DRY_RUN" = no ] || return 0
+    if [ -n "$OLD" ] && [ "$(version_of "$OLD")" != "$(version_of "$RELEASE")" ]; then
+        ln -sfn "$OLD" "$PREFIX/previous"
+    fi
+    for folder in "$RELEASES"/*; do
+        case releases/${folder##*/} in
+            "$RELEASE" | "$(readlink "$PREFIX/previous" || true)") ;;
+            *) rm -rf "$folder" ;;
+        esac
+    done
+}
+
+version_of() {
+    "$PREFIX/$1/bin/python" -I -c 'from importlib.metadata import version; print(version("evenkeel"))'
+}
+
+roll_back() {
+    RELEASE=$(readlink "$PREFIX/previous") || fail "there is no earlier version to go back to"
+    verify "$RELEASE" || fail "the earlier version cannot run with $CONFIG; nothing was changed"
+    take_over "$RELEASE"
+    run ln -sfn "$OLD" "$PREFIX/previous"
+    [ "$DRY_RUN" = yes ] || say "went back to evenkeel $(version_of "$RELEASE"); --rollback again undoes it"
+}
+
+main "$@"
