@@ -64,6 +64,9 @@ class CameraConfig(Section):
     width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
     height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
     fps: float = Field(default=15.0, ge=1, le=120, description="Frames a second to ask for and to process at most.")
+    empty_fps: float = Field(
+        default=5.0, ge=1, le=120, description="Frames a second to process at most while the seat is empty."
+    )
     stream: Literal["main", "lores"] = Field(
         default="main", description="picamera2 stream that the luma is taken from."
     )
@@ -394,6 +397,35 @@ class TraceConfig(Section):
     max_age_days: float = Field(default=14.0, gt=0, le=365, description="Age of a full part at most, days.")
 
 
+class HeatConfig(Section):
+    """How a hot board is spared: its frame rate goes down step by step, and up again once it has cooled.
+
+    The defaults stay below 80 °C, where a Raspberry Pi begins to slow itself down.
+    """
+
+    hot_c: float = Field(
+        default=75.0,
+        ge=30,
+        le=120,
+        description="The frame rate is lowered from here on, and while the board throttles itself, degrees Celsius.",
+    )
+    cool_c: float = Field(default=68.0, ge=20, le=110, description="It rises again up to here, degrees Celsius.")
+    step: float = Field(default=0.7, ge=0.3, le=0.95, description="What a step down leaves of the frame rate, share.")
+    min_fps: float = Field(
+        default=5.0, ge=1, le=120, description="It is not lowered below this; as much as camera.fps: never, frames/s."
+    )
+    down_s: float = Field(default=20.0, ge=1, le=600, description="Least time between two steps down, seconds.")
+    up_s: float = Field(
+        default=60.0, ge=1, le=3600, description="Time that it must be cool before each step up, seconds."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.cool_c >= self.hot_c:
+            raise ValueError("cool_c must be below hot_c")
+        return self
+
+
 class PublishConfig(Section):
     """How often things are published."""
 
@@ -427,6 +459,7 @@ class Config(Section):
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")
     trace: TraceConfig = Field(default_factory=TraceConfig, description="How much of a trace is kept.")
+    heat: HeatConfig = Field(default_factory=HeatConfig, description="How a hot board is spared.")
     publish: PublishConfig = Field(default_factory=PublishConfig, description="How often things are published.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
 

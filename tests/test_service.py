@@ -17,9 +17,10 @@ import pytest
 
 from edge.about import About
 from edge.board.notify import Notifier
+from edge.board.sensors import Heat
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
-from edge.config import Config, load_config
+from edge.config import Config, HeatConfig, load_config
 from edge.decision.baseline import RestingFace
 from edge.decision.decider import Decider
 from edge.errors import CameraError, UnavailableError
@@ -27,6 +28,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, OutboxPart, Stamp, StateMessage
 from edge.mqtt.outbox import Outbox
+from edge.parts import Trace
 from edge.records import (
     EXPRESSIONS,
     Face,
@@ -43,7 +45,7 @@ from edge.records import (
     Transition,
 )
 from edge.resting import RestingFaceFile
-from edge.service import Service, Trace, board_stamp
+from edge.service import Service, board_stamp
 from edge.timing import StageTimes
 from edge.trace import TraceWriter
 
@@ -193,6 +195,7 @@ class Bench:
         pipeline: FakePipeline | None = None,
         trace: Trace | None = None,
         state_folder: Path | None = None,
+        heat: Callable[[], Heat] = lambda: Heat(None, None),
     ) -> None:
         self.config = config or quick()
         self.pipeline = pipeline or FakePipeline()
@@ -213,6 +216,7 @@ class Bench:
             memory=RestingFaceFile(state_folder or Path(os.devnull)),  # by default nothing can be kept
             trace=trace,
             stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
+            heat=heat,
         )
         self.thread = threading.Thread(target=self.service.run)
 
@@ -368,6 +372,27 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert health.problems == ["broker localhost:1883: refused"]
     assert health.versions.face_model == "face 1"
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
+
+
+def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.service.HEAT_PERIOD_S", 0.01)
+    config = quick(fps=100)
+    config = config.model_copy(
+        update={
+            "heat": HeatConfig(step=0.5, min_fps=30, down_s=1),
+            "publish": config.publish.model_copy(update={"health_s": 0.1}),
+        }
+    )
+    with Bench(Ticker, config, heat=lambda: Heat(81.4, throttled=False)) as bench:
+        eventually(lambda: len(bench.publisher.health) >= 2)
+        eventually(lambda: len(bench.pipeline.seen) > 20)
+    assert np.median(np.diff(bench.pipeline.seen[5:])) == pytest.approx(1 / 50, rel=0.4)
+    health = bench.publisher.health[-1]
+    assert (health.fps_limit, health.temperature_c, health.throttled) == (50.0, 81.4, False)
+    assert health.problems == ["board at 81 °C: at most 50 frames a second"]
+    assert caplog.text.count("board at 81 °C: at most 50 frames a second") == 1
 
 
 def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:

@@ -6,12 +6,14 @@ import ctypes
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 SYS = Path("/sys")
 _ON_DIE = ("cpu", "soc", "gpu", "pkg")
-_THROTTLED_NOW = 0xF
-"""Raspberry Pi's get_throttled bits 0 to 3: under-voltage, frequency capped, throttled, soft temperature limit."""
+_THROTTLE_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+"""Raspberry Pi's get_throttled: bits 0 to 3 say what is so now, bits 16 to 19 what has been so since boot."""
+_SINCE_BOOT_SHIFT = 16
 _SYNCED_MAX_ERROR_US = 16_000_000
 """The kernel lets the estimated error of an undisciplined clock grow to 16 s, and systemd calls it unsynced there."""
 
@@ -41,27 +43,44 @@ def temperature_c(sys: Path = SYS) -> float | None:
     return max(found, default=None)
 
 
-def throttled(sys: Path = SYS, vcgencmd: str | None = None) -> bool | None:
-    """True while a Raspberry Pi is slowed down by heat or a weak supply.
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """Why the board slows itself down: ``now``, and at any time ``since_boot`` where the board remembers."""
 
-    Read from the firmware's sysfs node, else from ``vcgencmd`` (default: the one on the path).
+    now: tuple[str, ...]
+    since_boot: tuple[str, ...] = ()
+
+
+def throttling(sys: Path = SYS, vcgencmd: str | None = None) -> Throttling | None:
+    """What a Raspberry Pi's firmware says, else what the kernel's cooling of the processor does.
+
+    The firmware is asked by its sysfs node, else by ``vcgencmd`` (default: the one on the path).
     """
-    text = _read(sys / "devices/platform/soc/soc:firmware/get_throttled")
-    if text is None:
-        command = vcgencmd or shutil.which("vcgencmd")
-        if command is None:
-            return None
-        try:
-            answer = subprocess.run(  # noqa: S603 - a fixed command without input from outside
-                [command, "get_throttled"], capture_output=True, text=True, timeout=1.0, check=True
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        text = answer.stdout.strip().removeprefix("throttled=")
+    text = _read(sys / "devices/platform/soc/soc:firmware/get_throttled") or _ask_vcgencmd(vcgencmd)
     try:
-        return bool(int(text, 16) & _THROTTLED_NOW)
+        word = int(text or "", 16)
     except ValueError:
-        return None
+        return _cooling(sys)
+    return Throttling(_throttle_words(word), _throttle_words(word >> _SINCE_BOOT_SHIFT))
+
+
+def throttled(sys: Path = SYS, vcgencmd: str | None = None) -> bool | None:
+    """True while the board is slowed down by heat or a weak supply."""
+    found = throttling(sys, vcgencmd)
+    return None if found is None else bool(found.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """How warm the board is, and whether it slows itself down; None where it cannot tell."""
+
+    temperature_c: float | None
+    throttled: bool | None
+
+
+def read_heat() -> Heat:
+    """This board's heat now."""
+    return Heat(temperature_c(), throttled())
 
 
 def clock_synced(marker: Path = Path("/run/systemd/timesync/synchronized")) -> bool | None:
@@ -81,6 +100,38 @@ def resident_mb(statm: Path = Path("/proc/self/statm")) -> float | None:
     """Resident memory of this process, in 10^6 bytes."""
     text = _read(statm)
     return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if text else None
+
+
+def _throttle_words(word: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in enumerate(_THROTTLE_BITS) if word >> bit & 1)
+
+
+def _ask_vcgencmd(vcgencmd: str | None) -> str | None:
+    command = vcgencmd or shutil.which("vcgencmd")
+    if command is None:
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 - a fixed command without input from outside
+            [command, "get_throttled"], capture_output=True, text=True, timeout=1.0, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip().removeprefix("throttled=")
+
+
+def _cooling(sys: Path) -> Throttling | None:
+    """Whether the kernel holds the processor's frequency down, by its cooling devices ('cpufreq' in their type).
+
+    https://docs.kernel.org/driver-api/thermal/sysfs-api.html: a ``cur_state`` of 0 is no cooling.
+    """
+    states = [
+        state
+        for device in (sys / "class/thermal").glob("cooling_device*")
+        if "cpufreq" in (_read(device / "type") or "") and (state := _read(device / "cur_state"))
+    ]
+    if not states:
+        return None
+    return Throttling(("frequency capped",) if any(state != "0" for state in states) else ())
 
 
 def _read(path: Path) -> str | None:

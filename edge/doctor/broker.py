@@ -23,8 +23,8 @@ def broker(host: Host, config: Config) -> Finding:
         return failed_by(error, "correct [mqtt]")
     except UnavailableError as error:
         here = is_loopback(config.mqtt.host)
-        remedy = "is it running? `systemctl status mosquitto`" if here else "try it from here: `mosquitto_pub -h …`"
-        return failed_by(error, f"{remedy}; alerts wait in the outbox meanwhile")
+        remedy = "`systemctl status mosquitto` tells more" if here else "the broker's log tells more"
+        return failed_by(error, f"correct [mqtt], or the broker: {remedy}; alerts wait in the outbox meanwhile")
     secured = "with TLS" if config.mqtt.tls.enabled else "without TLS"
     return passed(f"{where} accepts {config.mqtt.username or 'a client without a name'}, {secured}")
 

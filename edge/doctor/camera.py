@@ -82,8 +82,8 @@ def frame(host: Host, config: Config) -> Finding:
 
 
 def needs_device(config: CameraConfig) -> bool:
-    """Whether the source is a device of this machine."""
-    return not (is_file_source(config.source) or is_address(config.source))
+    """Whether the source is a V4L2 device of this machine; a GStreamer pipeline may be one or not."""
+    return config.source == "picamera2" or config.source.startswith("v4l2:")
 
 
 def camera_nodes(host: Host) -> set[Path]:
@@ -93,7 +93,7 @@ def camera_nodes(host: Host) -> set[Path]:
 
 def _service_with_camera(host: Host, config: CameraConfig) -> Process | None:
     """The running service where it has the camera, or where this user cannot see what it has."""
-    if not needs_device(config):
+    if is_file_source(config.source) or is_address(config.source):
         return None
     named = config.source.removeprefix("v4l2:")
     nodes = {Path(named).resolve()} if named != config.source else camera_nodes(host)

@@ -7,12 +7,10 @@ import struct
 import sys
 
 from edge import __version__
-from edge.board.sensors import clock_synced, temperature_c, throttled
+from edge.board import sensors
+from edge.config import Config
 from edge.doctor.finding import Finding, failed, passed, warned
 from edge.doctor.host import Host, read_text
-
-HOT_C = 80.0
-"""Where a Raspberry Pi begins to slow itself down."""
 
 LITTLE_MEMORY_MB = 200.0
 """The service had 83 MB resident on x86-64; less than this beside everything else is tight."""
@@ -64,7 +62,7 @@ def memory(host: Host) -> Finding:
 
 def clock(host: Host) -> Finding:
     """Whether the wall clock was set by a time source."""
-    synced = clock_synced(host.root / "run/systemd/timesync/synchronized")
+    synced = sensors.clock_synced(host.root / "run/systemd/timesync/synchronized")
     if synced:
         return passed("synchronised", synced=True)
     return warned(
@@ -74,29 +72,29 @@ def clock(host: Host) -> Finding:
     )
 
 
-def temperature(host: Host) -> Finding:
+def temperature(host: Host, config: Config) -> Finding:
     """How warm the processor is."""
-    now_c = temperature_c(host.sys)
+    now_c = sensors.temperature_c(host.sys)
     if now_c is None:
         return passed("no sensor that can be read here", temperature_c=None)
     text = f"{now_c:.0f} °C"
-    if now_c >= HOT_C:
-        return warned(text, "give the board air, a heat sink or a fan", temperature_c=now_c)
+    if now_c >= config.heat.hot_c:
+        remedy = "give the board air, a heat sink or a fan"
+        return warned(f"{text}: the service lowers its frame rate", remedy, temperature_c=now_c)
     return passed(text, temperature_c=now_c)
 
 
 def throttling(host: Host) -> Finding:
-    """Whether the board slows itself down."""
-    now = throttled(host.sys)
-    if now is None:
+    """Whether the board slows itself down, or has done so since it was started."""
+    found = sensors.throttling(host.sys)
+    if found is None:
         return passed("this board does not tell", throttled=None)
-    if now:
-        return warned(
-            "the board slows itself down: heat, or too weak a supply",
-            "use the board's own power supply and a short cable; give it air",
-            throttled=True,
-        )
-    return passed("none now", throttled=False)
+    remedy = "use the board's own power supply and a short cable; give it air"
+    if found.now:
+        return warned(f"now: {', '.join(found.now)}", remedy, throttled=True)
+    if found.since_boot:
+        return warned(f"not now, but since the start: {', '.join(found.since_boot)}", remedy, throttled=False)
+    return passed("none", throttled=False)
 
 
 def board_name(host: Host) -> str:

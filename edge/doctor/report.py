@@ -46,7 +46,7 @@ def configured(look: Callable[[Host, Config], Finding]) -> Callable[[Host], Find
 
     def with_config(host: Host) -> Finding:
         if host.config is None:
-            return warned("not looked at: the configuration is wrong", "correct the configuration first")
+            return warned("not looked at: the configuration is wrong", "")
         return look(host, host.config)
 
     return with_config
@@ -59,7 +59,7 @@ CHECKS = (
     Check("python", machine.python),
     Check("packages", software.packages),
     Check("memory", machine.memory),
-    Check("temperature", machine.temperature),
+    Check("temperature", configured(machine.temperature)),
     Check("throttling", machine.throttling),
     Check("clock", machine.clock),
     Check("user", storage.user),

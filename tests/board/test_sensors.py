@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.board.sensors import clock_synced, resident_mb, temperature_c, throttled
+from edge.board.sensors import Throttling, clock_synced, resident_mb, temperature_c, throttled, throttling
 
 
 def zone(sys: Path, number: int, kind: str, temperature: str) -> None:
@@ -33,6 +33,27 @@ def test_only_throttling_that_goes_on_now_counts(tmp_path: Path, word: str, now:
     node.parent.mkdir(parents=True)
     node.write_text(f"{word}\n")
     assert throttled(tmp_path) is now
+
+
+def test_what_has_been_since_boot_is_told_apart_from_what_is_now(tmp_path: Path) -> None:
+    node = tmp_path / "devices/platform/soc/soc:firmware/get_throttled"
+    node.parent.mkdir(parents=True)
+    node.write_text("50008\n")
+    assert throttling(tmp_path) == Throttling(("soft temperature limit",), ("under-voltage", "throttled"))
+
+
+@pytest.mark.parametrize(("state", "now"), [("0", False), ("3", True)])
+def test_a_board_without_that_firmware_is_throttled_while_the_kernel_cools_its_processor(
+    tmp_path: Path,
+    state: str,
+    now: bool,  # noqa: FBT001 - a column
+) -> None:
+    for number, (kind, value) in enumerate([("pwm-fan", "4"), ("cpufreq-cpu0", "0"), ("cpufreq-cpu4", state)]):
+        device = tmp_path / f"class/thermal/cooling_device{number}"
+        device.mkdir(parents=True)
+        (device / "type").write_text(f"{kind}\n")
+        (device / "cur_state").write_text(f"{value}\n")
+    assert throttled(tmp_path, str(tmp_path / "missing")) is now
 
 
 @pytest.mark.parametrize(
