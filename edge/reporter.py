@@ -9,7 +9,8 @@ from collections.abc import Callable
 from edge import __version__
 from edge.about import About
 from edge.board.notify import Notifier
-from edge.board.sensors import resident_mb, temperature_c, throttled
+from edge.board.sensors import resident_mb
+from edge.board.watch import HeatWatch
 from edge.config import Config
 from edge.mqtt.messages import (
     Episodes,
@@ -35,7 +36,8 @@ class Reporter:
     """Publishes each step's alerts at once, the state when it is news, health when it is due.
 
     ``entropy`` gives ten random bytes for each episode's id. ``times`` are those of the steps; ``frames`` are asked for
-    what was dropped and why there is no picture. What ``config`` says of rates and periods holds until a restart.
+    what was dropped and why there is no picture, ``heat`` how warm the board is. What ``config`` says of periods holds
+    until a restart.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Reporter:
         config: Config,
         *,
         frames: Frames,
+        heat: HeatWatch,
         publisher: Outlet,
         notifier: Notifier,
         about: About,
@@ -53,6 +56,7 @@ class Reporter:
     ) -> None:
         self._config = config
         self._frames = frames
+        self._heat = heat
         self._publisher = publisher
         self._notifier = notifier
         self._about = about
@@ -101,12 +105,12 @@ class Reporter:
                     for name, (p50, p95) in self._times.percentiles(50, 95).items()
                 },
                 fps=fps,
-                fps_limit=self._config.camera.fps,
+                fps_limit=self._heat.fps,
                 camera_age_s=self._frames.age_s,
                 memory_mb=resident_mb(),
-                temperature_c=temperature_c(),
-                throttled=throttled(),
-                problems=tuple(text for text in (problem, blind[1] if blind else None) if text),
+                temperature_c=self._heat.heat.temperature_c,
+                throttled=self._heat.heat.throttled,
+                problems=tuple(text for text in (problem, self._heat.problem, blind[1] if blind else None) if text),
             )
         )
         self._notifier.status(f"{fps:.1f} fps, {state}, broker {problem or 'connected'}")

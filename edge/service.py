@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.about import About
+from edge.board.heat import RateLimit
 from edge.board.notify import Notifier
-from edge.board.sensors import clock_synced
+from edge.board.sensors import Heat, clock_synced, read_heat
+from edge.board.watch import HeatWatch
 from edge.camera import EndOfStream, is_file_source, open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
@@ -131,8 +133,8 @@ class Service:
 
     ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
     bytes for each episode's id. ``times`` are the pipeline's, to which ``step`` (all of it) and ``age`` (from exposure
-    to decision) are added. ``memory`` keeps the driver's resting face over a restart. ``settled`` is called once, after
-    the first decision.
+    to decision) are added. ``memory`` keeps the driver's resting face over a restart. ``heat`` reads how warm the board
+    is. ``settled`` is called once, after the first decision.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Service:
         trace: Trace | None = None,
         clock: Callable[[], float] = time.monotonic,
         stamp: Callable[[], Stamp] = board_stamp,
+        heat: Callable[[], Heat] = read_heat,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._camera = config.camera
@@ -164,9 +167,11 @@ class Service:
         self._stamp = stamp
         self._settled = settled
         self._times = times
+        self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock)
         self._reporter = Reporter(
             config,
             frames=frames,
+            heat=self._heat,
             publisher=publisher,
             notifier=notifier,
             about=about,
@@ -222,6 +227,7 @@ class Service:
         step = self._next_step()
         if step is not None:
             self._take(step)
+        self._heat.look()
         if self._step is not None:
             self._reporter.tell_health(self._step.state)
         self._keep_resting_face()
@@ -247,11 +253,11 @@ class Service:
         return step
 
     def _rate(self) -> float:
-        """Frames a second to read: fewer while nobody has been there for long, nor in the last frame."""
+        """Frames a second to read: fewer on a hot board, and while nobody has been there for long."""
         step = self._step
         if step is not None and step.state is State.ABSENT and step.observation.sight is Sight.NO_FACE:
-            return min(self._camera.empty_fps, self._camera.fps)
-        return self._camera.fps
+            return min(self._camera.empty_fps, self._heat.fps)
+        return self._heat.fps
 
     def _read_frame(self, frame: Frame) -> Step:
         with self._times.measure("step"):

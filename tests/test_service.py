@@ -377,7 +377,7 @@ def test_health_tells_rates_stages_and_problems() -> None:
 def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge.service.HEAT_PERIOD_S", 0.01)
+    monkeypatch.setattr("edge.board.watch.HEAT_PERIOD_S", 0.01)
     config = quick(fps=100)
     config = config.model_copy(
         update={
