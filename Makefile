@@ -7,6 +7,8 @@ DATA ?= ../shared/data
 DETECTOR ?= ../shared/peers/yunet_2023mar.onnx
 MINUTES ?= 7
 MESSAGES ?= 200000
+# What the soak plays beside the demo's clip; none of it is needed.
+CLIPS ?= $(wildcard ../shared/data/clips/*)
 
 VENV := .venv
 FLEET := .venv-fleet
@@ -17,7 +19,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
-	evaluate-decisions demo-clip chaos fleet fuzz clean python
+	evaluate-decisions demo-clip chaos fleet fuzz soak clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -54,6 +56,9 @@ chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what
 
 fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and plot how it bears them
 	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)
+
+soak: $(VENV)/.dev ## Run two devices for MINUTES while broker and camera come and go; plot it, fail where something grows
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(MINUTES) $(addprefix --clip ,$(CLIPS)) $(ARGS)
 
 fuzz: $(VENV)/.dev ## Send MESSAGES random messages to a device's command topics
 	FUZZ_MESSAGES=$(MESSAGES) $(VENV)/bin/pytest tests/mqtt/test_fuzz.py --timeout 600 $(ARGS)
