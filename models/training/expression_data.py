@@ -29,6 +29,7 @@ MARGIN = 1.5
 WEB_TILE_PX = 64
 WEB_SIDE = 54
 WEB_TRUST = 0.5
+CABIN_SHARE = 0.5  # of the training crops; the others keep the light and the lens they were taken with
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,10 @@ def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray
     side = crop.shape[0]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
-    # Most crops are turned little; one in four up to 25 degrees, as a head leans or a camera hangs askew.
-    angle = rng.uniform(-25, 25) if rng.random() < 0.25 else rng.normal(0, 6)
-    scale = float(np.exp(rng.normal(0, 0.09)))
-    shift = rng.normal(0, 0.035, 2) * SIDE
+    # Most crops are turned little; one in five up to 25 degrees, as a head leans or a camera hangs askew.
+    angle = rng.uniform(-25, 25) if rng.random() < 0.2 else rng.normal(0, 6)
+    scale = float(np.exp(rng.normal(0, 0.08)))
+    shift = rng.normal(0, 0.03, 2) * SIDE
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
     matrix[0, 2] += shift[0] + (SIDE - side) / 2
     matrix[1, 2] += shift[1] + (SIDE - side) / 2
@@ -180,4 +181,4 @@ def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray
     if rng.random() < 0.06:
         eyes = np.array([[0.5 - CROP_RULE.unit / 2, 0.39], [0.5 + CROP_RULE.unit / 2, 0.39]]) * SIDE
         crop = augment.glasses(rng, crop, eyes + rng.normal(0, 1.0, (2, 2)))
-    return augment.cabin(rng, crop, strength)
+    return augment.cabin(rng, crop, strength) if rng.random() < CABIN_SHARE else crop

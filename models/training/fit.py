@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
@@ -53,12 +54,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index) in an order that depends on nothing but the seed and the epoch.
 
     ``weights`` (N,) are relative chances; an epoch is ``length`` draws: every index as often as its share allows, the
-    remainder by chance, so that rare kinds are repeated and common ones are not missed.
+    remainder by chance, so that rare kinds are repeated and common ones are not missed. Of ``world`` processes, number
+    ``rank`` gets every ``world``-th.
     """
 
-    def __init__(self, weights: np.ndarray, length: int, seed: int) -> None:
+    def __init__(self, weights: np.ndarray, length: int, seed: int, rank: int = 0, world: int = 1) -> None:
         self.expected = weights / weights.sum() * length
-        self.length = length
+        self.length = length // world
+        self.rank = rank
+        self.world = world
         self.seed = seed
         self.epoch = 0
 
@@ -69,8 +73,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         whole = np.floor(self.expected + rng.random(len(self.expected))).astype(int)
         order = rng.permutation(np.repeat(np.arange(len(whole)), whole))
-        order = np.resize(order, self.length)
-        return iter([(self.epoch, int(index)) for index in order])
+        order = np.resize(order, self.length * self.world)
+        return iter([(self.epoch, int(index)) for index in order[self.rank :: self.world]])
 
 
 def device() -> torch.device:
@@ -92,20 +96,26 @@ def fit(
     length: int,
     loss: Loss,
     schedule: Schedule,
-    start: Path | None,
+    origin: str,
     folder: Path,
     evaluate: Callable[[nn.Module], dict[str, float]],
+    about: dict[str, str],
 ) -> Net:
     """Train ``net`` and return the averaged network. A checkpoint after every epoch lets a stopped run go on.
 
     ``data[epoch, index]`` must depend on nothing else, so that a resumed run sees what an unbroken one would have.
-    ``start`` names the run that ``net`` comes from, None where it is new; with ``schedule`` it tells whether a
-    checkpoint in ``folder`` is of this training, and one of another is refused.
+    ``origin`` says what ``net`` comes from and learns from; with ``schedule`` it tells whether a checkpoint in
+    ``folder`` is of this training, and one of another is refused. ``about`` is stored beside the weights.
+
+    Started by ``torchrun``, each process takes its share of every batch and gradients are averaged; the first process
+    alone measures and writes. On a CPU, one process a core bears other work beside it better than threads do.
     """
-    plan = f"{schedule}, start={start}"
+    plan = f"{schedule}, {origin}"
+    rank, world = _join()
     folder.mkdir(parents=True, exist_ok=True)
     net.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net).eval()
+    shared = nn.parallel.DistributedDataParallel(net) if world > 1 else net
     optimiser = torch.optim.AdamW(_groups(net, schedule.weight_decay), lr=schedule.rate)
     checkpoint = folder / "checkpoint.pt"
     start = 0
@@ -119,15 +129,17 @@ def fit(
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
         start = int(saved["epoch"])
-    sampler = EpochSampler(weights, length, schedule.seed)
-    workers = max(1, min(8, (os.cpu_count() or 2) - 1))
-    loader = DataLoader(data, schedule.batch, sampler=sampler, num_workers=workers, drop_last=True)
+    sampler = EpochSampler(weights, length, schedule.seed, rank, world)
+    workers = min(8, (os.cpu_count() or 1) // world - 1)
+    loader = DataLoader(data, schedule.batch // world, sampler=sampler, num_workers=workers, drop_last=True)
     for epoch in range(start, schedule.epochs):
         sampler.epoch = epoch
         torch.manual_seed(schedule.seed * 100_003 + epoch)
-        mean = _epoch(net, average, loader, optimiser, loss, schedule, epoch)
+        mean = _epoch(shared, net, average, loader, optimiser, loss, schedule, epoch)
+        if rank:
+            continue
         state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save({**state, "epoch": epoch + 1, "plan": plan}, checkpoint.with_suffix(".part"))
+        torch.save({**about, **state, "epoch": epoch + 1, "plan": plan}, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
         figures = evaluate(average) if epoch % 3 == 2 or epoch == schedule.epochs - 1 else {}
         line = "  ".join(f"{name} {value:.4f}" for name, value in {"loss": mean, **figures}.items())
@@ -135,7 +147,21 @@ def fit(
     return average
 
 
+def is_first() -> bool:
+    """True in the process that measures and writes."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def _join() -> tuple[int, int]:
+    """This process's number and how many there are."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
 def _epoch(
+    shared: nn.Module,
     net: nn.Module,
     average: nn.Module,
     loader: Iterable[Batch],
@@ -144,16 +170,16 @@ def _epoch(
     schedule: Schedule,
     epoch: int,
 ) -> float:
-    net.train()
+    shared.train()
     steps = len(loader)  # type: ignore[arg-type]
     total = 0.0
-    bar = tqdm(loader, desc=f"epoch {epoch + 1}/{schedule.epochs}", leave=False, mininterval=5)
+    bar = tqdm(loader, f"epoch {epoch + 1}/{schedule.epochs}", leave=False, mininterval=5, disable=not is_first())
     for number, batch in enumerate(bar):
         step = epoch * steps + number
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate_at(step / steps)
         with autocast():
-            value = loss(net, tuple(part.to(device()) for part in batch))
+            value = loss(shared, tuple(part.to(device()) for part in batch))
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)

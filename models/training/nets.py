@@ -6,6 +6,7 @@ a CPU, and int8 kernels with dot-product instructions run them near the machine'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -53,27 +54,35 @@ class Residual(nn.Module):
         return functional.relu(self.second(self.first(x)) + shortcut)
 
 
+@dataclass(frozen=True)
+class ExpressionShape:
+    """Channels and stride of the first convolution; (channels, blocks) at 24, 12 and 6 pixels."""
+
+    stem: int
+    stem_stride: int
+    stages: tuple[tuple[int, int], ...]
+
+
+# "fine" looks at the full 48 pixels once before it halves them, and spends its blocks at 12 rather than at 6 pixels.
+EXPRESSION_SHAPES = {
+    "coarse": ExpressionShape(24, 2, ((32, 2), (64, 2), (96, 3))),
+    "fine": ExpressionShape(16, 1, ((32, 2), (64, 4), (96, 2))),
+}
+
+
 class ExpressionNet(nn.Module):
-    """Luma crop (N, 1, 48, 48), 0 to 1, to nine logits (N, 9).
+    """Luma crop (N, 1, 48, 48), 0 to 1, to nine logits (N, 9)."""
 
-    ``stages`` lists (channels, blocks) at 24, 12 and 6 pixels.
-    """
-
-    def __init__(
-        self,
-        stem: int = 24,
-        stages: tuple[tuple[int, int], ...] = ((32, 2), (64, 2), (96, 3)),
-        classes: int = 9,
-        dropout: float = 0.2,
-    ) -> None:
+    def __init__(self, shape: ExpressionShape, classes: int = 9, dropout: float = 0.1) -> None:
         super().__init__()
-        self.stem = ConvBlock(1, stem, stride=2)
+        self.stem = ConvBlock(1, shape.stem, stride=shape.stem_stride)
         blocks: list[nn.Module] = []
-        width = stem
-        for number, (channels, count) in enumerate(stages):
-            for block in range(count):
-                blocks.append(Residual(width, channels, stride=2 if number and not block else 1))
-                width = channels
+        width, halve = shape.stem, shape.stem_stride == 1
+        for channels, count in shape.stages:
+            for _ in range(count):
+                blocks.append(Residual(width, channels, stride=2 if halve else 1))
+                width, halve = channels, False
+            halve = True
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(width, classes)

@@ -24,12 +24,13 @@ from models.training import export
 from models.training import expression_data as data
 from models.training.evaluate_expression import measure
 from models.training.expression_metrics import crowd_figures, driver_figures, eight, label_a
-from models.training.fit import Batch, Schedule, device, fit
-from models.training.nets import ExpressionNet
+from models.training.expression_readers import FLOAT_FILE
+from models.training.fit import Batch, Schedule, autocast, device, fit, is_first
+from models.training.nets import EXPRESSION_SHAPES, ExpressionNet
 
-REST = 0.4  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
+REST = 0.25  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
 TEACHER_SHARE = 0.4  # of a crowd-voted face's target
-WEB_TEACHER_SHARE = 0.75  # of a web face's, whose one label is noisy
+WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
     "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
@@ -48,11 +49,14 @@ def expression_loss(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def sampling_weights(still: list[data.Faces], drivers: data.Faces) -> NDArray[np.float64]:
-    """Rare expressions more often than they come, and fixed shares for yawning and for calm drivers."""
+    """Rare expressions more often than they come, web faces (the second part, if there is one) half as often as
+    crowd-voted ones, and fixed shares for yawning and for calm drivers.
+    """
     target = np.concatenate([part.target for part in still])
     share = target.sum(0) / target.sum()
     lift = np.minimum((share.max() / np.maximum(share, 1e-6)) ** REST, 4.0)
     faces = (target * lift).sum(1)
+    faces[len(still[0].crops) :] *= 0.5
     faces = faces / faces.sum() * (1 - 2 * DRIVER_SHARE)
     yawn = drivers.target[:, data.YAWN] > 0
     seat = np.where(yawn, DRIVER_SHARE / yawn.sum(), DRIVER_SHARE / (~yawn).sum())
@@ -66,7 +70,8 @@ def predict(net: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     parts = []
     for start in range(0, len(crops), 256):
         luma = torch.from_numpy(crops[start : start + 256].astype(np.float32) / 255)[:, None]
-        parts.append(net(luma.to(device(), memory_format=torch.channels_last)).float().cpu().numpy())
+        with autocast():
+            parts.append(net(luma.to(device(), memory_format=torch.channels_last)).float().cpu().numpy())
     return np.concatenate(parts)
 
 
@@ -77,26 +82,33 @@ def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
 
-def train(root: Path, folder: Path, epochs: int, teacher: Path | None = None) -> ExpressionNet:
+def teach(faces: data.Faces, teachers: list[ExpressionNet], share: float) -> data.Faces:
+    """Blend in what the teachers say on average of each face and of its mirror image."""
+    crops = data.narrow(faces.crops)
+    views = (crops, np.ascontiguousarray(crops[:, :, ::-1]))
+    answers = [softmax(predict(teacher, view)) for teacher in teachers for view in views]
+    return data.taught(faces, np.mean(answers, axis=0, dtype=np.float32), share)
+
+
+def train(
+    root: Path, folder: Path, schedule: Schedule, shape: str, start: Path | None, teachers: list[Path]
+) -> nn.Module:
     """Train on the crowd-voted faces and on all but the held-out driver groups.
 
-    With the run of a ``teacher`` its answers are blended into the targets, the web faces join, and the network goes on
-    from the teacher's weights at half the rate.
+    With the runs of ``teachers`` their answers are blended into the targets and the web faces join. With the run
+    ``start`` the network goes on from its weights.
     """
     still = [data.crowd_faces(root, "train")]
     drivers = data.read_drivers(root)
-    schedule = Schedule(epochs=epochs)
     torch.manual_seed(schedule.seed)
-    net = ExpressionNet()
-    if teacher is not None:
-        guide = load_average(teacher)
+    net = ExpressionNet(EXPRESSION_SHAPES[shape])
+    if teachers:
+        nets = [load_average(teacher) for teacher in teachers]
         shares = (TEACHER_SHARE, WEB_TEACHER_SHARE)
-        still = [
-            data.taught(faces, softmax(predict(guide, data.narrow(faces.crops))), share)
-            for faces, share in zip([*still, data.web_faces(root)], shares, strict=True)
-        ]
-        net.load_state_dict(guide.state_dict())
-        schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
+        parts = zip([*still, data.web_faces(root)], shares, strict=True)
+        still = [teach(faces, nets, share) for faces, share in parts]
+    if start is not None:
+        net.load_state_dict(load_average(start).state_dict())
     out = data.held_out(drivers.group)
     seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
     valid_crops, votes = data.read_votes(root, "valid")
@@ -109,14 +121,16 @@ def train(root: Path, folder: Path, epochs: int, teacher: Path | None = None) ->
 
     faces = data.TrainingFaces([*still, seen], schedule.seed)
     weights = sampling_weights(still, seen)
-    length = sum(len(part.crops) for part in still)
-    return fit(net, faces, weights, length, expression_loss, schedule, teacher, folder, evaluate)
+    origin = f"{shape}, start={start}, teachers={[str(teacher) for teacher in teachers]}"
+    return fit(
+        net, faces, weights, len(still[0].crops), expression_loss, schedule, origin, folder, evaluate, {"shape": shape}
+    )
 
 
 def load_average(folder: Path) -> ExpressionNet:
     """The averaged network of a run."""
-    net = ExpressionNet()
     saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    net = ExpressionNet(EXPRESSION_SHAPES[saved["shape"]])
     net.load_state_dict(saved["average"])
     return net.to(device()).eval()
 
@@ -130,8 +144,11 @@ def fit_temperature(logits: NDArray[np.float32], label: NDArray[np.int64]) -> fl
     return float(candidates[int(np.argmin(losses))])
 
 
-def publish(net: ExpressionNet, root: Path, target: Path, epochs: int) -> None:
-    """Calibrate, convert to int8, write model and manifest into ``target`` with the figures measured on the file."""
+def publish(net: ExpressionNet, root: Path, target: Path, epochs: int, folder: Path) -> None:
+    """Calibrate, convert to int8, write model and manifest into ``target`` with the figures measured on the file.
+
+    The same graph in float32 goes into ``folder``, the run's, to measure what quantisation costs.
+    """
     net = net.cpu().eval()
     crops, votes = data.read_votes(root, "valid")
     temperature = fit_temperature(predict(net, crops), label_a(votes))
@@ -142,6 +159,7 @@ def publish(net: ExpressionNet, root: Path, target: Path, epochs: int) -> None:
     typical = np.concatenate([crowd.crops[rng.choice(len(crowd.crops), 400)], seats[rng.choice(len(seats), 100)]])
     export.require_agreement(lambda luma: torch.softmax(net(luma) / temperature, 1), graph, typical[::25])
     content = export.to_int8(graph, typical)
+    (folder / FLOAT_FILE.name).write_bytes(export.to_float(graph))
     entries = manifest_entries(temperature, epochs)
     path = export.write_model(target, content, entries)
     reader = ExpressionReader.load(VisionConfig(expression_model=path))
@@ -192,13 +210,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/expression"), help="checkpoints")
-    parser.add_argument("--teacher", type=Path, help="run of a trained network to learn from and to go on from")
+    parser.add_argument("--shape", choices=sorted(EXPRESSION_SHAPES), default="fine")
+    parser.add_argument("--start", type=Path, help="run of a trained network to go on from, at half the rate")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs of trained networks to learn from")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
-    net = train(arguments.data, arguments.runs, arguments.epochs, arguments.teacher)
-    publish(net, arguments.data, arguments.models, arguments.epochs)
+    schedule = Schedule(epochs=arguments.epochs, seed=arguments.seed)
+    if arguments.start is not None:
+        schedule = replace(schedule, rate=schedule.rate / 2)
+    train(arguments.data, arguments.runs, schedule, arguments.shape, arguments.start, arguments.teachers)
+    if is_first():
+        publish(load_average(arguments.runs), arguments.data, arguments.models, arguments.epochs, arguments.runs)
 
 
 if __name__ == "__main__":

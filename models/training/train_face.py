@@ -111,9 +111,10 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         len(seen),
         face_loss,
         schedule,
-        start,
+        f"start={start}",
         folder,
         lambda net: validate(net, batches),
+        {},
     )
 
 
