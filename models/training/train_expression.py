@@ -49,8 +49,9 @@ def expression_loss(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def sampling_weights(still: list[data.Faces], drivers: data.Faces) -> NDArray[np.float64]:
-    """Rare expressions more often than they come, web faces (the second part, if there is one) half as often as
-    crowd-voted ones, and fixed shares for yawning and for calm drivers.
+    """Rare expressions more often than they come, and fixed shares for yawning and for calm drivers.
+
+    Web faces, the second part where there is one, come half as often as crowd-voted ones.
     """
     target = np.concatenate([part.target for part in still])
     share = target.sum(0) / target.sum()
