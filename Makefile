@@ -9,6 +9,9 @@ MINUTES ?= 7
 MESSAGES ?= 200000
 # What the soak plays beside the demo's clip; none of it is needed.
 CLIPS ?= $(wildcard ../shared/data/clips/*)
+FLOAT ?= runs/expression/expression_float.tflite
+CLIP ?=
+OUT ?=
 
 VENV := .venv
 FLEET := .venv-fleet
@@ -19,7 +22,8 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
-	evaluate-decisions demo-clip chaos fleet fuzz soak clean python
+	evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
+	clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -74,6 +78,19 @@ evaluate-face: $(TRAINING)/.training ## Measure the face model
 
 evaluate-expression: $(TRAINING)/.training ## Measure the expression model
 	$(TRAINING)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
+
+evaluate-robustness: $(TRAINING)/.training ## Measure the expression model under what a cabin does to a picture
+	$(TRAINING)/bin/python -m models.training.robustness --data $(DATA) $(ARGS)
+
+evaluate-fairness: $(TRAINING)/.training ## Measure the expression model by group
+	$(TRAINING)/bin/python -m models.training.fairness --data $(DATA) $(ARGS)
+
+figures: $(TRAINING)/.training ## Measure both models and write figures, plots and the model card's tables
+	$(TRAINING)/bin/python -m models.training.figures --data $(DATA) --float $(FLOAT) $(ARGS)
+
+contact-sheet: $(TRAINING)/.training ## Draw how the driver in CLIP is followed into the folder OUT (it will hold pictures)
+	@[ -n "$(CLIP)" ] && [ -n "$(OUT)" ] || { echo "make: name them: make contact-sheet CLIP=drive.mp4 OUT=/tmp/sheets" >&2; exit 2; }
+	$(TRAINING)/bin/python -m models.training.contact_sheet $(CLIP) --out $(OUT) $(ARGS)
 
 evaluate-decisions: $(TRAINING)/.training ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)

@@ -31,7 +31,7 @@ from edge.records import EXPRESSIONS, Kind, Phase
 from edge.replay import replay
 from edge.vision.expression import ExpressionReader
 from models.training import expression_data
-from models.training.evaluate_expression import PEER, peer_reader
+from models.training.expression_readers import PEER_FILE, peer_reader
 
 TUNING_SEEDS = range(1000, 1024)
 QUOTED_SEEDS = range(2000, 2036)
@@ -217,8 +217,8 @@ def main() -> None:
     config, console = Config(), Console(width=110)
     reader = ExpressionReader.load()
     readers = {"evenkeel": reader.read_crop}
-    if (arguments.peers / PEER).exists():
-        readers["vicksam/fer-model"] = peer_reader(arguments.peers / PEER)
+    if (arguments.peers / PEER_FILE).exists():
+        readers["vicksam/fer-model"] = peer_reader(arguments.peers / PEER_FILE)
     parts = {False: load_part(arguments.data, quoted=False), True: load_part(arguments.data, quoted=True)}
     readings = {
         (name, quoted): read_looks(read, part.looks, expression_data.CROP_RULE, config.quality, int(quoted))

@@ -1,0 +1,142 @@
+"""Write the measured tables of ``models/MODEL_CARD.md`` from the figures in ``models/figures/``.
+
+``python -m models.training.card``, after the measuring commands (``make figures`` runs them all). What stands between
+``<!-- figures: NAME -->`` and ``<!-- end -->`` is replaced; the rest of the card is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from models.training import evaluate_expression, evaluate_face, robustness
+from models.training.expression_readers import OURS, PEER, TWIN
+from models.training.fairness import Share
+from models.training.scoreboard import Row, markdown
+
+CARD = Path("models/MODEL_CARD.md")
+FIGURES = Path("models/figures")
+SECTION = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Content = dict[str, Any]
+
+
+def render(card: str, figures: Path) -> str:
+    """The card with its tables as the figures in the folder say.
+
+    Raises:
+        SystemExit: a table's figures are missing, or the card asks for a table that nobody makes.
+    """
+
+    def table(match: re.Match[str]) -> str:
+        name = match[2]
+        if name not in TABLES:
+            raise SystemExit(f"model card: no table is called '{name}'; there are {', '.join(TABLES)}")
+        file, make = TABLES[name]
+        path = figures / file
+        if not path.exists():
+            raise SystemExit(f"{path}: no such figures; make figures measures them")
+        return f"{match[1]}\n{make(json.loads(path.read_text(encoding='utf-8')))}\n\n{match[3]}"
+
+    return SECTION.sub(table, card)
+
+
+def _beside(rows: tuple[Row, ...], models: dict[str, dict[str, float]], ours: str) -> str:
+    """One line a figure, with what is wanted; the wanted and reached are bold."""
+    lines = []
+    for row in rows:
+        cells = [row.text(figures.get(row.key)) for figures in models.values()]
+        if row.verdict(models[ours].get(row.key)) == "yes":
+            cells[0] = f"**{cells[0]}**"
+        lines.append([row.label, row.wanted(), *cells])
+    return markdown(["figure", "want", *models], lines)
+
+
+def expression_table(content: Content) -> str:
+    """The shipped model, its float twin and the peer, measured in one run."""
+    models = {name: content["models"][name] for name in (OURS, TWIN, PEER) if name in content["models"]}
+    return _beside(evaluate_expression.ROWS, models, OURS)
+
+
+def published_table(content: Content) -> str:
+    """The shipped model on its split, and peers as published on theirs."""
+    models = {f"**Evenkeel int8, {content['split']} split**": content["models"][OURS], **content["published"]["models"]}
+    rows = evaluate_expression.COMPARED
+    lines = [[name, *(row.text(figures.get(row.key)) for row in rows)] for name, figures in models.items()]
+    return markdown(["model", *(row.label for row in rows)], lines)
+
+
+def robustness_table(content: Content) -> str:
+    """One line a family: accuracy A by level for each model, and the shipped model's false anger."""
+    found = content["conditions"]
+    models = [name for name in (OURS, TWIN, PEER) if name in found[robustness.CLEAN]]
+    families: dict[str, list[robustness.Condition]] = {}
+    for condition in robustness.conditions():
+        families.setdefault(condition.family, []).append(condition)
+
+    def cell(steps: list[robustness.Condition], model: str, key: str) -> str:
+        return ", ".join(f"{100 * found[step.name][model][key]:.1f}" for step in steps)
+
+    lines = [
+        [
+            family,
+            ", ".join(step.level for step in steps),
+            *(cell(steps, model, "accuracy_a") for model in models),
+            cell(steps, OURS, "false_anger"),
+        ]
+        for family, steps in families.items()
+    ]
+    return markdown(["what is done", "how much", *(f"{name}, A, %" for name in models), "int8: called angry, %"], lines)
+
+
+def _group_table(entries: list[Content]) -> str:
+    names = [name for name in entries[0] if name not in ("grouping", "group")]
+    lines = [
+        [one["grouping"], one["group"], *(Share(one[name]["hits"], one[name]["count"]).text() for name in names)]
+        for one in entries
+    ]
+    return markdown(["grouping", "group", *(f"{name}, %" for name in names)], lines)
+
+
+def face_fairness_table(content: Content) -> str:
+    """Crowd-voted faces by group."""
+    return _group_table(content["faces"])
+
+
+def driver_fairness_table(content: Content) -> str:
+    """Drivers by group."""
+    return _group_table(content["drivers"])
+
+
+def face_table(content: Content) -> str:
+    """The shipped detector beside its peers, measured in one run."""
+    return _beside(evaluate_face.ROWS, content["models"], evaluate_face.OURS)
+
+
+TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
+    "expression": ("expression.json", expression_table),
+    "published": ("expression.json", published_table),
+    "robustness": ("robustness.json", robustness_table),
+    "fairness-faces": ("fairness.json", face_fairness_table),
+    "fairness-drivers": ("fairness.json", driver_fairness_table),
+    "face": ("face.json", face_table),
+}
+
+
+def main() -> None:
+    """Parse the command line and write the card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--card", type=Path, default=CARD)
+    parser.add_argument("--figures", type=Path, default=FIGURES)
+    arguments = parser.parse_args()
+    old = arguments.card.read_text(encoding="utf-8")
+    arguments.card.write_text(render(old, arguments.figures), encoding="utf-8")
+    print(f"{arguments.card}: {len(SECTION.findall(old))} tables written from {arguments.figures}")
+
+
+if __name__ == "__main__":
+    main()

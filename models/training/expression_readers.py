@@ -1,0 +1,99 @@
+"""Ways to read a crop that are measured beside each other: the shipped model, its float twin, a public peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import VisionConfig
+from edge.vision.expression import ExpressionReader
+from edge.vision.manifest import bundled
+from edge.vision.tflite import open_runtime
+from models.training.expression_data import SIDE
+
+Read = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+OURS = "evenkeel int8"
+TWIN = "evenkeel float"
+PEER = "vicksam/fer-model float"
+PEER_FILE = "ferplus_small_float.tflite"
+FLOAT_FILE = Path("runs/expression/expression_float.tflite")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that reads a crop (48, 48) uint8 to nine probabilities, and the file that it came from."""
+
+    read: Read
+    file: Path
+
+    @property
+    def size_kb(self) -> float:
+        """Size of the file in units of 1,000 bytes."""
+        return self.file.stat().st_size / 1000
+
+
+def open_candidates(model: Path | None, twin: Path | None, peers: Path) -> dict[str, Candidate]:
+    """The shipped model (or the one of another manifest), its float twin if there is one, and the peer if it is there.
+
+    Raises:
+        SystemExit: ``twin`` is given and missing.
+    """
+    manifest = model or bundled("expression")
+    reader = ExpressionReader.load(VisionConfig(expression_model=manifest))
+    found = {OURS: Candidate(reader.read_crop, manifest.parent / reader.manifest.file)}
+    if twin is not None:
+        if not twin.exists():
+            raise SystemExit(f"{twin}: no such float model; training writes one beside its checkpoint")
+        found[TWIN] = Candidate(twin_reader(twin), twin)
+    if (peers / PEER_FILE).exists():
+        found[PEER] = Candidate(peer_reader(peers / PEER_FILE), peers / PEER_FILE)
+    return found
+
+
+def twin_reader(path: Path) -> Read:
+    """The same graph as the shipped model in float32: raw luma to nine probabilities."""
+    invoke = _float_model(path)
+    return lambda crop: invoke(crop.astype(np.float32))
+
+
+def peer_reader(path: Path) -> Read:
+    """The float peer: grey 48x48 from 0 to 1 to eight logits; it has no yawn."""
+    invoke = _float_model(path)
+
+    def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = invoke(crop.astype(np.float32) / 255)
+        powers = np.exp(logits - logits.max())
+        return np.append(powers / powers.sum(), 0).astype(np.float32)
+
+    return read
+
+
+def _float_model(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    interpreter = open_runtime("auto")[1](model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    if int(np.prod(source["shape"])) != SIDE * SIDE or np.dtype(source["dtype"]) != np.float32:
+        raise SystemExit(f"{path}: expected a float32 input of {SIDE} by {SIDE} pixels, found {source['shape']}")
+
+    def invoke(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        interpreter.set_tensor(source["index"], crop.reshape(source["shape"]))
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(target["index"]).reshape(-1), np.float32)
+
+    return invoke
+
+
+def require_twins(answers: Mapping[str, NDArray[np.float32]], least: float = 0.85) -> None:
+    """Refuse a float model that is not the shipped one before quantisation: twins nearly always answer alike."""
+    if TWIN not in answers:
+        return
+    alike = float((answers[OURS].argmax(1) == answers[TWIN].argmax(1)).mean())
+    if alike < least:
+        raise SystemExit(
+            f"--float: only {alike:.0%} of its answers are the shipped model's; it is another model's float"
+        )
