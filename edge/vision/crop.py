@@ -5,11 +5,17 @@ The same function cuts in training, in evaluation and on the board; its numbers 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edge.vision.shrink import STEP_PX, halve
+
+SINGLE_STEP_PX = 1.25
+"""Where a crop's pixels lie no farther apart than this, each is one sample of the picture, else the mean of 2 x 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +35,53 @@ class CropRule:
 
 def crop_transform(points: NDArray[np.float32], rule: CropRule) -> NDArray[np.float64]:
     """The (2, 3) affine matrix from picture to crop for five ``points`` (5, 2); pixel centres lie at integers."""
-    eyes = (points[0] + points[1]) / 2
-    mouth = (points[3] + points[4]) / 2
-    across = points[1] - points[0]
-    length = max(float(np.hypot(*across)), float(np.hypot(*(mouth - eyes))), 1e-3)
+    (left_x, left_y), (right_x, right_y), _, (corner_x, corner_y), (other_x, other_y) = points.tolist()
+    eyes_x, eyes_y = (left_x + right_x) / 2, (left_y + right_y) / 2
+    mouth_x, mouth_y = (corner_x + other_x) / 2, (corner_y + other_y) / 2
+    across_x, across_y = right_x - left_x, right_y - left_y
+    length = max(math.hypot(across_x, across_y), math.hypot(mouth_x - eyes_x, mouth_y - eyes_y), 1e-3)
     scale = rule.unit * rule.size_px / length
-    angle = np.arctan2(across[1], across[0])
-    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
-    turn = np.array([[cos, sin], [-sin, cos]])
-    target = np.array([rule.centre_x, rule.centre_y]) * rule.size_px - 0.5
-    return np.hstack([turn, (target - turn @ ((eyes + mouth) / 2))[:, None]])
+    angle = math.atan2(across_y, across_x)
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    x, y = (eyes_x + mouth_x) / 2, (eyes_y + mouth_y) / 2
+    to_x, to_y = rule.centre_x * rule.size_px - 0.5, rule.centre_y * rule.size_px - 0.5
+    return np.array([[cos, sin, to_x - cos * x - sin * y], [-sin, cos, to_y + sin * x - cos * y]])
 
 
 def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:
     """The (size, size) uint8 crop of the (H, W) picture; what lies outside the picture repeats its edge.
 
-    A large face is warped to a multiple of the size and then averaged down, so that fine detail does not alias.
+    So that fine detail does not alias, a large face's part of the picture is halved first, then warped to a crop of
+    twice the size, which is halved in turn.
     """
     matrix = crop_transform(points, rule)
-    shrink = 1.0 / np.hypot(matrix[0, 0], matrix[0, 1])
-    times = int(np.clip(np.ceil(shrink - 0.25), 1, 4))
+    shrink = 1 / math.hypot(matrix[0, 0], matrix[0, 1])
+    left, top, right, bottom = _shown(matrix, rule.size_px, luma.shape)
+    part, factor = halve(luma[top:bottom, left:right], shrink / STEP_PX)
+    times = 1 if shrink / factor <= SINGLE_STEP_PX else 2
     side = rule.size_px * times
-    matrix = matrix * times
-    matrix[:, 2] += (times - 1) / 2
-    crop = cv2.warpAffine(luma, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if times > 1:
-        crop = cv2.resize(crop, (rule.size_px, rule.size_px), interpolation=cv2.INTER_AREA)
-    return np.asarray(crop, np.uint8)
+    matrix = _through(matrix, left, top, factor, times)
+    crop = cv2.warpAffine(part, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return halve(np.asarray(crop, np.uint8), times)[0]
+
+
+def _shown(matrix: NDArray[np.float64], size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what a crop shows of a picture (H, W); a margin of two crop pixels is added."""
+    (cos, sin, shift_x), (_, _, shift_y) = matrix.tolist()
+    square = cos * cos + sin * sin
+    right, down = (size - 1) / 2 - shift_x, (size - 1) / 2 - shift_y
+    x, y = (cos * right - sin * down) / square, (sin * right + cos * down) / square
+    reach = (size / 2 + 2) * (abs(cos) + abs(sin)) / square
+    height, width = shape
+    left, top = (min(max(math.floor(at - reach), 0), side - 1) for at, side in ((x, width), (y, height)))
+    return left, top, min(max(math.ceil(x + reach), left) + 1, width), min(max(math.ceil(y + reach), top) + 1, height)
+
+
+def _through(matrix: NDArray[np.float64], left: int, top: int, factor: int, times: int) -> NDArray[np.float64]:
+    """From pixels of a part of the picture, shrunk by ``factor``, to those of a crop ``times`` as large."""
+    (cos, sin, x), (_, _, y) = matrix.tolist()
+    right, down = left + (factor - 1) / 2, top + (factor - 1) / 2
+    x, y = x + cos * right + sin * down, y - sin * right + cos * down
+    half = (times - 1) / 2
+    cos, sin = cos * factor * times, sin * factor * times
+    return np.array([[cos, sin, x * times + half], [-sin, cos, y * times + half]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from edge.config import VisionConfig
 from edge.errors import ModelError
 from edge.records import Face
 from edge.vision.manifest import GridSpec, Manifest, bundled
+from edge.vision.shrink import halve
 from edge.vision.tflite import TfliteModel
 
 # A second look, closer, is worth its time where the face was small in the first one.
@@ -34,8 +36,8 @@ class View:
 
     def to_picture(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (…, 2) from model input to picture, pixel centres at integers in both."""
-        origin = np.array([self.left, self.top], np.float32)
-        return np.asarray((points + 0.5) / self.scale - 0.5 + origin, np.float32)
+        half = 0.5 / self.scale - 0.5
+        return np.asarray(points / self.scale + np.array([self.left + half, self.top + half], np.float32), np.float32)
 
 
 class FaceFinder:
@@ -47,7 +49,7 @@ class FaceFinder:
         self._min_score = min_score
         _, self._height, self._width, _ = model.manifest.input.shape
         self._input = np.zeros((1, self._height, self._width, 1), np.uint8)
-        self._cells = cell_centres(self._height, self._width, grid.stride_px)
+        self._cells = cell_centres(self._height, self._width, grid.stride_px).reshape(-1, 2)
 
     @classmethod
     def load(cls, config: VisionConfig | None = None) -> Self:
@@ -94,32 +96,38 @@ class FaceFinder:
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
-        middle, size = face.points.mean(0), face_size(face)
-        # A large face is shrunk by a whole number: OpenCV averages whole pixels several times as fast as parts of them.
+        middle, size = face_middle(face), face_size(face)
+        # A large face is shrunk by a whole number, of which the part that is a power of two costs least.
         shrink = max(1, round(size / CLOSE_SIZE_PX))
         scale = 1 / shrink if shrink > 1 else max(1.0, CLOSE_SIZE_PX / size)
-        extent = np.array([self._width, self._height]) / scale
-        corner = np.floor(middle - extent / 2)
-        left, top = np.maximum(corner, 0).astype(int)
-        right, bottom = np.minimum(corner + extent, luma.shape[::-1]).astype(int)
-        right, bottom = right - (right - left) % shrink, bottom - (bottom - top) % shrink
+        left, right = _span(middle[0], self._width / scale, luma.shape[1])
+        top, bottom = _span(middle[1], self._height / scale, luma.shape[0])
         if left >= right or top >= bottom:  # the face was in a larger picture, or at the very edge of this one
             return None
         again = self._look(luma, (left, top, right, bottom), scale, limit=2)
-        near = [found for found in again if np.hypot(*(found.points.mean(0) - middle)) < SAME_FACE * size]
-        return near[0] if near else None
+        return next((found for found in again if math.dist(face_middle(found), middle) < SAME_FACE * size), None)
 
     def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], scale: float, limit: int) -> list[Face]:
         """Run the model on a part (left, top, right, bottom) of the picture; ``scale`` brings it within the input."""
         left, top, right, bottom = part
-        size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small, factor = halve(luma[top:bottom, left:right], 1 / scale)
+        height, width = (max(1, round(side * factor * scale)) for side in small.shape)
         self._input[:] = 0
-        self._input[0, : size[1], : size[0], 0] = cv2.resize(luma[top:bottom, left:right], size, interpolation=how)
+        cv2.resize(small, (width, height), dst=self._input[0, :height, :width, 0], interpolation=cv2.INTER_LINEAR)
         view = View(left, top, scale)
-        score, box, points = (maps[0] for maps in self._model.run(self._input))
-        found = decode(score[..., 0], box, points, self._cells, self._grid.size_unit_px, self._min_score, limit)
-        return [_in_picture(face, view) for face in found]
+        return [_in_picture(face, view) for face in self._read(limit)]
+
+    def _read(self, limit: int) -> list[Face]:
+        """The faces in the model's input, in its pixels; only the sure cells' numbers are made real."""
+        model = self._model
+        score, box, points = model.run_raw(self._input)
+        scores = model.real(0, score).reshape(-1)
+        (sure,) = (scores >= self._min_score).nonzero()
+        if not sure.size:
+            return []
+        boxes = model.real(1, box.reshape(-1, 4).take(sure, 0))
+        offsets = model.real(2, points.reshape(-1, 10).take(sure, 0))
+        return decode(scores.take(sure), boxes, offsets, self._cells.take(sure, 0), self._grid.size_unit_px, limit)
 
 
 def cell_centres(height: int, width: int, stride: int) -> NDArray[np.float32]:
@@ -134,46 +142,56 @@ def decode(
     points: NDArray[np.float32],
     cells: NDArray[np.float32],
     size_unit_px: float,
-    min_score: float,
     limit: int,
 ) -> list[Face]:
-    """Faces from the model's maps: score (R, C), box (R, C, 4), points (R, C, 10), cells (R, C, 2).
+    """Faces from what N sure cells say: score (N,), box (N, 4), points (N, 10), and the cells' centres (N, 2).
 
     ``box`` is the centre's offset from the cell in face sizes, log2 of size and log2 of width over height; ``points``
     are offsets in face sizes. Neighbouring cells that speak of the same face are averaged by their squared scores,
     which steadies the points. Coordinates are input pixels.
     """
-    sure = score >= min_score
-    if not sure.any():
-        return []
-    score, box, cells = score[sure], box[sure], cells[sure]
     size = size_unit_px * np.exp2(box[:, 2])
-    corners = cells[:, None] + points[sure].reshape(-1, 5, 2) * size[:, None, None]
-    middle = corners.mean(1)
+    corners = cells[:, None] + points.reshape(-1, 5, 2) * size[:, None, None]
+    middle_x, middle_y = corners.sum(1).T / 5
+    centre = cells + box[:, :2] * size[:, None]
+    said = np.concatenate((centre, box[:, 2:], corners.reshape(-1, 10)), 1)
+    votes = score**2 + np.finfo(np.float32).tiny  # a score of nothing at all is still a number to divide by
     faces: list[Face] = []
-    left = np.ones(len(score), bool)
-    while left.any() and len(faces) < limit:
-        best = int(np.argmax(np.where(left, score, -1.0)))
-        apart = np.linalg.norm(middle - middle[best], axis=1) / size[best]
-        weight = np.where(apart < AGREE, score**2, 0.0)
-        weight /= weight.sum()
-        centre = weight @ (cells + box[:, :2] * size[:, None])
-        side, aspect = float(np.exp2(weight @ np.log2(size))), float(weight @ box[:, 3])
-        wide, high = side * 2 ** (aspect / 2), side * 2 ** (-aspect / 2)
-        shape = (float(centre[0] - wide / 2), float(centre[1] - high / 2), wide, high)
-        where = np.asarray(np.tensordot(weight, corners, 1), np.float32)
-        faces.append(Face(shape, where, float(score[best])))
-        left &= apart > SAME_FACE
+    open_score = score
+    while len(faces) < limit:
+        best = int(open_score.argmax())
+        if open_score[best] < 0:
+            break
+        apart = np.hypot(middle_x - middle_x[best], middle_y - middle_y[best]) / size[best]
+        weight = votes * (apart < AGREE)
+        mean = (weight / weight.sum()) @ said
+        x, y, log_size, log_aspect = mean[:4].tolist()
+        side = size_unit_px * 2**log_size
+        wide, high = side * 2 ** (log_aspect / 2), side * 2 ** (-log_aspect / 2)
+        faces.append(Face((x - wide / 2, y - high / 2, wide, high), mean[4:].reshape(5, 2), float(score[best])))
+        open_score = np.where(apart > SAME_FACE, open_score, np.float32(-1.0))
     return faces
 
 
 def face_size(face: Face) -> float:
     """Square root of the box's area, pixels."""
-    return float(np.sqrt(face.box[2] * face.box[3]))
+    return math.sqrt(face.box[2] * face.box[3])
+
+
+def face_middle(face: Face) -> tuple[float, float]:
+    """Mean (x, y) of the five points."""
+    x, y = face.points.sum(0).tolist()
+    return x / 5, y / 5
+
+
+def _span(middle: float, extent: float, limit: int) -> tuple[int, int]:
+    """Begin and end of the pixels ``extent`` long around ``middle`` that lie in a picture's side of ``limit``."""
+    begin = math.floor(middle - extent / 2)
+    return max(begin, 0), int(min(begin + extent, limit))
 
 
 def _in_picture(face: Face, view: View) -> Face:
     x, y, width, height = face.box
-    corner = view.to_picture(np.array([x, y], np.float32))
-    box = (float(corner[0]), float(corner[1]), width / view.scale, height / view.scale)
+    half = 0.5 / view.scale - 0.5
+    box = (x / view.scale + half + view.left, y / view.scale + half + view.top, width / view.scale, height / view.scale)
     return Face(box, view.to_picture(face.points), face.score)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.records import Face
-from edge.vision.face import face_size
+from edge.vision.face import face_middle, face_size
 
 KEEP_S = 2.0
 """For this long after the driver was last seen, only a face near the last place can be the driver."""
@@ -57,12 +57,12 @@ class OneEuro:
         if self._points is None or elapsed_s <= 0:  # the first frame, or time that stood still
             self._points = points
             return points
-        speed = (points - self._points) / (size * elapsed_s)
-        self._speed = self._speed + _gain(SPEED_CUTOFF_HZ, elapsed_s) * (speed - self._speed)
+        moved = points - self._points
+        self._speed += _gain(SPEED_CUTOFF_HZ, elapsed_s) * (moved / (size * elapsed_s) - self._speed)
         # one cut-off for the whole face: its points move together, and their shape is what the crop is cut by
-        pace = float(np.linalg.norm(self._speed.mean(0)))
+        pace = math.hypot(*self._speed.sum(0).tolist()) / len(points)
         gain = _gain(MIN_CUTOFF_HZ + SPEED_GAIN_HZ * pace, elapsed_s)
-        self._points = np.asarray(self._points + gain * (points - self._points), np.float32)
+        self._points = self._points + gain * moved
         return self._points
 
 
@@ -113,10 +113,10 @@ class DriverFollower:
 def _has_middle(luma: NDArray[np.uint8], face: Face) -> bool:
     """Whether the face's middle lies in the picture."""
     height, width = luma.shape
-    x, y = face.points.mean(0)
+    x, y = face_middle(face)
     return bool(0 <= x < width and 0 <= y < height)
 
 
 def _distance(one: Face, other: Face) -> float:
     """Distance of two faces' middles in sizes of the second."""
-    return float(np.hypot(*(one.points.mean(0) - other.points.mean(0)))) / max(face_size(other), 1e-3)
+    return math.dist(face_middle(one), face_middle(other)) / max(face_size(other), 1e-3)

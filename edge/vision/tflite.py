@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -36,9 +35,10 @@ def open_runtime(runtime: Runtime) -> tuple[str, Any]:
 
 
 class TfliteModel:
-    """A loaded model: uint8 in, dequantised float32 out, in the order of the manifest's outputs.
+    """A loaded model: uint8 in, numbers out in the order of the manifest's outputs.
 
-    The returned arrays are new at each call. Not thread-safe: one model, one thread.
+    The input is copied in: for these sizes that takes about as long as to make a view of the tensor, which would have
+    to be dropped before each run. The returned arrays are new at each call. Not thread-safe: one model, one thread.
     """
 
     def __init__(self, manifest: Manifest, content: bytes, origin: Path, runtime: Runtime, threads: int) -> None:
@@ -55,7 +55,9 @@ class TfliteModel:
         inputs = self._interpreter.get_input_details()
         self._input: int = _match(origin, manifest.input, inputs)["index"]
         outputs = self._interpreter.get_output_details()
-        self._outputs = [_reader(_match(origin, spec, outputs)) for spec in manifest.outputs]
+        found = [_match(origin, spec, outputs) for spec in manifest.outputs]
+        self._outputs: list[int] = [detail["index"] for detail in found]
+        self._meanings = [_meaning(detail) for detail in found]
 
     @classmethod
     def load(cls, path: Path, name: Literal["face", "expression"], runtime: Runtime = "auto", threads: int = 1) -> Self:
@@ -70,9 +72,19 @@ class TfliteModel:
 
     def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Invoke on ``picture`` (the manifest's input shape, uint8); one float32 array for each output."""
-        self._interpreter.set_tensor(self._input, picture)
-        self._interpreter.invoke()
-        return [dequantise(self._interpreter.get_tensor(index)) for index, dequantise in self._outputs]
+        return [self.real(output, raw) for output, raw in enumerate(self.run_raw(picture))]
+
+    def run_raw(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Like ``run``, but with the outputs as they are stored: for those who need only some of their numbers."""
+        interpreter = self._interpreter
+        interpreter.set_tensor(self._input, picture)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in self._outputs]
+
+    def real(self, output: int, raw: NDArray[Any]) -> NDArray[np.float32]:
+        """The real numbers that numbers out of the output of this number stand for; of any shape, in one piece."""
+        meaning = self._meanings[output]
+        return np.asarray(raw, np.float32) if meaning is None else meaning.take(raw.view(np.uint8))
 
 
 def _has_header(content: bytes) -> bool:
@@ -89,11 +101,10 @@ def _match(origin: Path, spec: TensorSpec, details: list[dict[str, Any]]) -> dic
     raise ModelError(f"{origin}: {spec.name}: expected {spec.dtype} {spec.shape}, found {found}")
 
 
-def _reader(detail: dict[str, Any]) -> tuple[int, Callable[[NDArray[Any]], NDArray[np.float32]]]:
-    """Index of an output and how its numbers become real ones, by its own scale and zero point."""
-    scale, zero = detail["quantization"]
+def _meaning(detail: dict[str, Any]) -> NDArray[np.float32] | None:
+    """What each of an output's 256 byte patterns stands for, by its own scale and zero point; None for real numbers."""
     if np.dtype(detail["dtype"]).kind == "f":
-        return detail["index"], lambda raw: np.asarray(raw, np.float32)
-    table = ((np.arange(256) + np.iinfo(detail["dtype"]).min - zero) * scale).astype(np.float32)
-    low = np.iinfo(detail["dtype"]).min
-    return detail["index"], lambda raw: table[raw.astype(np.int16) - low]
+        return None
+    scale, zero = detail["quantization"]
+    patterns = np.arange(256, dtype=np.uint8).view(detail["dtype"])
+    return np.asarray((patterns.astype(np.int64) - zero) * scale, np.float32)
