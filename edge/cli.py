@@ -130,6 +130,27 @@ def check(
 
 
 @app.command()
+def aim(
+    config: ConfigFile = None,
+    source: Annotated[str | None, typer.Option(help="Frame source instead of the configured one.")] = None,
+    until_good: Annotated[bool, typer.Option("--until-good", help="End when all was good for 3 seconds.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Serve the picture itself on the loopback address, for a limited time.")
+    ] = False,
+    preview_s: Annotated[float, typer.Option(min=1, max=600, help="Seconds until the preview ends.")] = 120,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the preview; 0: any.")] = 8377,
+) -> None:
+    """Help to place the camera: is the face in the seat region, big, sharp and bright enough, and what to change."""
+    from rich.console import Console
+
+    from edge.aim.aim import aim as aim_camera
+    from edge.aim.preview import Preview
+
+    served = Preview(port, preview_s) if preview else None
+    aim_camera(_load(config, source), Console(), until_good=until_good, preview=served)
+
+
+@app.command()
 def doctor(
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,

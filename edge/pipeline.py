@@ -13,6 +13,7 @@ from edge.records import Face, Frame, Observation, Sight, Step
 from edge.timing import StageTimes
 from edge.vision import follow
 from edge.vision.quality import assess, fault, picture_fault
+from edge.vision.seat import moved, seat_pixels
 
 
 class Named(Protocol):
@@ -110,16 +111,9 @@ class Pipeline:
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""
-        luma = frame.luma
-        height, width = luma.shape
-        left, top, right, bottom = self._config.camera.seat
-        x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
-        seat = luma[y : max(y + 1, round(bottom * height)), x : max(x + 1, round(right * width))]
-        face = self._follower.update(seat, frame.t)
-        if face is None:
-            return None
-        box = (face.box[0] + x, face.box[1] + y, face.box[2], face.box[3])
-        return Face(box, face.points + np.array([x, y], np.float32), face.score)
+        left, top, right, bottom = seat_pixels(frame.luma.shape, self._config.camera.seat)
+        face = self._follower.update(frame.luma[top:bottom, left:right], frame.t)
+        return None if face is None else moved(face, left, top)
 
     def _decide(self, observation: Observation) -> Step:
         with self.times.measure("decision"):

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board.processes import Process, holders, may_see, services
 from edge.camera import EndOfStream, is_address, is_file_source, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.doctor.finding import Finding, failed, failed_by, passed, warned
-from edge.doctor.host import Host, Process, read_text
+from edge.doctor.host import Host, read_text
 from edge.errors import CameraError
 
 MODULES = ("libcamera", "picamera2")
@@ -54,8 +55,8 @@ def devices(host: Host, config: Config) -> Finding:
     for folder in sorted((host.sys / "class/video4linux").glob("video*"), key=lambda path: (len(path.name), path.name)):
         by_name[read_text(folder / "name") or "?"].append(folder.name)
     text = "; ".join(f"{name} (/dev/{nodes[0]}{', …' if nodes[1:] else ''})" for name, nodes in by_name.items())
-    holders = host.holders(camera_nodes(host))
-    held = f"; held by {', '.join(map(str, holders))}" if holders else ""
+    held_by = holders(camera_nodes(host), host.proc)
+    held = f"; held by {', '.join(map(str, held_by))}" if held_by else ""
     if by_name:
         return passed(text + held, devices=sum(map(len, by_name.values())))
     if needs_device(config.camera):
@@ -75,8 +76,8 @@ def frame(host: Host, config: Config) -> Finding:
     try:
         luma, count, elapsed_s = _capture(host, config.camera)
     except CameraError as error:
-        holders = host.holders(camera_nodes(host))
-        held = f"; held by {', '.join(map(str, holders))}: stop it" if holders else ""
+        held_by = holders(camera_nodes(host), host.proc)
+        held = f"; held by {', '.join(map(str, held_by))}: stop it" if held_by else ""
         return failed_by(error, f"mend the camera or set camera.source{held}")
     return _judge(luma, config, f"{source}: {count / elapsed_s:.1f} frames a second" if count > 1 else source)
 
@@ -97,8 +98,8 @@ def _service_with_camera(host: Host, config: CameraConfig) -> Process | None:
         return None
     named = config.source.removeprefix("v4l2:")
     nodes = {Path(named).resolve()} if named != config.source else camera_nodes(host)
-    holding = {process.pid for process in host.holders(nodes)}
-    return next((one for one in host.services() if one.pid in holding or not host.may_see(one)), None)
+    holding = {process.pid for process in holders(nodes, host.proc)}
+    return next((one for one in services(host.proc) if one.pid in holding or not may_see(one, host.proc)), None)
 
 
 def _capture(host: Host, config: CameraConfig) -> tuple[NDArray[np.uint8], int, float]:

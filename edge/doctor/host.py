@@ -1,10 +1,10 @@
-"""The machine that is looked at, and who else is at work on it."""
+"""The machine that is looked at."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,17 +58,6 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """A program that runs."""
-
-    pid: int
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid})"
-
-
-@dataclass(frozen=True, slots=True)
 class Host:
     """Everything that the checks look at. ``root`` is the folder that /proc, /sys, /dev, /etc and /run are found in.
 
@@ -105,35 +94,6 @@ class Host:
         """Where devices are told of."""
         return self.root / "sys"
 
-    def services(self) -> list[Process]:
-        """The ``evenkeel run`` that are running, but for this process."""
-        return [
-            Process(pid, SERVICE_USER) for pid in self._pids() if pid != os.getpid() and _is_service(self.proc, pid)
-        ]
-
-    def holders(self, nodes: set[Path]) -> list[Process]:
-        """The programs that have one of the device ``nodes`` open, as far as this user may see."""
-        found = []
-        for pid in self._pids():
-            try:
-                held = any(fd.readlink() in nodes for fd in (self.proc / str(pid) / "fd").iterdir())
-            except OSError:  # gone meanwhile, or another user's
-                continue
-            if held:
-                found.append(Process(pid, SERVICE_USER if _is_service(self.proc, pid) else _name(self.proc, pid)))
-        return found
-
-    def may_see(self, process: Process) -> bool:
-        """Whether this user can tell what ``process`` has open."""
-        try:
-            next((self.proc / str(process.pid) / "fd").iterdir(), None)
-        except OSError:
-            return False
-        return True
-
-    def _pids(self) -> Iterator[int]:
-        return (int(entry.name) for entry in self.proc.glob("[0-9]*"))
-
 
 def service_environ(environ: Mapping[str, str], root: Path = Path("/")) -> dict[str, str]:
     """``environ`` with what systemd adds for the installed unit, so that the same outbox and password are looked at."""
@@ -152,13 +112,3 @@ def read_text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n\t")
     except OSError:
         return None
-
-
-def _is_service(proc: Path, pid: int) -> bool:
-    words = (read_text(proc / str(pid) / "cmdline") or "").split("\0")
-    program = next((i for i, word in enumerate(words[:4]) if Path(word).name == SERVICE_USER), None)
-    return program is not None and "run" in words[program + 1 :]
-
-
-def _name(proc: Path, pid: int) -> str:
-    return read_text(proc / str(pid) / "comm") or "?"
