@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+EARLY = 0.25
+"""How much before it is due a frame may come, in intervals: a camera's frames do not come like clockwork."""
+
 
 class Pace:
-    """Steady intervals at a rate of at most ``fps`` frames a second, as that rate stands when a frame is taken.
+    """Steady intervals, at most ``fps`` a second as that stands when a frame is taken.
 
-    A frame that comes late does not put off those after it: intervals are counted from when it was due, by one interval
-    at most. So a camera at about this rate loses no frame to jitter, and after a long gap there is no burst.
+    Frames are due on a grid of moments, and one that comes late does not put off those after it. So a camera of about
+    this rate loses no frame to jitter, and of a faster one every second, third … frame is taken. One that comes a whole
+    interval late begins a new grid: there is no burst after a gap.
     """
 
     def __init__(self) -> None:
         self._due_t = float("-inf")
+        self._period_s = 0.0
 
     def early_s(self, t: float) -> float:
-        """Seconds from ``t`` until the next frame is due; 0 or less where it is."""
-        return self._due_t - t
+        """Seconds from ``t`` until a frame may be taken; 0 or less where that is now."""
+        return self._due_t - EARLY * self._period_s - t
 
     def take(self, t: float, fps: float) -> None:
         """A frame is taken at ``t`` seconds."""
-        period_s = 1.0 / fps
-        self._due_t = max(self._due_t + period_s, t - period_s)
+        self._period_s = 1.0 / fps
+        next_t = self._due_t + self._period_s
+        self._due_t = next_t if t < next_t else t + self._period_s

@@ -154,6 +154,7 @@ class Service:
         clock: Callable[[], float] = time.monotonic,
         stamp: Callable[[], Stamp] = board_stamp,
         heat: Callable[[], Heat] = read_heat,
+        sleep: Callable[[float], None] = time.sleep,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._camera = config.camera
@@ -165,6 +166,7 @@ class Service:
         self._trace = trace
         self._clock = clock
         self._stamp = stamp
+        self._sleep = sleep
         self._settled = settled
         self._times = times
         self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock)
@@ -236,7 +238,8 @@ class Service:
         """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
         early_s = self._pace.early_s(self._clock()) if self._frames.paced else 0.0
         if early_s > 0:
-            time.sleep(min(early_s, TICK_S))
+            self._sleep(min(early_s, TICK_S))
+            self._frames.take(0.0)  # what came meanwhile came too early; the next one is fresh
             if early_s > TICK_S:
                 return None
         frame = self._frames.take(TICK_S)
