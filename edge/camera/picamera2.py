@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import time
 from concurrent.futures import CancelledError
 from typing import Any
@@ -14,6 +17,8 @@ from edge.camera.luma import upright
 from edge.config import CameraConfig
 from edge.errors import CameraError
 from edge.records import Frame
+
+_log = logging.getLogger(__name__)
 
 BUFFERS = 4
 """Enough for the sensor to fill one while one is copied out and others wait; each costs contiguous memory."""
@@ -33,20 +38,10 @@ class PiCamera(Source):
         self._clock = clock
         self._stream = config.stream
         self._rotate_deg = config.rotate_deg
-        camera_type = _import_picamera2()
-        try:
-            self._camera = camera_type()
-        except IndexError:
-            raise CameraError(
-                "camera picamera2: no camera found; check the ribbon cable and `rpicam-hello --list-cameras`"
-            ) from None
-        except RuntimeError as error:
-            raise CameraError(
-                f"camera picamera2: cannot be opened: {error}; stop the other program that uses it"
-            ) from error
+        self._camera = _open(_import_picamera2())
         try:
             self._start(config)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, OSError) as error:  # OSError: no contiguous memory for the buffers
             self.close()
             raise CameraError(
                 f"camera picamera2: does not start at {config.width_px}x{config.height_px}, {config.fps:g} fps: {error}"
@@ -56,6 +51,8 @@ class PiCamera(Source):
             raise
 
     def _start(self, config: CameraConfig) -> None:
+        if "FrameDurationLimits" not in self._camera.camera_controls:
+            raise CameraError("camera picamera2: its rate cannot be set; open a USB camera as v4l2:/dev/video0")
         stream = {"format": "YUV420", "size": (config.width_px, config.height_px)}
         duration_us = round(1e6 / config.fps)
         self._camera.configure(
@@ -118,10 +115,43 @@ class PiCamera(Source):
         """Stop and release the camera.
 
         Waiting captures are cancelled first: ``stop`` queues behind them, and they would never end once frames have
-        ceased to come.
+        ceased to come. A camera that does not let go is told in the log; what is raised is why it was closed.
         """
         self._camera.cancel_all_and_flush()
-        self._camera.close()
+        try:
+            self._camera.close()
+        except (RuntimeError, OSError) as error:
+            _log.warning("camera picamera2: cannot be closed: %s", error)
+
+
+def _open(camera_type: Any) -> Any:
+    camera = camera_type.__new__(camera_type)  # apart from __init__, so that what a failed one leaves behind is at hand
+    try:
+        camera.__init__()
+    except IndexError:
+        _close_pipe(camera)
+        raise CameraError(
+            "camera picamera2: no camera found; check the ribbon cable and `rpicam-hello --list-cameras`"
+        ) from None
+    except RuntimeError as error:
+        _close_pipe(camera)
+        reason = str(error).rstrip(".")
+        raise CameraError(
+            f"camera picamera2: cannot be opened: {reason}; stop the other program that uses it"
+        ) from error
+    return camera
+
+
+def _close_pipe(camera: Any) -> None:
+    """Close the pipe that picamera2 leaves open when it cannot be made.
+
+    It is a file or two for every try: a camera that is away for a night would use up all that a process may have. The
+    two ends must belong together, in case picamera2 has closed one and its number is another file's by now.
+    """
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed already
+        if os.fstat(camera.notifyme_w).st_ino == os.fstat(camera.notifymeread.fileno()).st_ino:
+            os.close(camera.notifyme_w)
+            camera.notifymeread.close()
 
 
 def _import_picamera2() -> Any:
