@@ -55,7 +55,7 @@ def devices(host: Host, config: Config) -> Finding:
     for folder in sorted((host.sys / "class/video4linux").glob("video*"), key=lambda path: (len(path.name), path.name)):
         by_name[read_text(folder / "name") or "?"].append(folder.name)
     text = "; ".join(f"{name} (/dev/{nodes[0]}{', …' if nodes[1:] else ''})" for name, nodes in by_name.items())
-    held_by = holders(camera_nodes(host), host.proc)
+    held_by = holders(_names(host), host.proc)
     held = f"; held by {', '.join(map(str, held_by))}" if held_by else ""
     if by_name:
         return passed(text + held, devices=sum(map(len, by_name.values())))
@@ -76,7 +76,7 @@ def frame(host: Host, config: Config) -> Finding:
     try:
         luma, count, elapsed_s = _capture(host, config.camera)
     except CameraError as error:
-        held_by = holders(camera_nodes(host), host.proc)
+        held_by = holders(_names(host), host.proc)
         held = f"; held by {', '.join(map(str, held_by))}: stop it" if held_by else ""
         return failed_by(error, f"mend the camera or set camera.source{held}")
     return _judge(luma, config, f"{source}: {count / elapsed_s:.1f} frames a second" if count > 1 else source)
@@ -87,9 +87,14 @@ def needs_device(config: CameraConfig) -> bool:
     return config.source == "picamera2" or config.source.startswith("v4l2:")
 
 
-def camera_nodes(host: Host) -> set[Path]:
+def camera_nodes(host: Host) -> list[Path]:
     """The device nodes that cameras are used through."""
-    return {Path("/dev") / path.name for kind in ("video*", "media*") for path in (host.root / "dev").glob(kind)}
+    return sorted(path for kind in ("video*", "media*") for path in (host.root / "dev").glob(kind))
+
+
+def _names(host: Host) -> set[Path]:
+    """The same as programs call them."""
+    return {Path("/dev") / node.name for node in camera_nodes(host)}
 
 
 def _service_with_camera(host: Host, config: CameraConfig) -> Process | None:
@@ -97,7 +102,7 @@ def _service_with_camera(host: Host, config: CameraConfig) -> Process | None:
     if is_file_source(config.source) or is_address(config.source):
         return None
     named = config.source.removeprefix("v4l2:")
-    nodes = {Path(named).resolve()} if named != config.source else camera_nodes(host)
+    nodes = {Path(named).resolve()} if named != config.source else _names(host)
     holding = {process.pid for process in holders(nodes, host.proc)}
     return next((one for one in services(host.proc) if one.pid in holding or not may_see(one, host.proc)), None)
 

@@ -68,7 +68,7 @@ def device_permissions(host: Host, config: Config) -> Finding:
     """Whether the service's user may use the camera's device nodes."""
     if not needs_device(config.camera):
         return passed("no device is needed for this source")
-    nodes = sorted(camera_nodes(host)) + sorted((host.root / "dev/dma_heap").glob("*"))
+    nodes = camera_nodes(host) + sorted((host.root / "dev/dma_heap").glob("*"))
     refused = [node for node in nodes if not host.user.may(node, READ | WRITE)]
     if not refused:
         return passed(f"{host.user.name} may use all {len(nodes)} camera devices" if nodes else "no camera devices")
