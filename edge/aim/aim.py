@@ -16,10 +16,11 @@ from edge.aim.drawing import draw
 from edge.aim.look import Look, Viewer
 from edge.aim.preview import ADDRESS, Preview
 from edge.board.processes import services
-from edge.camera import Camera, EndOfStream, is_file_source, open_camera, without_credentials
+from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
-from edge.config import CameraConfig, Config
+from edge.config import Config
 from edge.errors import CameraError, UnavailableError
+from edge.parts import Frames
 from edge.vision.face import FaceFinder
 
 LOOK_PERIOD_S = 0.25
@@ -57,16 +58,18 @@ def aim(
     *,
     until_good: bool = False,
     preview: Preview | None = None,
-    open_source: Callable[[CameraConfig], Camera] = open_camera,
+    frames: Frames | None = None,
 ) -> None:
     """Show what the camera sees until Ctrl-C, the end of a file, or (``until_good``) until all was good for GOOD_S.
+
+    ``frames`` stand in for the configured camera.
 
     Raises:
         CameraError: the camera cannot be opened or fails.
         ModelError, UnavailableError: no face model or runtime; or a file ended before all was good.
     """
     viewer = Viewer(FaceFinder.load(config.vision), config.camera, config.quality)
-    frames = NewestFrame(lambda: open_source(config.camera), config.camera, reopen=False)
+    frames = frames or NewestFrame(lambda: open_camera(config.camera), config.camera, reopen=False)
     try:
         with ExitStack() as stack:
             if preview is not None:
@@ -86,7 +89,7 @@ def aim(
 
 
 def _follow(
-    config: Config, viewer: Viewer, frames: NewestFrame, show: Show, *, until_good: bool, preview: Preview | None
+    config: Config, viewer: Viewer, frames: Frames, show: Show, *, until_good: bool, preview: Preview | None
 ) -> bool:
     """Look until all was good, if that is wanted (True), or until a file ends (False)."""
     steadiness, due_t, good_s = Steadiness(), float("-inf"), 0.0

@@ -13,8 +13,7 @@ from edge.doctor import camera
 from edge.doctor.finding import Finding, Verdict
 from edge.doctor.host import Host
 from edge.errors import EXIT_UNAVAILABLE, CameraError
-
-from .conftest import MakeHost, Noise
+from tests.doctor.conftest import MakeHost, Noise
 
 V4L2 = {"source": "v4l2:/dev/video0"}
 

@@ -8,8 +8,7 @@ import pytest
 
 from edge.doctor import machine
 from edge.doctor.finding import Finding, Verdict
-
-from .conftest import MakeHost
+from tests.doctor.conftest import MakeHost
 
 
 def write(path: Path, text: str) -> None:

@@ -19,8 +19,7 @@ from edge.doctor.finding import Finding, failed, passed
 from edge.doctor.host import Host
 from edge.doctor.report import CHECKS, Check, as_json, configured, examine, exit_code, print_lines
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, ConfigError
-
-from .conftest import MakeHost
+from tests.doctor.conftest import MakeHost
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

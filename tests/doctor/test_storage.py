@@ -12,8 +12,7 @@ from edge.doctor import storage
 from edge.doctor.finding import Finding, Verdict
 from edge.doctor.host import Host, User, service_environ
 from edge.errors import EXIT_CONFIG, EXIT_UNAVAILABLE
-
-from .conftest import MakeHost
+from tests.doctor.conftest import MakeHost
 
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil's own
 
