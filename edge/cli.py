@@ -236,10 +236,10 @@ def discovery(
 def bench(
     config: ConfigFile = None,
     clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of the bundled one.")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames to time, after a warm-up.")] = 1000,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to time in each run, after a warm-up.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Time every stage on this machine: p50 and p95, start-up and memory."""
+    """Time every stage on this machine, following and searching, with every runtime here: also start-up and memory."""
     from edge.bench import measure, print_report
 
     report = measure(load_config(config), frames, clip)

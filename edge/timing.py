@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
+
+
+class _Measure:
+    """Adds one sample when the ``with`` ends; none where it ends by an exception."""
+
+    __slots__ = ("_begin", "_stage", "_times")
+
+    def __init__(self, times: StageTimes, stage: str) -> None:
+        self._times = times
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._begin = self._times.clock()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._times.add(self._stage, (self._times.clock() - self._begin) * 1000.0)
 
 
 class StageTimes:
@@ -15,19 +31,19 @@ class StageTimes:
 
     def __init__(self, window: int = 1000, clock: Callable[[], float] = time.perf_counter) -> None:
         self._window = window
-        self._clock = clock
+        self.clock = clock
         self._samples: dict[str, deque[float]] = {}
 
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
+    def measure(self, stage: str) -> _Measure:
         """Time what is inside the ``with``."""
-        begin = self._clock()
-        yield
-        self.add(stage, (self._clock() - begin) * 1000.0)
+        return _Measure(self, stage)
 
     def add(self, stage: str, ms: float) -> None:
         """Add one sample."""
-        self._samples.setdefault(stage, deque(maxlen=self._window)).append(ms)
+        samples = self._samples.get(stage)
+        if samples is None:
+            samples = self._samples[stage] = deque(maxlen=self._window)
+        samples.append(ms)
 
     def count(self, stage: str) -> int:
         """How many samples of a stage are kept."""

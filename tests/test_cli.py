@@ -191,8 +191,12 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     code, out, _ = evenkeel("bench", "--frames", "20", "--json")
     report = json.loads(out)
     assert code == 0
-    assert set(report["runs"][0]["stages"]) == {"picture", "face", "quality", "expression", "decision", "step"}
-    assert report["runs"][0]["stages"]["step"]["samples"] == 20
+    following, searching = report["runs"][:2]
+    assert (following["way"], searching["way"]) == ("following", "searching")
+    parts = {"picture", "face", "quality", "expression", "decision", "face model", "expression model", "rest", "step"}
+    assert set(following["stages"]) == parts
+    assert all(stage["samples"] == 20 for stage in following["stages"].values())
+    assert 0 < following["rest_share"] < 1
     assert report["start_s"] > 0
 
 

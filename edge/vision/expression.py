@@ -19,7 +19,7 @@ class ExpressionReader:
     """The expression model with its crop rule."""
 
     def __init__(self, model: TfliteModel, rule: CropRule) -> None:
-        self._model = model
+        self.model = model
         self._rule = rule
 
     @classmethod
@@ -46,7 +46,7 @@ class ExpressionReader:
     @property
     def manifest(self) -> Manifest:
         """The model's manifest."""
-        return self._model.manifest
+        return self.model.manifest
 
     def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
         """Probabilities (9,) in the order EXPRESSIONS for a ``face`` in the (H, W) picture; they add up to 1."""
@@ -54,7 +54,7 @@ class ExpressionReader:
 
     def read_crop(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (9,) for a crop (side, side) that was cut by the model's rule."""
-        (probabilities,) = self._model.run(crop[None, :, :, None])
+        (probabilities,) = self.model.run(crop[None, :, :, None])
         flat = probabilities.reshape(-1)
         # Nine numbers in steps of 1/256 add up to 1 only nearly.
         return np.asarray(flat / max(float(flat.sum()), 1e-6), np.float32)

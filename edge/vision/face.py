@@ -44,7 +44,7 @@ class FaceFinder:
     """The face model; stateless from picture to picture. Not thread-safe."""
 
     def __init__(self, model: TfliteModel, grid: GridSpec, min_score: float) -> None:
-        self._model = model
+        self.model = model
         self._grid = grid
         self._min_score = min_score
         _, self._height, self._width, _ = model.manifest.input.shape
@@ -74,7 +74,7 @@ class FaceFinder:
     @property
     def manifest(self) -> Manifest:
         """The model's manifest."""
-        return self._model.manifest
+        return self.model.manifest
 
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
         """The best face in the picture (H, W), uint8, or None. A small one is looked at a second time, closer."""
@@ -119,7 +119,7 @@ class FaceFinder:
 
     def _read(self, limit: int) -> list[Face]:
         """The faces in the model's input, in its pixels; only the sure cells' numbers are made real."""
-        model = self._model
+        model = self.model
         score, box, points = model.run_raw(self._input)
         scores = model.real(0, score).reshape(-1)
         (sure,) = (scores >= self._min_score).nonzero()

@@ -39,6 +39,7 @@ class TfliteModel:
 
     The input is copied in: for these sizes that takes about as long as to make a view of the tensor, which would have
     to be dropped before each run. The returned arrays are new at each call. Not thread-safe: one model, one thread.
+    ``interpreter`` is the runtime's; a measurement may put another in its place that times ``invoke``.
     """
 
     def __init__(self, manifest: Manifest, content: bytes, origin: Path, runtime: Runtime, threads: int) -> None:
@@ -47,14 +48,14 @@ class TfliteModel:
         if not _has_header(content):
             raise ModelError(f"{origin}: not a TFLite model: it does not begin as one")
         try:
-            self._interpreter = interpreter_class(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self.interpreter: Any = interpreter_class(model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise ModelError(f"{origin}: not a TFLite model that {self.runtime} can run: {first_line}") from None
-        inputs = self._interpreter.get_input_details()
+        inputs = self.interpreter.get_input_details()
         self._input: int = _match(origin, manifest.input, inputs)["index"]
-        outputs = self._interpreter.get_output_details()
+        outputs = self.interpreter.get_output_details()
         found = [_match(origin, spec, outputs) for spec in manifest.outputs]
         self._outputs: list[int] = [detail["index"] for detail in found]
         self._meanings = [_meaning(detail) for detail in found]
@@ -76,7 +77,7 @@ class TfliteModel:
 
     def run_raw(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """Like ``run``, but with the outputs as they are stored: for those who need only some of their numbers."""
-        interpreter = self._interpreter
+        interpreter = self.interpreter
         interpreter.set_tensor(self._input, picture)
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in self._outputs]
