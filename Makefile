@@ -7,6 +7,8 @@ DATA ?= ../shared/data
 DETECTOR ?= ../shared/peers/yunet_2023mar.onnx
 MINUTES ?= 7
 MESSAGES ?= 200000
+PLATFORM ?= aarch64
+PY ?= 3.11 3.13
 # What the soak plays beside the demo's clip; none of it is needed.
 CLIPS ?= $(wildcard ../shared/data/clips/*)
 FLOAT ?= runs/expression/expression_float.tflite
@@ -23,7 +25,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
 	evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
-	clean python
+	wheelhouse clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -51,6 +53,7 @@ check: $(VENV)/.dev ## Lint, format and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
 
 bench: $(VENV)/.demo ## Time every stage on this machine
 	$(VENV)/bin/evenkeel bench $(ARGS)
@@ -98,8 +101,11 @@ evaluate-decisions: $(TRAINING)/.training ## Measure the decision on simulated d
 demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
 	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
 
+wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
+	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
+
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

@@ -60,8 +60,8 @@ main() {
 parse_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
-            --wheels) WHEELS=$(argument "$@") && shift ;;
-            --python) PYTHON=$(argument "$@") && shift ;;
+            --wheels) WHEELS=$(argument "$@"); shift ;;
+            --python) PYTHON=$(argument "$@"); shift ;;
             --with-mosquitto) WITH_MOSQUITTO=yes ;;
             --no-start) START=no ;;
             --rollback) ROLLBACK=yes ;;

@@ -83,12 +83,17 @@ def is_loopback(host: str) -> bool:
 
 
 def password_file(config: MqttConfig, environ: Mapping[str, str]) -> Path | None:
-    """The file that the password is read from: the configured one, else systemd's credential, or none."""
+    """The file that the password is read from: the configured one, else systemd's credential, or none.
+
+    Where the board has no password, the unit's credential is an empty line.
+    """
     if config.password_file is not None:
         return config.password_file
     folder = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder) / CREDENTIAL if folder else None
-    return credential if credential is not None and credential.exists() else None
+    if credential is None or not credential.exists() or not _read_file("mqtt.password_file", credential).strip():
+        return None
+    return credential
 
 
 def _read_password(path: Path) -> str:

@@ -42,6 +42,13 @@ def test_the_password_comes_from_systemd_where_no_file_is_named(tmp_path: Path) 
     assert credentials.password == "from-systemd"  # noqa: S105 - a test's
 
 
+def test_an_empty_password_from_systemd_is_none(tmp_path: Path) -> None:
+    (tmp_path / "mqtt_password").write_text("\n")
+    credentials = load_credentials(MqttConfig(username="van"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert credentials is not None
+    assert credentials.password is None
+
+
 def test_the_password_is_in_no_text_form(secret: Path) -> None:
     assert "s3cret" not in repr(load_credentials(MqttConfig(username="van", password_file=secret), {}))
 

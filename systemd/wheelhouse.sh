@@ -1,0 +1,50 @@
+#!/bin/sh
+# Collects in a folder all that install.sh needs on a board without a network. 'make wheelhouse' calls it.
+set -eu
+
+usage() {
+    cat <<'END'
+Usage: wheelhouse.sh PYTHON MACHINE "VERSION…" DIR
+
+  PYTHON    an interpreter with pip, of this machine
+  MACHINE   aarch64 or x86_64: the board's processor
+  VERSION   Python versions of the boards, such as 3.11 and 3.13
+  DIR       folder to make; copy it to a stick
+END
+}
+
+# The numpy of apt on Debian 12 (3.11), Ubuntu 24.04 (3.12) and Debian 13 (3.13): the wheels beside it must go with it,
+# because install.sh lets nothing replace it.
+system_numpy() {
+    case $1 in
+        3.11) echo 1.24.2 ;;
+        3.12) echo 1.26.4 ;;
+        3.13) echo 2.2.4 ;;
+        *) echo "wheelhouse.sh: Python $1: Evenkeel needs 3.11, 3.12 or 3.13" >&2 && return 2 ;;
+    esac
+}
+
+# pip knows no "or older": every glibc up to Debian 12's is named.
+platforms() {
+    for minor in $(seq 17 36); do printf ' --platform manylinux_2_%s_%s' "$minor" "$1"; done
+    printf ' --platform manylinux2014_%s' "$1"
+}
+
+main() {
+    [ $# -eq 4 ] || { usage >&2 && exit 2; }
+    for version in $3; do system_numpy "$version" >/dev/null; done
+    source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+    mkdir -p "$4/systemd"
+    rm -rf "$source/build" "$4"/*.whl
+    "$1" -m pip --quiet wheel --no-deps --wheel-dir "$4" "$source"
+    for version in $3; do
+        numpy=$(system_numpy "$version")
+        # the same numpy also as a wheel, for boards whose apt has installed none
+        # shellcheck disable=SC2046  # a list of options
+        "$1" -m pip --quiet download --dest "$4" --only-binary :all: --python-version "$version" $(platforms "$2") \
+            "$4"/evenkeel-*.whl "numpy==$numpy"
+    done
+    cp "$source"/systemd/*.sh "$source"/systemd/evenkeel* "$source"/systemd/README.md "$4/systemd/"
+}
+
+main "$@"

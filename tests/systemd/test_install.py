@@ -1,0 +1,190 @@
+"""The installer, as far as it goes without root: its checks, its options, and what it says that it would do."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "systemd"
+CHANGING = (
+    "apt-get",
+    "cp",
+    "flock",
+    "install",
+    "ln",
+    "mkdir",
+    "mv",
+    "rm",
+    "runuser",
+    "systemctl",
+    "useradd",
+    "userdel",
+)
+"""Programs that a check has no need of."""
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Path:
+    """A folder in front of the search path, with stand-ins that note in ``called`` that they were called.
+
+    ``id`` denies that this is root, so that no fault of a script can change the machine that tests it.
+    """
+    folder = tmp_path / "stubs"
+    folder.mkdir()
+    stub(folder, "id", "echo 1000")
+    for name in CHANGING:
+        stub(folder, name, f'echo "{name} $*" >>{tmp_path}/called')
+    stub(folder, "df", 'echo "Filesystem"; echo "/dev/sda1 9000000 1000000 8000000 12% /"')
+    return folder
+
+
+@pytest.fixture
+def script(stubs: Path) -> Script:
+    def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            ["/bin/sh", FOLDER / name, *arguments],
+            env={**os.environ, "PATH": f"{stubs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    (folder / "evenkeel-9.9.9-py3-none-any.whl").touch()
+    return folder
+
+
+def stub(folder: Path, name: str, script: str) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def interpreter(folder: Path, version: str, machine: str) -> Path:
+    """A Python that says of itself ``version`` ('3.11') and ``machine`` ('64 aarch64')."""
+    return stub(folder, "another-python", f'case "$*" in *version_info*) echo {version};; *) echo "{machine}";; esac')
+
+
+@pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
+def test_an_option_that_is_not_known_is_refused_by_its_name(script: Script, name: str) -> None:
+    done = script(name, "--wheel")
+    assert done.returncode == 2
+    assert "unknown option '--wheel'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
+def test_help_tells_every_option_that_the_script_takes(script: Script, name: str) -> None:
+    done = script(name, "--help")
+    taken = re.findall(r"^ +(--[a-z-]+)\)", (FOLDER / name).read_text(), flags=re.MULTILINE)
+    assert done.returncode == 0
+    assert len(taken) > 2
+    assert [option for option in taken if option != "--help" and f"  {option}" not in done.stdout] == []
+
+
+@pytest.mark.parametrize("arguments", [["--wheels"], ["--python"], ["--wheels", "--no-start"]])
+def test_an_option_without_its_value_is_refused(script: Script, arguments: list[str]) -> None:
+    done = script("install.sh", *arguments)
+    assert done.returncode == 2
+    assert f"{arguments[0]} needs a value" in done.stderr
+
+
+def test_going_back_takes_no_wheels(script: Script, wheels: Path) -> None:
+    assert script("install.sh", "--rollback", "--wheels", wheels).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["install.sh", "uninstall.sh"])
+def test_changes_need_root(script: Script, tmp_path: Path, name: str) -> None:
+    done = script(name)
+    assert done.returncode == 1
+    assert "needs root; run it with sudo" in done.stderr
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_dry_run_shows_every_step_in_order_and_takes_none(script: Script, wheels: Path, tmp_path: Path) -> None:
+    done = script("install.sh", "--dry-run", "--python", sys.executable, "--wheels", wheels)
+    assert done.returncode == 0, done.stderr
+    steps = ["-m venv", "--no-index", "would verify", "/opt/evenkeel/current", "systemctl --quiet enable"]
+    assert all(step in done.stdout for step in steps)
+    assert steps == sorted(steps, key=done.stdout.find)
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_dry_run_of_the_removal_takes_no_step(script: Script, tmp_path: Path) -> None:
+    done = script("uninstall.sh", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for folder in ("/opt/evenkeel", "/etc/evenkeel", "/var/lib/evenkeel"):
+        assert re.search(rf"would run: rm -rf .*{folder}\b", done.stdout)
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_removal_that_keeps_the_data_leaves_configuration_alerts_and_user(script: Script) -> None:
+    printed = script("uninstall.sh", "--dry-run", "--keep-data").stdout
+    assert "/opt/evenkeel" in printed
+    assert not re.search(r"/etc/evenkeel|/var/lib|userdel", printed)
+
+
+@pytest.mark.parametrize(
+    ("version", "machine", "said"),
+    [
+        ("3.10", "64 aarch64", "is Python 3.10; Evenkeel needs 3.11 to 3.13"),
+        ("3.14", "64 aarch64", "is Python 3.14; Evenkeel needs 3.11 to 3.13"),
+        ("3.11", "32 armv7l", "is a 32-bit program; install the 64-bit Raspberry Pi OS"),
+        ("3.13", "64 riscv64", "there is no TFLite runtime for this processor"),
+    ],
+)
+def test_a_python_that_cannot_run_it_is_refused_with_the_remedy(
+    script: Script, wheels: Path, tmp_path: Path, version: str, machine: str, said: str
+) -> None:
+    python = interpreter(tmp_path, version, machine)
+    done = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "would" not in done.stdout
+
+
+def test_all_that_is_wrong_is_said_at_once(script: Script, stubs: Path, tmp_path: Path) -> None:
+    stub(stubs, "df", 'echo "Filesystem"; echo "/dev/sda1 9000000 8900000 100000 99% /"')
+    (tmp_path / "empty").mkdir()
+    done = script("install.sh", "--dry-run", "--python", "no-such-python", "--wheels", tmp_path / "empty")
+    assert done.returncode == 1
+    for fault in ("holds no evenkeel-*.whl", "has 97 MB free", "no-such-python: no such program"):
+        assert fault in done.stderr
+
+
+@pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there may be a version to go back to")
+def test_there_is_no_way_back_from_the_first_version(script: Script, tmp_path: Path) -> None:
+    done = script("install.sh", "--dry-run", "--rollback")
+    assert done.returncode == 1
+    assert "there is no earlier version to go back to" in done.stderr
+    assert not (tmp_path / "called").exists()
+
+
+def test_the_unit_runs_the_program_where_the_installer_puts_it_as_the_user_that_it_makes() -> None:
+    common = dict(re.findall(r"^([A-Z_]+)=(\S+)$", (FOLDER / "common.sh").read_text(), flags=re.MULTILINE))
+    unit = (FOLDER / "evenkeel.service").read_text()
+    assert f"ExecStart={common['PREFIX']}/current/bin/evenkeel run --config {common['CONFIG_DIR']}/" in unit
+    assert f"User={common['SERVICE_USER']}\n" in unit
+    assert common["STATE_DIR"] == "/var/lib/evenkeel"
+    assert "StateDirectory=evenkeel\n" in unit
+
+
+def test_wheels_are_collected_for_pythons_that_it_runs_on_only(script: Script, tmp_path: Path) -> None:
+    assert script("wheelhouse.sh").returncode == 2
+    done = script("wheelhouse.sh", sys.executable, "aarch64", "3.10", tmp_path / "wheelhouse")
+    assert done.returncode == 2
+    assert "Python 3.10: Evenkeel needs 3.11, 3.12 or 3.13" in done.stderr

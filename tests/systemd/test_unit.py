@@ -1,0 +1,69 @@
+"""The unit file: what systemd itself says of it, and what it shares with the code and the installer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.errors import EXIT_CONFIG, EXIT_USAGE
+from edge.mqtt.security import CREDENTIAL
+
+UNIT = Path(__file__).parents[2] / "systemd" / "evenkeel.service"
+MAX_EXPOSURE = 20  # tenths, as --threshold takes them
+
+
+def settings() -> dict[str, str]:
+    lines = (line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return dict(lines)
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Ask ``systemd-analyze``; CI must have it, another machine may do without."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        missing = "systemd-analyze is not installed; on Debian: apt-get install systemd"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_faults_that_a_restart_cannot_mend_are_not_retried() -> None:
+    assert set(settings()["RestartPreventExitStatus"].split()) == {str(EXIT_CONFIG), str(EXIT_USAGE)}
+
+
+def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
+    unit = settings()
+    assert unit["Type"] == "notify"
+    assert float(unit["WatchdogSec"]) > 0
+    assert unit["User"] != "root"
+    assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
+def test_the_clock_s_state_may_be_asked_for_after_all_that_is_forbidden() -> None:
+    filters = [line for line in UNIT.read_text().splitlines() if line.startswith("SystemCallFilter=")]
+    assert {"adjtimex", "clock_adjtime"} <= set(filters[-1].removeprefix("SystemCallFilter=").split())
+
+
+def test_the_broker_s_password_is_handed_over_where_there_is_one_and_not_missed_where_there_is_none() -> None:
+    unit = settings()
+    assert unit["LoadCredential"] == f"{CREDENTIAL}:/etc/evenkeel/{CREDENTIAL}"
+    assert unit["SetCredential"] == rf"{CREDENTIAL}:\n"
+
+
+def test_systemd_finds_it_well_confined() -> None:
+    done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", UNIT)
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+def test_systemd_has_nothing_to_say_against_it(tmp_path: Path) -> None:
+    installed = UNIT.read_text().replace(settings()["ExecStart"].split()[0], sys.executable)  # verify looks for it
+    (tmp_path / UNIT.name).write_text(installed)
+    done = analyze("verify", "--man=no", tmp_path / UNIT.name)
+    about_it = [line for line in done.stderr.splitlines() if UNIT.stem in line]
+    assert (done.returncode, about_it) == (0, []), done.stderr
