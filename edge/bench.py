@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -137,6 +138,7 @@ class TimedPipeline:
     def __init__(self, config: Config, way: Way, count: int) -> None:
         self.times = StageTimes(window=count)
         self.rest_shares: deque[float] = deque(maxlen=count)
+        cv2.setNumThreads(config.vision.threads)  # as Pipeline.from_config does
         finder = build_finder(config, way)
         reader = ExpressionReader.load(config.vision)
         self._pipeline = Pipeline(config, finder, reader, self.times)
