@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.board.processes import Process, holders, may_see, services
+from edge.board.processes import holders, may_see, services
 from edge.camera import EndOfStream, is_address, is_file_source, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
@@ -71,8 +71,8 @@ def devices(host: Host, config: Config) -> Finding:
 def frame(host: Host, config: Config) -> Finding:
     """Figures of a captured picture; the picture itself is dropped. A running service keeps its camera."""
     source = without_credentials(config.camera.source)
-    if service := _service_with_camera(host, config.camera):
-        return passed(f"{source} is in use by the service, {service}, which is left alone: no picture was taken")
+    if use := _use_by_service(host, config.camera):
+        return passed(f"{source} {use}: it is left alone, and no picture was taken")
     try:
         luma, count, elapsed_s = _capture(host, config.camera)
     except CameraError as error:
@@ -97,14 +97,19 @@ def _names(host: Host) -> set[Path]:
     return {Path("/dev") / node.name for node in camera_nodes(host)}
 
 
-def _service_with_camera(host: Host, config: CameraConfig) -> Process | None:
-    """The running service where it has the camera, or where this user cannot see what it has."""
+def _use_by_service(host: Host, config: CameraConfig) -> str | None:
+    """That the running service has the camera, or, where this user cannot see what it has, that it may; else None."""
     if is_file_source(config.source) or is_address(config.source):
         return None
     named = config.source.removeprefix("v4l2:")
     nodes = {Path(named).resolve()} if named != config.source else _names(host)
     holding = {process.pid for process in holders(nodes, host.proc)}
-    return next((one for one in services(host.proc) if one.pid in holding or not may_see(one, host.proc)), None)
+    for service in services(host.proc):
+        if service.pid in holding:
+            return f"is in use by the service, {service}"
+        if not may_see(service, host.proc):
+            return f"may be in use by the service, {service} (with sudo it would be known)"
+    return None
 
 
 def _capture(host: Host, config: CameraConfig) -> tuple[NDArray[np.uint8], int, float]:
