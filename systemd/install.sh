@@ -133,6 +133,9 @@ check_python() {
         return
     fi
     PYTHON=$found
+    case $(readlink -f "$PYTHON") in
+        /home/* | /root/*) fault "$PYTHON lies in a home folder, which the service cannot see; name another" ;;
+    esac
     version=$(python_version)
     case $version in
         3.11 | 3.12 | 3.13) ;;

@@ -24,9 +24,9 @@ system_numpy() {
     esac
 }
 
-# pip knows no "or older": every glibc up to Debian 12's is named.
+# pip knows no "or older": every glibc up to Ubuntu 22.04's, the oldest, is named.
 platforms() {
-    for minor in $(seq 17 36); do printf ' --platform manylinux_2_%s_%s' "$minor" "$1"; done
+    for minor in $(seq 17 35); do printf ' --platform manylinux_2_%s_%s' "$minor" "$1"; done
     printf ' --platform manylinux2014_%s' "$1"
 }
 

@@ -116,7 +116,8 @@ def test_changes_need_root(script: Script, tmp_path: Path, name: str) -> None:
 
 
 def test_a_dry_run_shows_every_step_in_order_and_takes_none(script: Script, wheels: Path, tmp_path: Path) -> None:
-    done = script("install.sh", "--dry-run", "--python", sys.executable, "--wheels", wheels)
+    python = interpreter(tmp_path, "3.11", "64 aarch64")
+    done = script("install.sh", "--dry-run", "--python", python, "--wheels", wheels)
     assert done.returncode == 0, done.stderr
     steps = ["-m venv", "--no-index", "would verify", "/opt/evenkeel/current", "systemctl --quiet enable"]
     assert all(step in done.stdout for step in steps)
@@ -155,6 +156,14 @@ def test_a_python_that_cannot_run_it_is_refused_with_the_remedy(
     assert done.returncode == 1
     assert said in done.stderr
     assert "would" not in done.stdout
+
+
+def test_a_python_that_the_service_cannot_see_is_refused(script: Script, wheels: Path, stubs: Path) -> None:
+    stub(stubs, "readlink", "echo /home/somebody/.pyenv/versions/3.12.1/bin/python3.12")
+    python = interpreter(stubs, "3.12", "64 x86_64")
+    done = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python)
+    assert done.returncode == 1
+    assert "lies in a home folder, which the service cannot see" in done.stderr
 
 
 def test_all_that_is_wrong_is_said_at_once(script: Script, stubs: Path, tmp_path: Path) -> None:
