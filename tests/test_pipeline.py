@@ -45,6 +45,10 @@ class FakeFinder:
         del luma
         return face
 
+    def is_upright(self, luma: Luma, face: Face) -> bool:
+        del luma, face
+        return True
+
     def find_near(self, luma: Luma, face: Face | None = None) -> Face | None:
         del face
         self.seen.append(luma)

@@ -43,6 +43,10 @@ class Finder:
     def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:  # noqa: ARG002 - the interface
         return face
 
+    def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
+        del luma, face
+        return True
+
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:  # noqa: ARG002 - the interface
         return face
 

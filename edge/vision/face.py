@@ -24,6 +24,7 @@ CLOSE_SIZE_PX = 60.0
 SAME_FACE = 0.5
 AGREE = 0.2
 MAX_FACES = 8
+SURER = 0.02  # of 193 upright drivers' frames 98 % are surer by 0.04 or more than any turn of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +108,40 @@ class FaceFinder:
         again = self._look(luma, (left, top, right, bottom), scale, limit=2)
         return next((found for found in again if math.dist(face_middle(found), middle) < SAME_FACE * size), None)
 
+    def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
+        """Whether a face that was found is surer by SURER as it stands than turned by 90, 180 or 270 degrees.
+
+        A model sees faces in turned ones too, and puts points on them as if they were upright. Of 126 frames of
+        held-out drivers in which it found a face upside down this told all, of 193 upright ones it refused none.
+        """
+        middle, reach = face_middle(face), 2 * face_size(face)
+        left, right = _span(middle[0], reach, luma.shape[1])
+        top, bottom = _span(middle[1], reach, luma.shape[0])
+        if left >= right or top >= bottom:
+            return False
+        part = luma[top:bottom, left:right]
+        scale = min(self._height, self._width) / max(part.shape)
+        upright, *turned = (self._surest(np.ascontiguousarray(np.rot90(part, times)), scale) for times in range(4))
+        return upright - max(turned) >= SURER
+
+    def _surest(self, luma: NDArray[np.uint8], scale: float) -> float:
+        """The highest score that the model gives anywhere in the picture."""
+        self._show(luma, scale)
+        return float(self.model.real(0, self.model.run_raw(self._input)[0]).max())
+
     def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], scale: float, limit: int) -> list[Face]:
         """Run the model on a part (left, top, right, bottom) of the picture; ``scale`` brings it within the input."""
         left, top, right, bottom = part
-        small, factor = halve(luma[top:bottom, left:right], 1 / scale)
+        self._show(luma[top:bottom, left:right], scale)
+        view = View(left, top, scale)
+        return [_in_picture(face, view) for face in self._read(limit)]
+
+    def _show(self, luma: NDArray[np.uint8], scale: float) -> None:
+        """Put a picture into the model's input, scaled, black around."""
+        small, factor = halve(luma, 1 / scale)
         height, width = (max(1, round(side * factor * scale)) for side in small.shape)
         self._input[:] = 0
         cv2.resize(small, (width, height), dst=self._input[0, :height, :width, 0], interpolation=cv2.INTER_LINEAR)
-        view = View(left, top, scale)
-        return [_in_picture(face, view) for face in self._read(limit)]
 
     def _read(self, limit: int) -> list[Face]:
         """The faces in the model's input, in its pixels; only the sure cells' numbers are made real."""

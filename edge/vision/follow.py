@@ -17,6 +17,9 @@ KEEP_S = 2.0
 NEAR_SIZES = 1.2
 """How far the driver may have moved in that time, in face sizes."""
 
+CHECK_S = 3.0
+"""How often a followed face is held against its turned views: one that was upright by a fluke is let go."""
+
 MIN_CUTOFF_HZ = 1.5
 """Cut-off of the point filter for a still face: jitter of a few percent of the face's size is gone within 0.3 s."""
 
@@ -38,6 +41,9 @@ class Finder(Protocol):
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` was, or None."""
+
+    def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
+        """Whether a face that was found is neither upside down nor on its side."""
 
 
 class OneEuro:
@@ -83,7 +89,7 @@ class DriverFollower:
         self._finder = finder
         self._last: Face | None = None
         self._shape: tuple[int, ...] = ()
-        self._seen_t = -math.inf
+        self._seen_t = self._checked_t = -math.inf
         self._filter = OneEuro()
 
     def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
@@ -92,12 +98,22 @@ class DriverFollower:
             self._last, self._shape = None, luma.shape
         near = None if self._last is None else self._finder.find_near(luma, self._last)
         face = near if near is not None and _has_middle(luma, near) else self._search(luma)
-        if face is None:
+        if face is None or not self._stands(luma, face, t):
             return None
         if self._last is None or _distance(face, self._last) > NEAR_SIZES / 2:
             self._filter = OneEuro()
         self._last, self._seen_t = face, t
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
+
+    def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
+        """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten."""
+        if self._last is not None and 0 <= t - self._checked_t < CHECK_S:
+            return True
+        self._checked_t = t
+        if self._finder.is_upright(luma, face):
+            return True
+        self._last = None
+        return False
 
     def _search(self, luma: NDArray[np.uint8]) -> Face | None:
         faces = [face for face in self._finder.find_all(luma) if _has_middle(luma, face)]

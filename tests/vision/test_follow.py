@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.records import Face
 from edge.vision.face import face_size
-from edge.vision.follow import KEEP_S, DriverFollower, OneEuro
+from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro
 
 PICTURE = np.zeros((480, 640), np.uint8)
 SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
@@ -30,6 +30,7 @@ class Cabin:
     """A finder that sees the faces that a test puts before it, and counts the searches of the whole picture."""
 
     faces: list[Face] = field(default_factory=list)
+    upside_down: bool = False
     searches: int = 0
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
@@ -40,6 +41,10 @@ class Cabin:
     def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
         del luma
         return face
+
+    def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
+        del luma, face
+        return not self.upside_down
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         del luma
@@ -91,6 +96,24 @@ def test_after_the_driver_has_been_gone_for_long_the_largest_sure_face_in_the_se
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(450, 220, size=150), face_at(100, 300, size=40)]
     assert middle(follower.update(PICTURE, KEEP_S + 0.1)) == (450, 221)
+
+
+def test_a_face_that_is_upside_down_is_nobody_until_it_is_upright() -> None:
+    cabin = Cabin([face_at(320, 200)], upside_down=True)
+    follower = DriverFollower(cabin)
+    assert [follower.update(PICTURE, frame / 15) for frame in range(10)] == [None] * 10
+    cabin.upside_down = False
+    assert follower.update(PICTURE, 1.0) is not None
+
+
+def test_a_followed_face_that_was_upright_by_a_fluke_is_let_go() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin)
+    follower.update(PICTURE, 0.0)
+    cabin.upside_down = True
+    kept = [follower.update(PICTURE, frame / 15) is not None for frame in range(1, 90)]
+    assert kept.index(False) / 15 < CHECK_S + 0.1
+    assert not any(kept[kept.index(False) :])
 
 
 def test_a_face_whose_middle_lies_outside_the_view_is_never_the_driver() -> None:
