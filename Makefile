@@ -25,7 +25,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
 	evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
-	wheelhouse clean python
+	wheelhouse board clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -60,6 +60,9 @@ bench: $(VENV)/.demo ## Time every stage on this machine
 
 chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what an independent receiver gets
 	$(VENV)/bin/python -m benchmarks.chaos --minutes $(MINUTES) $(ARGS)
+
+board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
+	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)
 
 fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and plot how it bears them
 	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)
