@@ -4,7 +4,8 @@
 PYTHON ?= python3
 ARGS ?=
 DATA ?= ../shared/data
-DETECTOR ?= ../shared/peers/yunet_2023mar.onnx
+PEERS ?= ../shared/peers
+DETECTOR ?= $(PEERS)/yunet_2023mar.onnx
 MINUTES ?= 7
 MESSAGES ?= 200000
 PLATFORM ?= aarch64
@@ -23,7 +24,7 @@ TFLITE := .venv-tflite
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check bench train-face train-expression evaluate-face evaluate-expression \
+.PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression evaluate-face evaluate-expression \
 	evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
 	wheelhouse board clean python
 
@@ -55,8 +56,18 @@ check: $(VENV)/.dev ## Lint, format and types
 	$(VENV)/bin/mypy
 	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
 
-bench: $(VENV)/.demo ## Time every stage on this machine
+bench: $(VENV)/.dev ## Time every stage on this machine, then the step against the peer's from PEERS, taking turns
 	$(VENV)/bin/evenkeel bench $(ARGS)
+	$(VENV)/bin/python -m benchmarks.ratios --peers $(PEERS)
+
+bench-step: $(VENV)/.dev ## Time the step and the peer's under pytest-benchmark
+	EVENKEEL_PEERS=$(PEERS) $(VENV)/bin/pytest benchmarks/test_step.py $(ARGS)
+
+instructions: $(VENV)/.dev ## Count the step's instructions under valgrind, hold them against the stored; ARGS=--update stores
+	$(VENV)/bin/python -m benchmarks.instructions $(ARGS)
+
+roofline: $(TRAINING)/.training ## Hold the models' speed against what this machine does at best
+	$(TRAINING)/bin/python -m benchmarks.roofline $(ARGS)
 
 chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what an independent receiver gets
 	$(VENV)/bin/python -m benchmarks.chaos --minutes $(MINUTES) $(ARGS)

@@ -1,0 +1,102 @@
+"""Our step against the peer's, taking turns in one run: a busy or hot machine slows all of them alike.
+
+``python -m benchmarks.ratios --peers ../shared/peers``; what is not there is left out, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peer import Peer, missing
+from edge.bench import FRAME_PERIOD_S, KEPT_FRAMES, WARM_UP, WAYS, TimedPipeline, bundled_clip, clip_frames
+from edge.config import Config
+from edge.records import Frame
+
+WANTED = {"following": 0.5, "searching": 0.8}
+WANTED_REST = 0.20
+TURN = 5
+"""Frames that each contestant takes in its turn."""
+
+Luma = NDArray[np.uint8]
+Step = Callable[[Luma], object]
+
+
+def contestants(peers: Path, count: int) -> tuple[dict[str, Step], dict[str, TimedPipeline]]:
+    """By name what takes a picture to its decision, and those of ours."""
+    ours: dict[str, TimedPipeline] = {way: TimedPipeline(Config(), way, count) for way in WAYS}
+    steps: dict[str, Step] = {name: _clocked(pipeline) for name, pipeline in ours.items()}
+    if missing(peers) is None:
+        steps["peer"] = Peer(peers).step
+    return steps, ours
+
+
+def take_turns(steps: dict[str, Step], frames: list[Luma], count: int) -> dict[str, float]:
+    """Median milliseconds a frame of each, over at least ``count`` frames after a warm-up."""
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    numbers = itertools.count()
+    for _ in range((WARM_UP + count) // TURN + 1):
+        turn = [frames[next(numbers) % len(frames)] for _ in range(TURN)]
+        for name, step in steps.items():
+            for luma in turn:
+                begin = time.perf_counter()
+                step(luma)
+                taken[name].append((time.perf_counter() - begin) * 1000.0)
+    return {name: statistics.median(times[WARM_UP:]) for name, times in taken.items()}
+
+
+def print_ratios(
+    console: Console, times: dict[str, float], ours: dict[str, TimedPipeline], frames: str, absent: str | None
+) -> None:
+    """One row for each contestant."""
+    table = Table(title=f"frame in memory to decision, 1 thread, taking turns; {frames}")
+    table.add_column("pipeline")
+    for name in ("p50 ms", "ratio", "wanted", "not invoke", "wanted"):
+        table.add_column(name, justify="right")
+    peer = times.get("peer")
+    for name, ms in times.items():
+        if name not in ours:
+            table.add_row("peer", f"{ms:.3f}", "1", "", "", "")
+            continue
+        ratio = f"{ms / peer:.2f}" if peer else "-"
+        rest = statistics.median(ours[name].rest_shares)
+        wanted = (f"≤ {WANTED[name]:g}", f"{rest:.0%}", f"≤ {WANTED_REST:.0%}")
+        table.add_row(name, f"{ms:.3f}", ratio, *wanted)
+    console.print(table)
+    if absent:
+        console.print(f"peer SKIPPED: {absent}; give the folder with --peers", soft_wrap=True)
+
+
+def _clocked(pipeline: TimedPipeline) -> Step:
+    numbers = itertools.count()
+    return lambda luma: pipeline.step(Frame(luma, next(numbers) * FRAME_PERIOD_S))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Time a step against the peer's.")
+    parser.add_argument("--peers", type=Path, default=Path("../shared/peers"), help="folder with the peer's models")
+    parser.add_argument("--clip", type=Path, default=bundled_clip(), help="frames of this video")
+    parser.add_argument("--frames", type=int, default=1000, help="frames to time, after a warm-up")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    frames = clip_frames(arguments.clip, KEPT_FRAMES)
+    steps, ours = contestants(arguments.peers, arguments.frames)
+    times = take_turns(steps, frames, arguments.frames)
+    height, width = frames[0].shape
+    absent = missing(arguments.peers)
+    print_ratios(Console(), times, ours, f"{arguments.clip.name}, {width}x{height}", absent)
+
+
+if __name__ == "__main__":
+    main()
