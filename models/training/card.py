@@ -90,7 +90,8 @@ def robustness_table(content: Content) -> str:
         ]
         for family, steps in families.items()
     ]
-    return markdown(["what is done", "how much", *(f"{name}, A, %" for name in models), "int8: called angry, %"], lines)
+    header = ["what is done", "how much", *(f"{name}, A, %" for name in models), "int8: called angry, %"]
+    return f"{content['faces']} faces of the {content['split']} split:\n\n{markdown(header, lines)}"
 
 
 def _group_table(entries: list[Content]) -> str:

@@ -1,0 +1,74 @@
+"""What the model card and the manifests say was measured, on the models that are shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from edge.vision.manifest import Manifest, bundled, load_manifest
+from models.training.card import FIGURES, SECTION, TABLES, render
+from models.training.expression_readers import OURS
+
+ROOT = Path(__file__).parents[2]
+CARD = (ROOT / "models" / "MODEL_CARD.md").read_text(encoding="utf-8")
+REMEDY = "run make figures after a training"
+
+Name = Literal["face", "expression"]
+
+
+def figures(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ROOT / FIGURES / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def manifest(name: Name) -> Manifest:
+    return load_manifest(bundled(name), name)
+
+
+def test_the_card_shows_every_table_and_each_as_it_was_measured() -> None:
+    assert {name for _, name, _ in SECTION.findall(CARD)} == set(TABLES)
+    assert render(CARD, ROOT / FIGURES) == CARD, REMEDY
+
+
+def test_a_card_whose_figures_were_edited_by_hand_is_found_out() -> None:
+    accuracy = f"{100 * figures('expression')['models'][OURS]['accuracy_a']:.1f}"
+    assert accuracy in CARD
+    assert render(CARD.replace(accuracy, "99.9"), ROOT / FIGURES) == CARD
+
+
+@pytest.mark.parametrize(
+    ("measured", "model"),
+    [("expression", "expression"), ("robustness", "expression"), ("fairness", "expression"), ("face", "face")],
+)
+def test_the_figures_are_of_the_shipped_model(measured: str, model: Name) -> None:
+    assert figures(measured)["sha256"] == manifest(model).sha256, REMEDY
+
+
+@pytest.mark.parametrize("name", ["face", "expression"])
+def test_the_manifest_s_figures_are_the_card_s(name: Name) -> None:
+    (measurement,) = manifest(name).measurements
+    measured = figures(name)["models"][OURS]
+    for key, value in measurement.figures.items():
+        # another machine's kernels round otherwise: one face in two hundred may fall to the other side
+        assert measured[key] == pytest.approx(float(value), abs=max(0.006, 0.02 * abs(float(value)))), key
+
+
+def test_the_card_counts_the_faces_that_were_measured() -> None:
+    measured = figures("expression")["models"][OURS]
+    for count in (f"n = {measured['n_a']:,.0f}", f"n = {measured['n_b']:,.0f}"):
+        assert count in " ".join(CARD.split())
+    assert f"{measured['n_yawn']:.0f} and {measured['n_calm']:.0f} frames" in " ".join(CARD.split())
+
+
+def test_the_plots_that_the_card_shows_are_there() -> None:
+    for plot in ("robustness.png", "face-errors.png"):
+        assert f"(figures/{plot})" in CARD
+        assert (ROOT / FIGURES / plot).stat().st_size < 500_000
+
+
+def test_peers_figures_stand_under_the_split_that_they_were_measured_on() -> None:
+    assert "private test" in figures("expression")["published"]["split"]
+    assert figures("expression")["split"] == "valid"
