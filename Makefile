@@ -24,8 +24,8 @@ TFLITE := .venv-tflite
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression evaluate-face evaluate-expression \
-	evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
+.PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions demo-clip chaos fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -63,7 +63,7 @@ bench: $(VENV)/.dev ## Time every stage on this machine, then the step against t
 bench-step: $(VENV)/.dev ## Time the step and the peer's under pytest-benchmark
 	EVENKEEL_PEERS=$(PEERS) $(VENV)/bin/pytest benchmarks/test_step.py $(ARGS)
 
-instructions: $(VENV)/.dev ## Count the step's instructions under valgrind, hold them against the stored; ARGS=--update stores
+instructions: $(VENV)/.dev ## Count a step's instructions under valgrind, compare with those stored; ARGS=--update
 	$(VENV)/bin/python -m benchmarks.instructions $(ARGS)
 
 roofline: $(TRAINING)/.training ## Hold the models' speed against what this machine does at best
