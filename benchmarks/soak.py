@@ -31,7 +31,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
 
-from benchmarks.clips import bundled_clip, record
+from benchmarks.clips import bundled_clip, drive, record
 from benchmarks.mosquitto import Mosquitto
 from benchmarks.process import usage
 from benchmarks.soak_report import Sample, judge, logged, plot, table
@@ -65,11 +65,11 @@ health_s = {health_s}
 class Device:
     """One ``evenkeel run`` and its files."""
 
-    def __init__(self, name: str, folder: Path, source: str, port: int) -> None:
+    def __init__(self, name: str, folder: Path, source: str, port: int, fps: float = FPS) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         self._config = folder / f"{name}.toml"
-        values = {"name": name, "source": source, "fps": FPS, "port": port, "folder": folder, "health_s": HEALTH_S}
+        values = {"name": name, "source": source, "fps": fps, "port": port, "folder": folder, "health_s": HEALTH_S}
         self._config.write_text(CONFIG.format(**values))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -198,7 +198,7 @@ def soak(
         broker = Mosquitto(folder, BROKER, log_type="error")
         broker.start()
         stack.callback(broker.kill)
-        webcam = Webcam(record(clips, FPS, folder / "clip.mp4"), FPS)
+        webcam = Webcam(record(drive(clips, FPS), FPS, folder / "clip.mp4"), FPS)
         stack.enter_context(webcam.serving())
         listener = Listener(broker.port)
         stack.callback(listener.close)

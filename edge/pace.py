@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 EARLY = 0.25
 """How much before it is due a frame may come, in intervals: a camera's frames do not come like clockwork."""
 
@@ -15,15 +17,16 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._due_t = float("-inf")
+        self._due_t = -math.inf
         self._period_s = 0.0
 
-    def early_s(self, t: float) -> float:
-        """Seconds from ``t`` until a frame may be taken; 0 or less where that is now."""
-        return self._due_t - EARLY * self._period_s - t
+    @property
+    def open_t(self) -> float:
+        """From this moment on a frame that comes in may be taken."""
+        return self._due_t - EARLY * self._period_s
 
-    def take(self, t: float, fps: float) -> None:
-        """A frame is taken at ``t`` seconds."""
+    def take(self, came_t: float, fps: float) -> None:
+        """The frame that came in at ``came_t`` seconds is taken."""
         self._period_s = 1.0 / fps
         next_t = self._due_t + self._period_s
-        self._due_t = next_t if t < next_t else t + self._period_s
+        self._due_t = next_t if came_t < next_t else came_t + self._period_s

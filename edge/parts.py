@@ -101,8 +101,8 @@ class Frames(AbstractContextManager[object], Protocol):
     def stuck(self) -> bool:
         """Whether only a restart helps."""
 
-    def take(self, timeout_s: float) -> Frame | None:
-        """The newest frame not taken yet; EndOfStream after the last."""
+    def take(self, timeout_s: float, came_after: float) -> Frame | None:
+        """The newest frame not taken yet that came in after that time; EndOfStream after the last."""
 
     def blindness(self) -> tuple[Sight, str] | None:
         """Why there is no picture, or None."""

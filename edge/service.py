@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import signal
 import time
@@ -236,16 +237,16 @@ class Service:
 
     def _next_step(self) -> Step | None:
         """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
-        early_s = self._pace.early_s(self._clock()) if self._frames.paced else 0.0
+        open_t = self._pace.open_t if self._frames.paced else -math.inf
+        early_s = open_t - self._clock()
         if early_s > 0:
             self._sleep(min(early_s, TICK_S))
-            self._frames.take(0.0)  # what came meanwhile came too early; the next one is fresh
             if early_s > TICK_S:
                 return None
-        frame = self._frames.take(TICK_S)
+        frame = self._frames.take(TICK_S, open_t)
         now = self._clock()
         if frame is not None:
-            self._pace.take(now, self._rate())
+            self._pace.take(now - self._frames.age_s, self._rate())
             return self._read_frame(frame)
         blind = self._frames.blindness()
         if blind is None:

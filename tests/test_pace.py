@@ -17,7 +17,7 @@ def taken(arrivals: Iterable[float], fps: float = 1 / PERIOD_S) -> NDArray[np.fl
     """Which of these frames are taken, if what comes too early is left out."""
     pace, moments = Pace(), []
     for t in arrivals:
-        if pace.early_s(t) <= 0:
+        if t >= pace.open_t:
             pace.take(t, fps)
             moments.append(t)
     return np.array(moments)
@@ -62,4 +62,4 @@ def test_another_rate_holds_from_the_next_frame_on() -> None:
     pace = Pace()
     pace.take(0.0, 20)
     pace.take(0.05, 5)
-    assert pace.early_s(0.05) == pytest.approx(0.2 - EARLY * 0.2)
+    assert pace.open_t == pytest.approx(0.05 + 0.2 - EARLY * 0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,16 +31,17 @@ PICTURE = np.zeros((4, 4), np.uint8)
 
 
 class Time:
-    """A clock that stands still until somebody waits or works."""
+    """A clock that stands still until somebody waits or works; who sleeps wakes up ``late_s`` too late."""
 
-    def __init__(self) -> None:
+    def __init__(self, late_s: float = 0.0) -> None:
         self.now = 100.0
+        self._late_s = late_s
 
     def clock(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        self.now += seconds + self._late_s
 
 
 class SimulatedCamera(NewestFrame):
@@ -61,25 +63,30 @@ class SimulatedCamera(NewestFrame):
     def __exit__(self, *_: object) -> None:
         pass
 
-    def take(self, timeout_s: float) -> Frame | None:
-        self._expose()
-        if self._frame is None:
-            if not self._exposures:
-                raise EndOfStream
-            self._time.now = min(self._exposures[0], self._time.now + timeout_s)
-            self._expose()
-        return super().take(0.0)
+    def take(self, timeout_s: float, came_after: float = -math.inf) -> Frame | None:
+        end = self._time.now + timeout_s
+        self._expose(self._time.now)
+        while not self._is_there(came_after) and self._exposures and self._exposures[0] <= end:
+            self._expose(self._exposures[0])
+        if not self._exposures:
+            self._end = EndOfStream()
+        elif not self._is_there(came_after):
+            self._time.now = end
+        return super().take(0.0, came_after)
 
-    def _expose(self) -> None:
-        while self._exposures and self._exposures[0] <= self._time.now:
+    def _expose(self, until: float) -> None:
+        now = self._time.now
+        while self._exposures and self._exposures[0] <= until:
+            self._time.now = self._exposures[0]
             self._offer(Frame(PICTURE, self._exposures.pop(0)))
+        self._time.now = max(now, self._time.now)
 
 
 class Work:
     """A pipeline that takes ``step_s`` for each frame; what it says of it is up to ``say``."""
 
     def __init__(self, time: Time, step_s: float, say: Callable[[float], tuple[State, Sight]]) -> None:
-        self.decider = MagicMock(calibrated_percent=None, resting_face=RestingFace(0.0, 0.0, 0.0))
+        self.decider = MagicMock(calibrated_percent=None, resting_face=RestingFace(0.0, 0.0, 0.0, 0.0, 0.0))
         self.taken: list[float] = []
         self.decided: list[float] = []
         self.exposed: list[float] = []
@@ -115,13 +122,14 @@ def run(
     step_s: float,
     frames: int = 600,
     jitter_s: float = 0.0,
+    late_s: float = 0.0,
     say: Callable[[float], tuple[State, Sight]] = calm,
     settled: Callable[[], None] = lambda: None,
     **camera: float,
 ) -> tuple[Work, StageTimes, SimulatedCamera]:
     """Let the service read a simulated camera to its end."""
     config = Config.model_validate({"camera": camera, "publish": {"health_s": 3600}})
-    time, times = Time(), StageTimes()
+    time, times = Time(late_s), StageTimes()
     source, work = SimulatedCamera(time, frames, jitter_s), Work(time, step_s, say)
     Service(
         config,
@@ -163,6 +171,12 @@ def test_at_half_the_cameras_rate_the_intervals_are_steady_and_the_frames_fresh(
     work, _, _ = run(step_s=0.003, fps=15)
     assert np.diff(work.taken)[1:] == pytest.approx(2 * FRAME_S)
     assert np.subtract(work.taken, work.exposed) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_frame_that_came_in_time_is_taken_though_the_service_woke_up_late() -> None:
+    work, _, source = run(step_s=0.003, late_s=0.6 * FRAME_S, fps=30)
+    assert source.dropped == 0
+    assert len(work.decided) == 600
 
 
 def test_an_empty_seat_is_looked_at_less_often_until_somebody_sits_down() -> None:

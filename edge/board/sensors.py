@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import shutil
 import subprocess
@@ -91,7 +92,7 @@ def clock_synced(marker: Path = Path("/run/systemd/timesync/synchronized")) -> b
     if marker.exists():
         return True
     timex = _Timex()
-    if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)) < 0:
+    if _libc().adjtimex(ctypes.byref(timex)) < 0:
         return None
     return bool(timex.maxerror < _SYNCED_MAX_ERROR_US)
 
@@ -100,6 +101,11 @@ def resident_mb(statm: Path = Path("/proc/self/statm")) -> float | None:
     """Resident memory of this process, in 10^6 bytes."""
     text = _read(statm)
     return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if text else None
+
+
+@functools.cache  # each CDLL is a new class, which only the garbage collector can take away
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _throttle_words(word: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -95,20 +96,25 @@ class NewestFrame:
         self._stop.set()
         self._thread.join(timeout=0.5)
 
-    def take(self, timeout_s: float) -> Frame | None:
-        """The newest frame that was not taken yet, waited for ``timeout_s`` at most.
+    def take(self, timeout_s: float, came_after: float = -math.inf) -> Frame | None:
+        """The newest frame that was not taken yet and came in after that time, waited for ``timeout_s`` at most.
 
         Raises:
             EndOfStream: a file has given its last frame.
             CameraError: the source has failed and is not to be reopened.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None or self._end is not None, timeout_s)
+            self._changed.wait_for(lambda: self._is_there(came_after) or self._end is not None, timeout_s)
+            if not self._is_there(came_after):
+                if self._end is not None:
+                    raise self._end
+                return None
             frame, self._frame = self._frame, None
-            if frame is None and self._end is not None:
-                raise self._end
             # after the service itself has slept, the newest frame may be of long ago
             return frame if self.age_s <= self._config.timeout_s else None
+
+    def _is_there(self, came_after: float) -> bool:
+        return self._frame is not None and self._last_t >= came_after
 
     def blindness(self) -> tuple[Sight, str] | None:
         """Why there is no picture, or None while frames come as they should."""

@@ -38,7 +38,7 @@ class EveryFrame:
     ) -> None:
         self._camera.close()
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def take(self, timeout_s: float, came_after: float) -> Frame | None:  # noqa: ARG002 - none is left out
         """The next frame.
 
         Raises:

@@ -67,6 +67,19 @@ def opening(*cameras: Camera | CameraError) -> Callable[[], Camera]:
     return open_next
 
 
+def test_a_frame_that_came_before_the_time_is_left_for_a_newer_one() -> None:
+    now = [100.0]
+    newest = NewestFrame(opening(CameraError("not opened here")), QUICK, clock=lambda: now[0])
+    newest._offer(noisy(1))
+    assert newest.take(0.0, came_after=100.1) is None
+    now[0] = 100.2
+    newest._offer(noisy(2))
+    frame = newest.take(0.0, came_after=100.1)
+    assert frame is not None
+    assert frame.t == 2
+    assert newest.dropped == 1
+
+
 def test_a_slow_reader_gets_the_newest_frame_and_the_rest_is_counted_as_dropped() -> None:
     camera = Script([noisy(t) for t in range(10)])
     with NewestFrame(opening(camera), QUICK) as newest:
