@@ -114,7 +114,6 @@ def sharpen(rng: Generator, luma: Luma, strength: float) -> Luma:
 def patch(rng: Generator, luma: Luma, strength: float) -> Luma:
     """A hand, a phone or a cup in front of part of the face: an ellipse or a box, flat or textured."""
     height, width = luma.shape
-    out = luma.copy()
     half_x, half_y = (int(max(1, rng.uniform(0.08, 0.25) * strength * side)) for side in (width, height))
     centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
     mask = np.zeros_like(luma)
@@ -122,8 +121,22 @@ def patch(rng: Generator, luma: Luma, strength: float) -> Luma:
         cv2.ellipse(mask, centre, (half_x, half_y), rng.uniform(0, 180), 0, 360, 255, -1)
     else:
         cv2.rectangle(mask, (centre[0] - half_x, centre[1] - half_y), (centre[0] + half_x, centre[1] + half_y), 255, -1)
-    shade = rng.uniform(0, 255)
-    cover = np.clip(shade + rng.normal(0, rng.uniform(0, 25), luma.shape), 0, 255).astype(np.uint8)
+    return _hide(rng, luma, mask)
+
+
+def band(rng: Generator, luma: Luma, top: float, bottom: float) -> Luma:
+    """A mask, a scarf or a cap: what lies between two heights (shares of the side) is hidden, its edges askew."""
+    height, width = luma.shape
+    slant = np.linspace(-1, 1, width) * rng.uniform(-0.06, 0.06)
+    y = np.linspace(0, 1, height)[:, None]
+    hidden = np.uint8(255) * ((y >= top + slant) & (y <= bottom + slant)).astype(np.uint8)
+    return _hide(rng, luma, hidden)
+
+
+def _hide(rng: Generator, luma: Luma, mask: Luma) -> Luma:
+    """Put something of one shade, flat or textured, where ``mask`` (H, W) is not 0."""
+    cover = np.clip(rng.uniform(0, 255) + rng.normal(0, rng.uniform(0, 25), luma.shape), 0, 255).astype(np.uint8)
+    out = luma.copy()
     cv2.copyTo(cv2.GaussianBlur(cover, (0, 0), 1.2), mask, out)
     return out
 

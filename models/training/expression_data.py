@@ -163,7 +163,7 @@ class TrainingFaces:
 
 
 def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
-    """Flip, turn, scale and shift as imperfect points do, then the cabin's light and sensor. Returns (48, 48)."""
+    """Flip, turn, scale, shift as imperfect points do, hide parts, then the cabin's light and sensor: (48, 48)."""
     side = crop.shape[0]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
@@ -181,4 +181,9 @@ def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray
     if rng.random() < 0.06:
         eyes = np.array([[0.5 - CROP_RULE.unit / 2, 0.39], [0.5 + CROP_RULE.unit / 2, 0.39]]) * SIDE
         crop = augment.glasses(rng, crop, eyes + rng.normal(0, 1.0, (2, 2)))
+    hidden = rng.random()
+    if hidden < 0.04:
+        crop = augment.band(rng, crop, rng.uniform(0.5, 0.64), 2.0)
+    elif hidden < 0.07:
+        crop = augment.band(rng, crop, -1.0, rng.uniform(0.16, 0.36))
     return augment.cabin(rng, crop, strength) if rng.random() < CABIN_SHARE else crop

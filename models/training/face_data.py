@@ -22,6 +22,7 @@ STRIDE = 8  # input pixels a cell
 SIZE_UNIT_PX = 32.0  # a face of this size (square root of the box's area, input pixels) has a log size of 0
 SMALLEST_PX = 9.0  # smaller faces in the input are neither face nor background
 POSITIVE = 0.28  # cells closer to the face's middle than this share of its size are trained to find it
+TURNED = 0.07  # of the canvases are upside down or on their side: no driver's face, whatever is in them
 FACELESS = 0.18  # of the canvases show no face; a window without one is not always hit upon
 IGNORED = 0.48  # beyond the positive cells up to this share nothing is asked of the score
 
@@ -219,6 +220,8 @@ def placement(
 
 def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
     """A training canvas around picture ``index``: a driver's view, a close view, a mosaic, or a view without a face."""
+    if rng.random() < TURNED:
+        return turned(rng, compose(rng, pictures, index))
     if rng.random() < FACELESS and (empty := faceless(rng, pictures, index)) is not None:
         return empty
     picture = pictures[index]
@@ -251,6 +254,19 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
         _hand(rng, canvas)
     canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
     return canvas
+
+
+def turned(rng: Generator, canvas: Canvas) -> Canvas:
+    """The canvas by half a turn or a quarter, with nothing to find in it: points would be read as upright ones."""
+    if rng.random() < 0.5:
+        luma = canvas.luma[::-1, ::-1]
+    else:
+        edge = (WIDTH - HEIGHT) // 2
+        quarter = np.rot90(canvas.luma, int(rng.choice([1, 3])))[edge : edge + HEIGHT]
+        luma = np.pad(quarter, ((0, 0), (edge, edge)), mode="edge")
+    empty = Canvas.blank(rng)
+    empty.luma = np.ascontiguousarray(luma)
+    return empty
 
 
 def faceless(rng: Generator, pictures: list[Picture], index: int) -> Canvas | None:

@@ -29,7 +29,7 @@ from models.training.fit import Batch, Schedule, autocast, device, fit, is_first
 from models.training.nets import EXPRESSION_SHAPES, ExpressionNet
 
 REST = 0.25  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
-TEACHER_SHARE = 0.4  # of a crowd-voted face's target
+TEACHER_SHARE = 0.5  # of a crowd-voted face's target
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
