@@ -19,7 +19,7 @@ from edge.board.sensors import Heat
 from edge.camera import Camera, EndOfStream
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
-from edge.decision.baseline import RestingFace
+from edge.decision.decider import Decider
 from edge.mqtt.messages import Stamp
 from edge.records import EXPRESSIONS, Frame, Observation, Sight, Signals, State, Step
 from edge.resting import RestingFaceFile
