@@ -86,7 +86,7 @@ class Work:
     """A pipeline that takes ``step_s`` for each frame; what it says of it is up to ``say``."""
 
     def __init__(self, time: Time, step_s: float, say: Callable[[float], tuple[State, Sight]]) -> None:
-        self.decider = MagicMock(calibrated_percent=None, resting_face=RestingFace(0.0, 0.0, 0.0, 0.0, 0.0))
+        self.decider = Decider(Config())
         self.taken: list[float] = []
         self.decided: list[float] = []
         self.exposed: list[float] = []

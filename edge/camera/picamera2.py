@@ -27,6 +27,8 @@ BUFFERS = 4
 class PiCamera(Source):
     """YUV420 from the ``main`` or ``lores`` stream: the Y plane is the luma, used where it lies, at its stride.
 
+    It lies in a copy: a request that is held back for as long as its frame lives would have to outlive the camera.
+
     Raises:
         CameraError: picamera2 is missing, no camera is attached, or another program holds it.
     """
