@@ -24,6 +24,12 @@ CLOSE_SIZE_PX = 60.0
 SAME_FACE = 0.5
 AGREE = 0.2
 MAX_FACES = 8
+
+MEAN_POINT = np.tile(np.eye(2, dtype=np.float32) / 5, (5, 1))
+"""Five points (N, 10) times this are their mean (N, 2)."""
+
+LEAST_SCORE = 1e-6
+"""A score of nothing at all still gives a weight to divide by."""
 SURER = 0.02  # of 193 upright drivers' frames 98 % are surer by 0.04 or more than any turn of them
 
 
@@ -177,26 +183,38 @@ def decode(
     which steadies the points. Coordinates are input pixels.
     """
     size = size_unit_px * np.exp2(box[:, 2])
-    corners = cells[:, None] + points.reshape(-1, 5, 2) * size[:, None, None]
-    middle_x, middle_y = corners.sum(1).T / 5
-    centre = cells + box[:, :2] * size[:, None]
-    said = np.concatenate((centre, box[:, 2:], corners.reshape(-1, 10)), 1)
-    votes = score**2 + np.finfo(np.float32).tiny  # a score of nothing at all is still a number to divide by
+    middle = cells + (points @ MEAN_POINT) * size[:, None]
+    votes = np.maximum(score, LEAST_SCORE) ** 2
     faces: list[Face] = []
-    open_score = score
+    left = score
     while len(faces) < limit:
-        best = int(open_score.argmax())
-        if open_score[best] < 0:
+        best = int(left.argmax())
+        if left[best] < 0:
             break
-        apart = np.hypot(middle_x - middle_x[best], middle_y - middle_y[best]) / size[best]
-        weight = votes * (apart < AGREE)
-        mean = (weight / weight.sum()) @ said
-        x, y, log_size, log_aspect = mean[:4].tolist()
-        side = size_unit_px * 2**log_size
-        wide, high = side * 2 ** (log_aspect / 2), side * 2 ** (-log_aspect / 2)
-        faces.append(Face((x - wide / 2, y - high / 2, wide, high), mean[4:].reshape(5, 2), float(score[best])))
-        open_score = np.where(apart > SAME_FACE, open_score, np.float32(-1.0))
+        away = middle - middle[best]
+        apart = np.hypot(away[:, 0], away[:, 1]) / size[best]
+        faces.append(_merge(votes * (apart < AGREE), float(score[best]), size, box, points, cells))
+        if len(faces) < limit:
+            left = np.where(apart > SAME_FACE, left, np.float32(-1.0))
     return faces
+
+
+def _merge(
+    votes: NDArray[np.float32],
+    score: float,
+    size: NDArray[np.float32],
+    box: NDArray[np.float32],
+    points: NDArray[np.float32],
+    cells: NDArray[np.float32],
+) -> Face:
+    """The mean face of what cells say, weighted by their votes (N,)."""
+    weight = votes / votes.sum()
+    cell, of_size = weight @ cells, weight * size
+    x, y = (cell + of_size @ box[:, :2]).tolist()
+    log_aspect = float(weight @ box[:, 3])
+    side = float(np.exp2(weight @ np.log2(size)))
+    wide, high = side * 2 ** (log_aspect / 2), side * 2 ** (-log_aspect / 2)
+    return Face((x - wide / 2, y - high / 2, wide, high), (of_size @ points).reshape(5, 2) + cell, score)
 
 
 def face_size(face: Face) -> float:
