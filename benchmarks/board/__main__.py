@@ -109,7 +109,7 @@ class Trial:
 
     def _doctor(self) -> bool:
         """The board's own view of itself, with a broker and with the clip for a camera."""
-        command = ["sh", "-c", "mosquitto -d -p 1883 && exec evenkeel doctor --json >/mnt/$0/doctor.json"]
+        command = ["sh", "-c", "mosquitto -p 1883 & exec evenkeel doctor --json >/mnt/$0/doctor.json"]
         code = self._root.run(
             [*command, self._results.name], self._log("doctor"), {"EVENKEEL_CAMERA__SOURCE": "/mnt/clip.mp4"}
         )
@@ -217,6 +217,8 @@ def show(outcomes: Sequence[Outcome], console: Console) -> None:
     table = Table("", *(f"Debian {o.board.debian}, Python {o.board.python}, {o.board.cpu}" for o in outcomes))
     for name in ("bootstrap", "install", "doctor", "replay", "tests"):
         table.add_row(name, *(_step(outcome, name) for outcome in outcomes))
+    for name in UNJUDGED:
+        table.add_row(f"doctor: {name}, not judged", *(o.remarks.get(name, "") for o in outcomes))
     for name, bound in BOUNDS.items():
         cells = (f"{o.figures[name]:.4f} (at most {bound:g})" if name in o.figures else "" for o in outcomes)
         table.add_row(f"difference: {name}", *cells)
