@@ -95,7 +95,7 @@ def _follow(
     steadiness, due_t, good_s = Steadiness(), float("-inf"), 0.0
     while not (until_good and good_s >= GOOD_S):
         try:
-            frame = frames.take(WAIT_S)
+            frame = frames.take(WAIT_S, came_after=float("-inf"))
         except EndOfStream:
             return False
         if frame is None or frame.t < due_t:

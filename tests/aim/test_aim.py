@@ -41,10 +41,10 @@ class FirstFrames(EveryFrame):
         self._seconds = seconds
         self._last = last or EndOfStream()
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def take(self, timeout_s: float, came_after: float) -> Frame | None:
         if self.clock() > self._seconds:
             raise self._last
-        return super().take(timeout_s)
+        return super().take(timeout_s, came_after)
 
 
 def clip_config(**camera: Any) -> Config:
