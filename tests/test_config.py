@@ -56,7 +56,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("[camera\n", "not valid TOML"),
-        ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: fps, frozen_s"),
+        ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: empty_fps, fps"),
         ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, baseline, camera"),
         ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than or equal to 1 (Frames a second"),
         ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
