@@ -182,7 +182,7 @@ def decode(
     are offsets in face sizes. Neighbouring cells that speak of the same face are averaged by their squared scores,
     which steadies the points. Coordinates are input pixels.
     """
-    size = size_unit_px * np.exp2(box[:, 2])
+    size = np.float32(size_unit_px) * np.exp2(box[:, 2])
     middle = cells + (points @ MEAN_POINT) * size[:, None]
     votes = np.maximum(score, LEAST_SCORE) ** 2
     faces: list[Face] = []
