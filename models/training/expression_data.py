@@ -29,7 +29,7 @@ MARGIN = 1.5
 WEB_TILE_PX = 64
 WEB_SIDE = 54
 WEB_TRUST = 0.5
-CABIN_SHARE = 0.5  # of the training crops; the others keep the light and the lens they were taken with
+CABIN_SHARE = 0.4  # of the training crops; the others keep the light and the lens they were taken with
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/expression"), help="checkpoints")
     parser.add_argument("--shape", choices=sorted(EXPRESSION_SHAPES), default="fine")
-    parser.add_argument("--start", type=Path, help="run of a trained network to go on from, at half the rate")
+    parser.add_argument("--weights", type=Path, help="run of a trained network to go on from, at half the rate")
     parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs of trained networks to learn from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
@@ -220,9 +220,9 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     schedule = Schedule(epochs=arguments.epochs, seed=arguments.seed)
-    if arguments.start is not None:
+    if arguments.weights is not None:
         schedule = replace(schedule, rate=schedule.rate / 2)
-    train(arguments.data, arguments.runs, schedule, arguments.shape, arguments.start, arguments.teachers)
+    train(arguments.data, arguments.runs, schedule, arguments.shape, arguments.weights, arguments.teachers)
     if is_first():
         publish(load_average(arguments.runs), arguments.data, arguments.models, arguments.epochs, arguments.runs)
 

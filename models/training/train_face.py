@@ -184,13 +184,13 @@ def main() -> None:
         "--detector", type=Path, default=Path("../shared/peers/yunet_2023mar.onnx"), help="YuNet, for boxes"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/face"), help="checkpoints")
-    parser.add_argument("--start", type=Path, help="run of a trained network to go on from")
+    parser.add_argument("--weights", type=Path, help="run of a trained network to go on from")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     detector = arguments.detector if arguments.detector.exists() else None
-    net = train(arguments.data, arguments.runs, arguments.epochs, detector, arguments.start)
+    net = train(arguments.data, arguments.runs, arguments.epochs, detector, arguments.weights)
     publish(net, arguments.data, arguments.models, arguments.epochs)
 
 
