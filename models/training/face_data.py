@@ -22,6 +22,7 @@ STRIDE = 8  # input pixels a cell
 SIZE_UNIT_PX = 32.0  # a face of this size (square root of the box's area, input pixels) has a log size of 0
 SMALLEST_PX = 9.0  # smaller faces in the input are neither face nor background
 POSITIVE = 0.28  # cells closer to the face's middle than this share of its size are trained to find it
+CABIN_SHARE = 0.6  # of the canvases with a face; the others keep the light and the lens they were taken with
 TURNED = 0.07  # of the canvases are upside down or on their side: no driver's face, whatever is in them
 FACELESS = 0.18  # of the canvases show no face; a window without one is not always hit upon
 IGNORED = 0.48  # beyond the positive cells up to this share nothing is asked of the score
@@ -252,7 +253,8 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
             canvas.luma = augment.glasses(rng, canvas.luma, canvas.points[face, :2])
     if rng.random() < 0.12:
         _hand(rng, canvas)
-    canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
+    if rng.random() < CABIN_SHARE:
+        canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
     return canvas
 
 
