@@ -115,11 +115,15 @@ def test_changes_need_root(script: Script, tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "called").exists()
 
 
-def test_a_dry_run_shows_every_step_in_order_and_takes_none(script: Script, wheels: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("from_source", [True, False])
+def test_a_dry_run_shows_every_step_in_order_and_takes_none(
+    script: Script, wheels: Path, tmp_path: Path, *, from_source: bool
+) -> None:
     python = interpreter(tmp_path, "3.11", "64 aarch64")
-    done = script("install.sh", "--dry-run", "--python", python, "--wheels", wheels)
+    done = script("install.sh", "--dry-run", "--python", python, *([] if from_source else ["--wheels", wheels]))
     assert done.returncode == 0, done.stderr
-    steps = ["-m venv", "--no-index", "would verify", "/opt/evenkeel/current", "systemctl --quiet enable"]
+    packages = "cp -R" if from_source else "--no-index"
+    steps = ["-m venv", packages, "would verify", "/opt/evenkeel/current", "systemctl --quiet enable"]
     assert all(step in done.stdout for step in steps)
     assert steps == sorted(steps, key=done.stdout.find)
     assert not (tmp_path / "called").exists()
