@@ -112,6 +112,9 @@ contact-sheet: $(TRAINING)/.training ## Draw how the driver in CLIP is followed 
 evaluate-decisions: $(TRAINING)/.training ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
 
+trade-off: $(TRAINING)/.training ## The same beside other ways to follow an expression; draws calibration/trade-off.png
+	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) --plot calibration/trade-off.png $(ARGS)
+
 demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
 	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
 

@@ -1,7 +1,6 @@
 """Many drives and many thresholds at once: the arithmetic of the decision over arrays, moment by moment.
 
-The same rules as ``edge.decision``, but for pauses and the learned resting face, which a sweep leaves out. A test holds
-both to the same alerts.
+The same rules as ``edge.decision``, but for pauses. A test holds both to the same alerts.
 """
 
 from __future__ import annotations
@@ -50,8 +49,21 @@ class Rules:
 
     enter: Floats
     exit: Floats
+    margin: Floats
     hold_s: Floats
     base: AlertConfig
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a way of following an expression makes of a batch: smoothed ``signals`` (2, T, D) and what adds up.
+
+    ``margins`` (2, T, D) are how far above the ordinary each reading stands. Without them the signals themselves add
+    up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes ``leak`` away.
+    """
+
+    signals: Floats
+    margins: Floats | None = None
 
 
 def make_batch(
@@ -93,15 +105,17 @@ def smooth(batch: Batch, config: SmoothingConfig) -> Floats:
 
 
 def run_rules(
-    batch: Batch, signals: Floats, rules: Rules, on_step: Callable[[], None] = lambda: None
+    batch: Batch, evidence: Evidence, rules: Rules, on_step: Callable[[], None] = lambda: None
 ) -> list[dict[Kind, Score]]:
-    """For each of the C rules the score of each kind: ``AlertPolicy`` over ``signals`` (2, T, D), one call a moment."""
+    """For each of the C rules the score of each kind: ``AlertPolicy`` over the ``evidence``, one call a moment."""
     events: list[NDArray[np.int64]] = []
     state = _State((2, batch.t.shape[1], len(rules.enter)))
     seen, blank = batch.seen_s[..., None], (batch.elapsed_s - batch.seen_s)[..., None]
     for n in range(len(batch.t)):
         on_step()
-        started = state.step(signals[:, n, :, None], seen[n], blank[n], batch.elapsed_s[n][:, None], rules)
+        score = evidence.signals[:, n, :, None]
+        rate = _rate(score, None if evidence.margins is None else evidence.margins[:, n, :, None], rules)
+        started = state.step(score, rate, seen[n], blank[n], batch.elapsed_s[n][:, None], rules)
         if started.any():
             kind, drive, rule = np.nonzero(started)
             events.append(np.stack([np.full(len(kind), n), kind, drive, rule]))
@@ -113,6 +127,15 @@ def run_rules(
     ]
 
 
+def _rate(score: Floats, margin: Floats | None, rules: Rules) -> Floats:
+    """Seconds of evidence (2, D, C) that a second of sight adds."""
+    base = rules.base
+    if margin is None:
+        calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
+        return np.where(score >= rules.enter, 1.0, -base.leak * calmness)
+    return np.clip((margin - rules.margin) / (base.full_margin - base.margin), -base.leak, 1.0)
+
+
 class _State:
     """Evidence and open alerts, (2, D, C) each."""
 
@@ -121,15 +144,16 @@ class _State:
         self.cooled, self.unseen = np.full(shape, np.inf), np.zeros(shape)
         self.open = np.zeros(shape, bool)
 
-    def step(self, score: Floats, seen: Floats, blank: Floats, elapsed: Floats, rules: Rules) -> NDArray[np.bool_]:
+    def step(
+        self, score: Floats, rate: Floats, seen: Floats, blank: Floats, elapsed: Floats, rules: Rules
+    ) -> NDArray[np.bool_]:
         """Go on by one moment; return where an alert starts."""
         base = rules.base
         high, low = score >= rules.enter, score < rules.exit
-        calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
-        self.evidence += np.where(high, 1.0, -base.leak * calmness) * seen - base.leak_unseen * blank
+        self.evidence += rate * seen - base.leak_unseen * blank
         np.clip(self.evidence, 0.0, rules.hold_s, out=self.evidence)
         self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
-        self.faded = np.where(high, 0.0, self.faded + seen)
+        self.faded = np.maximum(0.0, self.faded + np.where(high, -seen, seen))
         self.cooled += elapsed
         self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
         over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
@@ -138,7 +162,7 @@ class _State:
         starts = ready & (self.cooled >= base.cool_down_s)
         self.open ^= ends | starts
         changed = ends | starts
-        self.evidence[changed] = self.calm[changed] = 0.0
+        self.evidence[changed] = self.calm[changed] = self.faded[changed] = 0.0
         self.cooled[ends] = 0.0
         return np.asarray(starts)
 

@@ -2,7 +2,8 @@
 
 ``python -m calibration.evaluate_decisions --data ../shared/data --plot calibration/trade-off.png``. Thresholds are
 compared on tuning drives, made from one half of the validation faces and the training's driver groups, and quoted from
-drives made from the other half and from driver groups that no training has seen.
+drives made from the other half and from driver groups that no training has seen. What a model reads of the pictures is
+kept in a file named by its checksum, so that a second run takes seconds.
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from calibration.batch import Batch, Floats, Rules, make_batch, run_rules, smooth
+from calibration.batch import Batch, Evidence, Floats, Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, Drive, Plan, Readings, all_looks, film, plan, read_looks
 from calibration.plots import Curve, plot_trade_off
+from calibration.readings import ReadingsFolder, checksum
+from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean, hidden_markov
 from calibration.score import Alert, Episode, Score, judge
-from edge.config import AlertConfig, Config, SmoothingConfig
+from edge.config import AlertConfig, Config, SmoothingConfig, VisionConfig
 from edge.decision.decider import Decider
 from edge.records import EXPRESSIONS, Kind, Phase
 from edge.replay import replay
 from edge.vision.expression import ExpressionReader
 from models.training import expression_data
-from models.training.expression_readers import PEER_FILE, peer_reader
+from models.training.expression_readers import OURS, Candidate, open_candidates
 
-TUNING_SEEDS = range(1000, 1024)
-QUOTED_SEEDS = range(2000, 2036)
+SEEDS = {"tuning": range(1000, 1024), "quoted": range(2000, 2036), "all": range(3000, 3036)}
+"""Seeds of the drives of each set; the sets differ in the faces and drivers too, see ``load_part``."""
+SHIPPED = "own face + budget"
 FALSE_LIMITS = (0.5, 2.0, 5.0)
 """False alarms an hour within which each way of following is given its best thresholds."""
 CLIPS = ("driver_calm.avi", "driver_glasses.avi", "driver_yawn_smile.avi", "webcam.mp4")
@@ -71,10 +75,15 @@ class Rule:
     score: Score
 
 
-def load_part(data: Path, *, quoted: bool) -> Part:
-    """Every second validation face, and driver groups in or held out of the training."""
+def load_part(data: Path, name: str) -> Part:
+    """The pictures of one set of drives.
+
+    ``tuning``: every second validation face, and the training's driver groups; ``quoted``: the other faces, and driver
+    groups held out of the training; ``all``: every validation face, and those same held-out groups.
+    """
     crops, votes = expression_data.read_votes(data, "valid")
-    mine = np.arange(len(crops)) % 2 == int(quoted)
+    number = list(SEEDS).index(name)
+    mine = (np.arange(len(crops)) % 2 == number) | (name == "all")
     share = votes / votes.sum(1, keepdims=True)
     names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
     by = {name: share[:, n] for n, name in enumerate(names)}
@@ -83,7 +92,7 @@ def load_part(data: Path, *, quoted: bool) -> Part:
     drivers = expression_data.read_drivers(data)
     seats = expression_data.narrow(drivers.crops)
     group = np.unique(drivers.group, return_inverse=True)[1]
-    here = expression_data.held_out(drivers.group) == quoted
+    here = expression_data.held_out(drivers.group) == (name != "tuning")
     looks = {
         "rest": crops[mine & neutral & (angry + distressed <= 0.1)],
         "frown": crops[mine & neutral & (angry + distressed >= 0.2)],
@@ -95,7 +104,38 @@ def load_part(data: Path, *, quoted: bool) -> Part:
         "cabin": seats[here & ~drivers.yawn],
     }
     groups = {"yawn": group[here & drivers.yawn], "cabin": group[here & ~drivers.yawn]}
-    return Part(all_looks(looks, np.random.default_rng(int(quoted))), groups)
+    return Part(all_looks(looks, np.random.default_rng(number)), groups)
+
+
+class Workshop:
+    """Makes the drives of a set as a model reads them; pictures are loaded and read once."""
+
+    def __init__(self, data: Path, config: Config, kept: ReadingsFolder) -> None:
+        self._data, self._config, self._kept = data, config, kept
+        self._parts: dict[str, Part] = {}
+
+    def drives(self, name: str, candidate: Candidate) -> Drives:
+        """The drives of the set ``name``."""
+        part = self._part(name)
+        sizes = {look: len(part.looks[look]) for look in LOOKS}
+        plans = [plan(seed, sizes, part.groups) for seed in SEEDS[name]]
+        return make_drives(plans, self.readings(name, candidate), self._config)
+
+    def readings(self, name: str, candidate: Candidate) -> Readings:
+        """What the model reads of that set's pictures."""
+        looks, quality, seed = self._part(name).looks, self._config.quality, list(SEEDS).index(name)
+        return self._kept.of(
+            candidate.file,
+            looks,
+            quality,
+            seed,
+            lambda: read_looks(candidate.read, looks, expression_data.CROP_RULE, quality, seed),
+        )
+
+    def _part(self, name: str) -> Part:
+        if name not in self._parts:
+            self._parts[name] = load_part(self._data, name)
+        return self._parts[name]
 
 
 def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives:
@@ -131,26 +171,39 @@ def run_decider(drives: Drives, config: Config) -> Score:
 
 def sweep(drives: Drives, matrix: Floats, config: Config) -> Iterator[Rule]:
     """Every family over its settings."""
+    yield from _held_against_rest(drives, config)
     batch, base = drives.batch, config.alerts.anger
     levels, holds = np.arange(0.30, 0.86, 0.05), (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
     for tau in (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0):
-        signals = smooth(batch, SmoothingConfig(time_constant_s=tau))
-        yield from _try_all("exponential", f"τ {tau:g}", batch, signals, levels, (0.0,), base)
+        smoothed = Evidence(smooth(batch, SmoothingConfig(time_constant_s=tau)))
+        yield from _try_all("exponential", f"τ {tau:g}", batch, smoothed, levels, (0.0,), base)
         if tau <= 1.5:
-            yield from _try_all("exponential + budget", f"τ {tau:g}", batch, signals, levels, holds, base)
-    yield from _try_all("leaky budget", "", batch, batch.read, levels, holds, base)
+            yield from _try_all("exponential + budget", f"τ {tau:g}", batch, smoothed, levels, holds, base)
+    yield from _try_all("leaky budget", "", batch, Evidence(batch.read), levels, holds, base)
     beliefs = np.array([0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999])
     for correlation_s in (0.2, 0.4, 0.7, 1.0, 1.5):
-        signals = hidden_markov(batch, drives.probabilities, matrix, correlation_s)
-        yield from _try_all("hidden Markov", f"{correlation_s:g} s", batch, signals, beliefs, (0.0,), base)
-        yield from _try_all("hidden Markov + budget", f"{correlation_s:g} s", batch, signals, beliefs, holds, base)
+        believed = Evidence(hidden_markov(batch, drives.probabilities, matrix, correlation_s))
+        yield from _try_all("hidden Markov", f"{correlation_s:g} s", batch, believed, beliefs, (0.0,), base)
+        yield from _try_all("hidden Markov + budget", f"{correlation_s:g} s", batch, believed, beliefs, holds, base)
+
+
+def _held_against_rest(drives: Drives, config: Config) -> Iterator[Rule]:
+    """Margins over the driver's own face, as shipped, and the same over a face that is the same for all drivers."""
+    signals = smooth(drives.batch, config.smoothing)
+    unlearned = config.baseline.model_copy(update={"enabled": False})
+    margins, holds = np.arange(0.0, 1.61, 0.2), (0.6, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
+    for family, baseline in ((SHIPPED, config.baseline), ("log-odds + budget", unlearned)):
+        evidence = hold_against_rest(drives.batch, signals, baseline)
+        for enter in (0.3, 0.4, 0.5, 0.6):
+            base = config.alerts.anger.model_copy(update={"enter": enter, "exit": 0.6 * enter})
+            yield from _try_all(family, f"enter {enter:g}", drives.batch, evidence, margins, holds, base)
 
 
 def peer_rules(drives: Drives, config: Config) -> Iterator[Rule]:
     """A threshold of 0.5 on single frames, and on the mean of a second."""
     for name, seconds in (("single frame", 0.01), ("one second", 1.0)):
-        signals = frame_mean(drives.batch, seconds)
-        yield from _try_all(name, "", drives.batch, signals, np.array([0.5]), (0.0,), config.alerts.anger)
+        mean = Evidence(frame_mean(drives.batch, seconds))
+        yield from _try_all(name, "", drives.batch, mean, np.array([0.5]), (0.0,), config.alerts.anger)
 
 
 def front(rules: list[Rule]) -> list[Rule]:
@@ -171,16 +224,18 @@ def _try_all(
     family: str,
     setting: str,
     batch: Batch,
-    signals: Floats,
-    enters: Floats,
+    evidence: Evidence,
+    levels: Floats,
     holds: tuple[float, ...],
     base: AlertConfig,
 ) -> Iterator[Rule]:
-    pairs = list(product(enters.tolist(), holds))
-    enter = np.array([pair[0] for pair in pairs])
-    rules = Rules(enter, enter * (base.exit / base.enter), np.array([pair[1] for pair in pairs]), base)
-    for (level, hold), scores in zip(pairs, run_rules(batch, signals, rules), strict=True):
-        named = ", ".join(part for part in (setting, f"enter {level:g}", f"hold {hold:g} s" if hold else "") if part)
+    """Every level with every hold; a level is the margin where the evidence has one, else ``enter``."""
+    pairs = list(product(levels.tolist(), holds))
+    tried, hold_s = np.array(pairs).T
+    name, enter = ("enter", tried) if evidence.margins is None else ("margin", np.full_like(tried, base.enter))
+    rules = Rules(enter, enter * (base.exit / base.enter), tried, hold_s, base)
+    for (level, hold), scores in zip(pairs, run_rules(batch, evidence, rules), strict=True):
+        named = ", ".join(part for part in (setting, f"{name} {level:g}", f"hold {hold:g} s" if hold else "") if part)
         yield Rule(family, named, scores[Kind.ANGER] + scores[Kind.DISTRESS])
 
 
@@ -207,55 +262,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--plot", type=Path, help="write the curves of delay against false alarms here (PNG)")
-    parser.add_argument("--no-sweep", action="store_true", help="only the shipped decision and the peers")
+    parser.add_argument("--model", type=Path, help="manifest of another expression model than the bundled one")
+    parser.add_argument("--cache", type=Path, default=Path("runs/readings"), help="folder for what models read")
+    parser.add_argument("--plot", type=Path, help="compare the ways and write their curves here (PNG)")
     parser.add_argument("--no-clips", action="store_true", help="leave the calm clips out")
     arguments = parser.parse_args()
     if not arguments.data.exists():
         raise SystemExit(f"{arguments.data}: no such folder; give the data with --data")
     cv2.setNumThreads(1)
-    config, console = Config(), Console(width=110)
-    reader = ExpressionReader.load()
-    readers = {"evenkeel": reader.read_crop}
-    if (arguments.peers / PEER_FILE).exists():
-        readers["vicksam/fer-model"] = peer_reader(arguments.peers / PEER_FILE)
-    parts = {False: load_part(arguments.data, quoted=False), True: load_part(arguments.data, quoted=True)}
-    readings = {
-        (name, quoted): read_looks(read, part.looks, expression_data.CROP_RULE, config.quality, int(quoted))
-        for name, read in readers.items()
-        for quoted, part in parts.items()
-        if quoted or name == "evenkeel"
-    }
-    plans = {
-        quoted: [plan(seed, {look: len(part.looks[look]) for look in LOOKS}, part.groups) for seed in seeds]
-        for (quoted, part), seeds in zip(parts.items(), (TUNING_SEEDS, QUOTED_SEEDS), strict=True)
-    }
-    quoted = {name: make_drives(plans[True], readings[name, True], config) for name in readers}
-    batch = quoted["evenkeel"].batch
-    table = Table(
-        "decision",
-        "episodes found",
-        "false alarms per hour",
-        "median delay",
-        title=(f"{batch.hours:.1f} simulated hours, expression model {reader.manifest.version}"),
-    )
-    table.add_row("evenkeel, as shipped", *_figures(run_decider(quoted["evenkeel"], config)))
-    for name, drives in quoted.items():
-        for rule in peer_rules(drives, config):
-            table.add_row(f"{rule.family} ≥ 0.5, {name}", *_figures(rule.score))
+    console, config = Console(width=110), Config(vision=VisionConfig(expression_model=arguments.model))
+    workshop = Workshop(arguments.data, config, ReadingsFolder(arguments.cache))
+    ours = open_candidates(arguments.model, None, arguments.peers)
+    version = ExpressionReader.load(config.vision).manifest.version
+    quoted = workshop.drives("quoted", ours[OURS])
+    table = Table("decision", "drives", "episodes found", "false alarms per hour", "median delay")
+    table.title = f"Simulated drives, expression model {version}, sha256 {checksum(ours[OURS].file)}"
+    for name in ("quoted", "all", "tuning"):
+        drives = workshop.drives(name, ours[OURS])
+        table.add_row(
+            "evenkeel, as shipped", f"{name}, {drives.batch.hours:.1f} h", *_figures(run_decider(drives, config))
+        )
+    for name, candidate in ours.items():
+        for rule in peer_rules(workshop.drives("quoted", candidate), config):
+            table.add_row(f"{rule.family} ≥ 0.5, {name}", "quoted", *_figures(rule.score))
     console.print(table)
-    if not arguments.no_sweep:
-        tuning = make_drives(plans[False], readings["evenkeel", False], config)
-        matrix = _confusion(readings["evenkeel", False])
-        compare(tuning, quoted["evenkeel"], matrix, config, arguments.plot, console)
+    if arguments.plot is not None:
+        tuning = workshop.drives("tuning", ours[OURS])
+        matrix = _confusion(workshop.readings("tuning", ours[OURS]))
+        compare(tuning, quoted, matrix, config, arguments.plot, console)
     if not arguments.no_clips:
         for name, alerts in calm_clips(arguments.data, config).items():
             console.print(f"{name}: {alerts} alerts")
 
 
-def compare(
-    tuning: Drives, quoted: Drives, matrix: Floats, config: Config, plot: Path | None, console: Console
-) -> None:
+def compare(tuning: Drives, quoted: Drives, matrix: Floats, config: Config, plot: Path, console: Console) -> None:
     """Choose on the tuning drives, quote from the others: each family's best within some limits of false alarms."""
     tuned, held = list(sweep(tuning, matrix, config)), list(sweep(quoted, matrix, config))
     same = {(rule.family, rule.setting): rule.score for rule in held}
@@ -272,8 +312,7 @@ def compare(
                 figures = _figures(same[family, chosen.setting])
                 table.add_row(family, f"{limit:g} per hour", chosen.setting, *figures)
     console.print(table)
-    if plot is not None:
-        plot_trade_off(curves, plot)
+    plot_trade_off(curves, plot)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,19 @@ def read_labels(path: Path, traces: Sequence[Path], on_fault: Callable[[str], No
     return labels
 
 
+def renumber(labels: Sequence[Label], kept: Sequence[int], path: Path, on_fault: Callable[[str], None]) -> list[Label]:
+    """The labels of the drives ``kept``, numbered in that order; those of other drives are left out and said."""
+    places = {drive: place for place, drive in enumerate(kept)}
+    found = []
+    for label in labels:
+        place = places.get(label.episode.drive)
+        if place is None:
+            on_fault(f"{path}:{label.line}: its trace cannot be used; label left out")
+        else:
+            found.append(replace(label, episode=replace(label.episode, drive=place)))
+    return found
+
+
 def fit_labels(
     labels: Sequence[Label], spans: Mapping[int, tuple[float, float]], path: Path, on_fault: Callable[[str], None]
 ) -> list[Episode]:

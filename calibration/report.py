@@ -12,7 +12,7 @@ import numpy as np
 from calibration.batch import KINDS
 from calibration.plots import new_figure
 from calibration.score import Score
-from calibration.tune import Tuning, recommend, sections
+from calibration.tune import HOLDS_S, Tuning, recommend, sections
 from edge.errors import UnavailableError
 from edge.records import Kind
 
@@ -74,7 +74,7 @@ def write_report(tuning: Tuning, path: Path) -> None:
 def summary(tuning: Tuning) -> list[str]:
     """What the recommended thresholds come to, a line for each kind and one for the real decision."""
     lines = [
-        f"{kind}: enter {point.enter:g}, hold {point.hold_s:g} s: {_figures(point.score)}"
+        f"{kind}: margin {point.margin:g}, hold {point.hold_s:g} s, enter {point.enter:g}: {_figures(point.score)}"
         for kind, point in tuning.chosen.items()
     ]
     real = tuning.confirmation
@@ -116,10 +116,17 @@ def _recall(tuning: Tuning) -> Figure:
     figure = new_figure(8, 3)
     for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
         best = tuning.chosen[kind]
-        same = [point for point in tuning.points if point.kind is kind and point.hold_s == best.hold_s]
-        axes.plot([point.enter for point in same], [point.score.recall for point in same], "o-")
-        axes.axvline(best.enter, color="red", linestyle=":")
-        axes.set(title=f"{kind}, hold {best.hold_s:g} s", xlabel="enter", ylabel="recall", ylim=(-0.05, 1.05))
+        for hold_s in HOLDS_S:
+            same = [point for point in tuning.points if (point.kind, point.enter) == (kind, best.enter)]
+            same = [point for point in same if point.hold_s == hold_s]
+            line = [point.margin for point in same], [point.score.recall for point in same]
+            if hold_s == best.hold_s:
+                axes.plot(*line, "o-", color="red", label=f"hold {hold_s:g} s, recommended")
+            else:
+                axes.plot(*line, "-", color="lightgrey", zorder=0)
+        axes.axvline(best.margin, color="red", linestyle=":")
+        axes.set(title=f"{kind}, enter {best.enter:g}", xlabel="margin", ylabel="recall", ylim=(-0.05, 1.05))
+        axes.legend()
     return figure
 
 
@@ -128,7 +135,7 @@ def _reliability(tuning: Tuning) -> Figure:
     axes = figure.subplots()
     seen = tuning.batch.seen_s > 0
     for code, kind in enumerate(KINDS):
-        signal, labelled = tuning.signals[code][seen], tuning.batch.episode[code][seen] >= 0
+        signal, labelled = tuning.evidence.signals[code][seen], tuning.batch.episode[code][seen] >= 0
         group = np.minimum((signal * BINS).astype(int), BINS - 1)
         count = np.bincount(group, minlength=BINS)
         full = count > 0
@@ -146,7 +153,7 @@ def _timeline(tuning: Tuning, drive: int) -> Figure:
     axes = figure.subplots()
     t, batch = tuning.batch.t[:, drive], tuning.batch
     for code, kind in enumerate(KINDS):
-        axes.plot(t, tuning.signals[code, :, drive], linewidth=0.7, color=_colour(kind))
+        axes.plot(t, tuning.evidence.signals[code, :, drive], linewidth=0.7, color=_colour(kind))
         axes.axhline(tuning.chosen[kind].enter, linewidth=0.7, linestyle=":", color=_colour(kind))
     for episode in batch.episodes:
         if episode.drive == drive:

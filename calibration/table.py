@@ -6,6 +6,8 @@ that Ibis connects to by an address and that reads JSON Lines runs the same ones
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ _COLUMNS = {
     "expression": "MAP(VARCHAR, DOUBLE)",
 }
 
+_TIME = re.compile(rb'"t": ?([0-9]+\.?[0-9]*)')
+
 Floats = NDArray[np.float64]
 
 
@@ -45,11 +49,13 @@ class Rows:
     read: Floats
 
 
-def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Callable[[str], None]) -> list[Rows]:
-    """Sum each trace up into rows. Lines that cannot be used are left out and said with file and line.
+def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Callable[[str], None]) -> dict[int, Rows]:
+    """Sum each trace up into rows, by its place in ``traces``.
+
+    Lines that cannot be used are left out and said with file and line; so is a trace without any, or without a face.
 
     Raises:
-        UnavailableError: Ibis or the engine is missing, a trace cannot be read, or it has no usable line or no face.
+        UnavailableError: Ibis or the engine is missing, a trace is, or none of them can be used.
     """
     for path in traces:
         if not path.is_file():
@@ -62,9 +68,15 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
         format="newline_delimited",
         filename=True,
     )
-    _say_faults(lines, on_fault)
+    _say_faults(lines, traces, on_fault)
     of_trace = dict(iter(_sums(lines, config).to_pandas().groupby("filename", sort=False)))
-    return [_rows(path, of_trace.get(str(path))) for path in traces]
+    found = {number: _rows(path, of_trace.get(str(path)), on_fault) for number, path in enumerate(traces)}
+    rows = {number: each for number, each in found.items() if each is not None}
+    if not rows:
+        raise UnavailableError(
+            f"{', '.join(map(str, traces))}: no face was read in any line; write traces with `evenkeel run --trace`"
+        )
+    return rows
 
 
 def _connect(engine: str) -> Any:
@@ -78,15 +90,34 @@ def _connect(engine: str) -> Any:
         raise UnavailableError(f"table engine {engine}: {error}") from error
 
 
-def _say_faults(lines: ibis.Table, on_fault: Callable[[str], None]) -> None:
-    """Let the trace's own reader name the lines of those files in which the engine found any that it cannot use.
+def _say_faults(lines: ibis.Table, traces: Sequence[Path], on_fault: Callable[[str], None]) -> None:
+    """Let the trace's own reader name the lines that cannot be used and those whose time goes back.
 
-    Only those files are read again. Rows come in the order of time whatever the order of the lines.
+    Only files that have any are read by it: those in which the engine found lines that it cannot use, and those in
+    which a quick look at the times alone, whose order the engine does not keep, finds one that goes back. Rows come in
+    the order of time whatever the order of the lines.
     """
     unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
-    for name in sorted(unusable.select("filename").distinct().to_pandas()["filename"]):
-        for _ in read_trace(Path(name), on_fault):
-            pass
+    faulty = set(unusable.select("filename").distinct().to_pandas()["filename"])
+    for path in traces:
+        if str(path) in faulty or _goes_back(path):
+            with contextlib.suppress(UnavailableError):  # a file without any usable line is said by what it lacks
+                for _ in read_trace(path, on_fault):
+                    pass
+
+
+def _goes_back(path: Path) -> bool:
+    last_t = 0.0
+    with path.open("rb") as file:
+        for line in file:
+            found = _TIME.search(line)
+            if found is None:
+                continue
+            t = float(found[1])
+            if t < last_t:
+                return True
+            last_t = t
+    return False
 
 
 def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
@@ -118,11 +149,13 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     )
 
 
-def _rows(path: Path, table: Any) -> Rows:
+def _rows(path: Path, table: Any, on_fault: Callable[[str], None]) -> Rows | None:
     if table is None:
-        raise UnavailableError(f"{path}: no usable line; write a trace with `evenkeel run --trace {path.name}`")
+        on_fault(f"{path}: no usable line; trace left out")
+        return None
     seen, spoken = table["seen"].to_numpy(), table["spoken"].to_numpy()
     if not (seen > 0).any():
-        raise UnavailableError(f"{path}: no face was read in the whole trace; leave it out")
+        on_fault(f"{path}: no face was read in the whole trace; trace left out")
+        return None
     read = np.stack([table[str(kind)].to_numpy() for kind in Kind]) / np.maximum(seen, 1e-9)
     return Rows(table["t"].to_numpy(), np.clip(seen / np.maximum(spoken, 1e-9), 0.0, 1.0), read * (seen > 0))

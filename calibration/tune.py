@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from calibration.batch import Batch, Floats, Rules, make_batch, run_rules, smooth
-from calibration.labels import fit_labels, read_labels
+from calibration.batch import Batch, Evidence, Rules, make_batch, run_rules, smooth
+from calibration.labels import fit_labels, read_labels, renumber
+from calibration.rest import hold_against_rest
 from calibration.score import Alert, Episode, Score, judge
 from calibration.table import read_rows
 from edge.config import AlertConfig, Config
@@ -21,8 +23,9 @@ from edge.decision.decider import Decider
 from edge.records import Kind, Phase
 from edge.trace import read_trace
 
-ENTERS = np.round(np.arange(0.30, 0.81, 0.05), 2)
-HOLDS_S = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+ENTERS = (0.4, 0.5, 0.6)
+MARGINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
+HOLDS_S = (0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
 RECALL_SLACK = 0.01
 """Of thresholds whose recall is within this of the best, the quickest are chosen."""
 CONFIRMED_HOURS = 2.0
@@ -31,11 +34,13 @@ CONFIRMED_HOURS = 2.0
 
 @dataclass(frozen=True)
 class Point:
-    """One pair of thresholds for one kind, and what it comes to."""
+    """One set of thresholds for one kind, and what it comes to."""
 
     kind: Kind
     enter: float
     exit: float
+    margin: float
+    full_margin: float
     hold_s: float
     score: Score
 
@@ -51,12 +56,12 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All that was found. ``signals`` (2, T, D) are those of the batch, smoothed."""
+    """All that was found. ``evidence`` is what the decision makes of the batch."""
 
     traces: tuple[Path, ...]
     config: Config
     batch: Batch
-    signals: Floats
+    evidence: Evidence
     points: tuple[Point, ...]
     chosen: dict[Kind, Point]
     confirmation: Confirmation
@@ -72,10 +77,10 @@ def tune(
     engine: str = "duckdb://",
     console: Console | None = None,
 ) -> Tuning:
-    """Sweep ``enter`` and ``hold_s`` of both kinds over recorded drives and choose the quickest within the limit.
+    """Sweep ``enter``, ``margin`` and ``hold_s`` of both kinds over recorded drives; choose the quickest in the limit.
 
     Each kind may use half of ``max_false_per_hour``. The sweep follows ``edge.decision`` on rows of a fifth of a
-    second and leaves the learned resting face out; the choice is then confirmed by the real decision.
+    second; the choice is then confirmed by the real decision.
 
     Raises:
         UnavailableError: a trace, the labels or the table engine cannot be used.
@@ -84,40 +89,46 @@ def tune(
     faults: list[str] = []
     read = read_labels(labels, traces, faults.append)
     rows = read_rows(traces, config, engine, faults.append)
-    spans = {number: (float(each.t[0]), float(each.t[-1])) for number, each in enumerate(rows)}
+    traces = [traces[number] for number in rows]
+    read = renumber(read, list(rows), labels, faults.append)
+    spans = {number: (float(each.t[0]), float(each.t[-1])) for number, each in enumerate(rows.values())}
     episodes = fit_labels(read, spans, labels, faults.append)
     batch = make_batch(
-        [each.t for each in rows],
-        [each.weight for each in rows],
-        [each.read for each in rows],
+        [each.t for each in rows.values()],
+        [each.weight for each in rows.values()],
+        [each.read for each in rows.values()],
         episodes,
         config.smoothing.max_step_s,
     )
-    signals = smooth(batch, config.smoothing)
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline)
     with _progress(console) as progress:
         task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t))
-        points = sweep(batch, signals, config, lambda: progress.advance(task))
+        points = sweep(batch, evidence, config, lambda: progress.advance(task))
     chosen = {
         kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2, config.alerts.of(kind))
         for kind in Kind
     }
     confirmation = confirm(traces, episodes, recommend(config, chosen), faults.append)
     said = tuple(dict.fromkeys(faults))
-    return Tuning(tuple(traces), config, batch, signals, tuple(points), chosen, confirmation, said)
+    return Tuning(tuple(traces), config, batch, evidence, tuple(points), chosen, confirmation, said)
 
 
-def sweep(batch: Batch, signals: Floats, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
-    """Every pair of thresholds for each kind; ``exit`` keeps its share of ``enter``."""
+def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
+    """Every set of thresholds for each kind; ``exit`` keeps its share of ``enter``, ``full_margin`` its distance."""
     base = config.alerts.anger
-    pairs = [(float(enter), hold) for enter in ENTERS for hold in HOLDS_S]
-    enter, hold = np.array(pairs).T
-    exits = np.round(enter * base.exit / base.enter, 2)
-    scores = run_rules(batch, signals, Rules(enter, exits, hold, base), on_step)
-    return [
-        Point(kind, float(enter[n]), float(exits[n]), float(hold[n]), score[kind])
-        for n, score in enumerate(scores)
-        for kind in Kind
+    tried = [
+        (
+            enter,
+            round(enter * base.exit / base.enter, 2),
+            margin,
+            round(margin + base.full_margin - base.margin, 2),
+            hold,
+        )
+        for enter, margin, hold in product(ENTERS, MARGINS, HOLDS_S)
     ]
+    enters, exits, margins, _, holds = np.array(tried).T
+    scores = run_rules(batch, evidence, Rules(enters, exits, margins, holds, base), on_step)
+    return [Point(kind, *each, score[kind]) for each, score in zip(tried, scores, strict=True) for kind in Kind]
 
 
 def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:
@@ -129,17 +140,24 @@ def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig)
     if not allowed:
         return min(points, key=lambda each: each.score.false_alarms)
     if not any(each.score.episodes for each in allowed):
-        return min(allowed, key=lambda each: abs(each.enter - now.enter) + abs(each.hold_s - now.hold_s))
+        return min(allowed, key=lambda each: _distance(each, now))
     best = max(each.score.recall for each in allowed)
     good = [each for each in allowed if each.score.recall >= best - RECALL_SLACK]
-    return min(good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, -each.enter))
+    return min(
+        good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, _distance(each, now))
+    )
+
+
+def _distance(point: Point, now: AlertConfig) -> float:
+    """How far thresholds are from those configured."""
+    return abs(point.enter - now.enter) + abs(point.margin - now.margin) + abs(point.hold_s - now.hold_s)
 
 
 def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
     """The configuration with the chosen thresholds."""
     alerts = {
         kind.value: config.alerts.of(kind).model_copy(
-            update={"enter": each.enter, "exit": each.exit, "hold_s": each.hold_s}
+            update={name: getattr(each, name) for name in ("enter", "exit", "margin", "full_margin", "hold_s")}
         )
         for kind, each in chosen.items()
     }

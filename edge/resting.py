@@ -19,14 +19,20 @@ FILE_NAME = "resting_face.json"
 _log = logging.getLogger(__name__)
 
 
+LogOdds = Annotated[float, Field(ge=-10, le=10)]
+Spread = Annotated[float, Field(ge=0, le=10)]
+
+
 class _Stored(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
-    version: Literal[1] = Field(alias="schema")
+    version: Literal[2] = Field(alias="schema")
     saved: AwareDatetime
     learned_s: Annotated[float, Field(ge=0)]
-    anger: Annotated[float, Field(ge=0, le=2)]
-    distress: Annotated[float, Field(ge=0, le=2)]
+    anger: LogOdds
+    distress: LogOdds
+    anger_spread: Spread
+    distress_spread: Spread
 
 
 class RestingFaceFile:
@@ -51,14 +57,14 @@ class RestingFaceFile:
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):
             return None
-        return RestingFace(stored.learned_s, stored.anger, stored.distress)
+        return RestingFace(stored.learned_s, stored.anger, stored.distress, stored.anger_spread, stored.distress_spread)
 
     def keep(self, resting: RestingFace, now: Stamp) -> None:
         """Replace what is kept; nothing learned, or a clock that cannot tell the age later, leaves nothing kept."""
         if resting.learned_s == 0 or not now.clock_synced:
             self.clear()
             return
-        text = json.dumps({"schema": 1, "saved": now.time.isoformat(), **asdict(resting)})
+        text = json.dumps({"schema": 2, "saved": now.time.isoformat(), **asdict(resting)})
         fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
-"""The driver's resting face: how much anger and distress it shows when nothing is the matter."""
+"""What is ordinary in the driver's face: the readings of both signals when nothing is the matter."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,27 +10,39 @@ from numpy.typing import NDArray
 
 from edge.config import BaselineConfig
 from edge.decision.interval import Interval
-from edge.records import Kind, Observation, Sight
+from edge.records import Face, Kind, Observation, Sight
+
+_SURE = 0.01
+"""A reading nearer to 0 or 1 says no more than this: an int8 model answers in steps of 1/256."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestingFace:
-    """What was learned: mean signals over ``learned_s`` seconds of good sight. Numbers only, kept over a restart."""
+    """What was learned over ``learned_s`` seconds of good sight; numbers only, kept over a restart.
+
+    ``anger`` and ``distress`` are means of the log-odds of both signals, frame by frame, with their spreads (standard
+    deviations).
+    """
 
     learned_s: float
     anger: float
     distress: float
+    anger_spread: float
+    distress_spread: float
 
 
 class Baseline:
-    """Learns the mean of both signals from frames that are confident and calm, and takes it off later signals.
+    """Learns mean and spread of the log-odds of both signals, and tells how far above them a reading stands.
 
-    A frame counts by the seconds that it speaks for times its weight; one below ``min_weight``, or with a signal of
-    ``calm_below`` or more, does not. Nothing is taken off until ``floor_s`` were learned; then a resting signal that is
-    ``b`` above the ``ordinary`` maps a signal ``s`` to ``(s - b) / (1 - b)``, so that full anger stays 1. ``b`` never
-    exceeds ``max_effect``: what was learned hides no signal of ``enter + max_effect · (1 - enter)`` or more.
+    A frame counts by the seconds that it speaks for times its weight; one below ``min_weight``, or while an alert is
+    on, does not. Until ``floor_s`` were learned the face counts as ``ordinary`` and as restless as ``max_spread`` says;
+    after that, the learned mean and spread hold within ``ordinary`` to ``max_rest`` and ``min_spread`` to
+    ``max_spread``: what was learned hides no clear anger, and a face that never stirred makes no alert of a twitch.
 
-    Where no face was in sight for ``new_driver_after_s`` the next one may be another driver's: learning starts anew.
+    Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
+    ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
+    (``moved_by``). Where neither is so but the last ``floor_s`` are ordinary in another way than what was learned
+    before (``changed_by``), only those last seconds are kept.
     """
 
     def __init__(self, config: BaselineConfig) -> None:
@@ -38,45 +51,108 @@ class Baseline:
 
     def restart(self) -> None:
         """Forget the driver."""
-        self._mean = np.zeros(len(Kind))
-        self._learned_s = 0.0
+        self._learned, self._recent = _Running(), _Running()
         self._gone_s = 0.0
+        self._last_face: Face | None = None
 
     @property
     def calibrated_percent(self) -> float | None:
         """How much of what is needed has been learned; None where nothing is learned at all by configuration."""
-        return min(100.0, 100.0 * self._learned_s / self.config.floor_s) if self.config.enabled else None
+        return min(100.0, 100.0 * self._learned.seconds / self.config.floor_s) if self.config.enabled else None
 
-    def update(
-        self, interval: Interval, observation: Observation, signals: NDArray[np.float64], *, alert: bool
-    ) -> None:
-        """Take in one frame whose own signals, not smoothed, are ``signals`` (2,); ``alert`` stops the learning."""
-        self._gone_s += interval.elapsed_s - (interval.spoken_s if observation.sight is Sight.FACE else 0.0)
+    def update(self, interval: Interval, observation: Observation, read: NDArray[np.float64], *, alert: bool) -> None:
+        """Take in one frame whose own signals, not smoothed, are ``read`` (2,); ``alert`` stops the learning."""
+        seen_face = observation.sight is Sight.FACE
+        self._gone_s += interval.elapsed_s - (interval.spoken_s if seen_face else 0.0)
         if self._gone_s >= self.config.new_driver_after_s:
             self.restart()
-        if observation.sight is Sight.FACE:
-            self._gone_s = 0.0
-        if not alert and self._teaches(interval, signals):
-            self._learned_s = min(self._learned_s + interval.seen_s, self.config.memory_s)
-            self._mean += (signals - self._mean) * min(1.0, interval.seen_s / self._learned_s)
+        if seen_face:
+            self._meet(observation.face)
+        confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
+        if self.config.enabled and confident and not alert:
+            self._learn(log_odds(read), interval.seen_s)
+
+    def margins(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How many spreads (2,) the signals of a frame, not smoothed, stand above what is ordinary in this face."""
+        mean, spread = self._ordinary()
+        return np.asarray((log_odds(read) - mean) / spread)
 
     def apply(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signals (2,), in the order of ``Kind``, without the resting face's part."""
-        if not self.config.enabled or self._learned_s < self.config.floor_s:
-            return signals
-        resting = np.clip(self._mean - self.config.ordinary, 0.0, self.config.max_effect)
-        return np.maximum(0.0, (signals - resting) / (1.0 - resting))
+        """Signals (2,) as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
+        mean, _ = self._ordinary()
+        excess = np.exp(mean - _log_odds(self.config.ordinary))
+        return np.asarray(signals / (signals + (1.0 - signals) * excess))
 
     def export(self) -> RestingFace:
         """What has been learned so far."""
-        anger, distress = self._mean.tolist()
-        return RestingFace(self._learned_s, anger, distress)
+        learned = self._learned
+        return RestingFace(learned.seconds, *learned.mean.tolist(), *np.sqrt(learned.variance).tolist())
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs."""
-        self._learned_s = min(resting.learned_s, self.config.floor_s)
-        self._mean = np.array([resting.anger, resting.distress])
+        self._learned.seconds = min(resting.learned_s, self.config.floor_s)
+        self._learned.mean = np.array([resting.anger, resting.distress])
+        self._learned.variance = np.square([resting.anger_spread, resting.distress_spread])
 
-    def _teaches(self, interval: Interval, signals: NDArray[np.float64]) -> bool:
-        confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
-        return self.config.enabled and confident and bool((signals < self.config.calm_below).all())
+    def _ordinary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and spread (2,) that readings are held against."""
+        config, learned = self.config, self._learned
+        if not config.enabled or learned.seconds < config.floor_s:
+            return np.full(len(Kind), _log_odds(config.ordinary)), np.full(len(Kind), config.max_spread)
+        spread = np.clip(np.sqrt(learned.variance), config.min_spread, config.max_spread)
+        return self._bounded(learned.mean), spread
+
+    def _bounded(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(mean, _log_odds(self.config.ordinary), _log_odds(self.config.max_rest))
+
+    def _meet(self, face: Face | None) -> None:
+        """Begin anew where this face, after a while without one, cannot well be the last one's."""
+        gone_s, last = self._gone_s, self._last_face
+        if last is not None and face is not None and gone_s >= self.config.moved_after_s:
+            (x, y, size), (last_x, last_y, last_size) = _place(face), _place(last)
+            distance = math.hypot(x - last_x, y - last_y) / last_size
+            if max(distance, size / last_size - 1.0, last_size / size - 1.0) > self.config.moved_by:
+                self.restart()
+        self._gone_s = 0.0
+        self._last_face = face
+
+    def _learn(self, odds: NDArray[np.float64], seen_s: float) -> None:
+        config, learned, recent = self.config, self._learned, self._recent
+        learned.add(odds, seen_s, config.memory_s)
+        recent.add(odds, seen_s, config.floor_s)
+        if recent.seconds >= config.floor_s:
+            change = np.abs(self._bounded(recent.mean) - self._bounded(learned.mean))
+            if float(change.max()) > config.changed_by:
+                self._learned, self._recent = recent, _Running()
+
+
+class _Running:
+    """Mean and variance (2,) over the last seconds: Welford's update (Technometrics 4, 1962) with a bounded memory."""
+
+    def __init__(self) -> None:
+        self.mean = np.zeros(len(Kind))
+        self.variance = np.zeros(len(Kind))
+        self.seconds = 0.0
+
+    def add(self, values: NDArray[np.float64], seconds: float, memory_s: float) -> None:
+        self.seconds = min(self.seconds + seconds, memory_s)
+        gain = min(1.0, seconds / self.seconds)
+        off = values - self.mean
+        self.mean = self.mean + gain * off
+        self.variance = (1.0 - gain) * (self.variance + gain * off * off)
+
+
+def log_odds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of signals of any shape; what is surer than the model's answers can tell counts as that sure."""
+    bounded = np.clip(shares, _SURE, 1.0 - _SURE)
+    return np.asarray(np.log(bounded / (1.0 - bounded)))
+
+
+def _log_odds(share: float) -> float:
+    return math.log(share / (1.0 - share))
+
+
+def _place(face: Face) -> tuple[float, float, float]:
+    """Middle of the box and its size (√(w·h), at least a pixel), in pixels."""
+    x, y, w, h = face.box
+    return x + w / 2, y + h / 2, math.sqrt(max(1.0, w * h))

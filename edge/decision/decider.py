@@ -59,12 +59,12 @@ class Decider:
             return self._update_paused(elapsed_s, observation)
         interval = self._interval(elapsed_s, observation)
         self._smoother.update(elapsed_s, observation.probabilities, _weight(observation))
-        self._learn(interval, observation)
+        margins = self._learn(interval, observation)
         signals = self._signals(interval.t)
         self._tracker.update(interval, observation, signals.confidence)
         lost = str(self._tracker.unknown or State.UNCERTAIN) if self._tracker.lost else ""
-        for policy in self._policies.values():
-            self._note(policy.update(interval, signals, lost))
+        for policy, margin in zip(self._policies.values(), margins, strict=True):
+            self._note(policy.update(interval, signals, margin, lost))
         return self._step(observation, signals)
 
     def reconfigure(self, config: Config) -> None:
@@ -99,12 +99,17 @@ class Decider:
         """Forget the driver's resting face and learn it anew."""
         self._baseline.restart()
 
-    def _learn(self, interval: Interval, observation: Observation) -> None:
-        """A frame that was not read teaches nothing, but it tells how long no face was in sight."""
+    def _learn(self, interval: Interval, observation: Observation) -> list[float]:
+        """Learn from a frame and say how far above the ordinary its signals stand, in the order of ``Kind``.
+
+        One that was not read teaches nothing, but it tells how long no face was in sight.
+        """
         read = observation.probabilities
-        signals = np.ones(len(Kind)) if read is None else self._weights @ read
+        signals = np.zeros(len(Kind)) if read is None else np.minimum(self._weights @ read, 1.0)
         alert = any(policy.level is not None for policy in self._policies.values())
         self._baseline.update(interval, observation, signals, alert=alert)
+        margins: list[float] = self._baseline.margins(signals).tolist()
+        return margins
 
     def _update_paused(self, elapsed_s: float, observation: Observation) -> Step:
         self._pause_left_s = max(0.0, self._pause_left_s - elapsed_s)
@@ -112,7 +117,7 @@ class Decider:
         self._learn(unseen, Observation(observation.t, Sight.NO_PICTURE))
         signals = self._signals(unseen.t)
         for policy in self._policies.values():
-            self._note(policy.update(unseen, signals, ""))
+            self._note(policy.update(unseen, signals, 0.0, ""))
         return self._step(observation, signals)
 
     def _forget(self) -> None:

@@ -24,14 +24,17 @@ class _Episode:
 class AlertPolicy:
     """A leaky budget of evidence with hysteresis.
 
-    While the signal is at ``enter`` or above, every second of good sight adds a second of evidence; at ``exit`` or
-    below it takes ``leak`` seconds away, and in between in proportion less. Time in which the driver is not read takes
-    away ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all of it.
+    What starts an alert is what is out of the ordinary for this driver. A frame's ``margin`` tells how far above the
+    ordinary it stands: a second of good sight at ``full_margin`` or above adds a second of evidence, at ``margin``
+    none, between them in proportion, and below it takes away as much, ``leak`` at most. Time in which the driver is
+    not read takes away ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all
+    of it. ``hold_s`` of evidence start a warning where the smoothed signal is at ``enter`` or above.
 
-    ``hold_s`` of evidence start a warning, ``urgent_s`` more make it urgent. An episode ends after ``release_s`` of
-    good sight below ``exit`` (signals above it pay this back) or ``fade_s`` of it without any at ``enter``: a resting
-    frown between the two thresholds upholds no alert. The next of its kind waits for ``cool_down_s``.
-    ``count_episode`` hands out the numbers of episodes, which all kinds share.
+    An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less ``leak``
+    for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after ``release_s`` of good sight below
+    ``exit`` or ``fade_s`` of it below ``enter`` (time above pays both back): a resting frown between the two thresholds
+    upholds no alert. The next of its kind waits for ``cool_down_s``. ``count_episode`` hands out the
+    numbers of episodes, which all kinds share.
     """
 
     def __init__(self, kind: Kind, config: AlertConfig, count_episode: Callable[[], int]) -> None:
@@ -49,13 +52,13 @@ class AlertPolicy:
         """Level of the open episode, None without one."""
         return None if self._episode is None else self._episode.level
 
-    def update(self, interval: Interval, signals: Signals, lost: str) -> Transition | None:
-        """Take in the signals at the end of ``interval``; at most one transition comes of it.
+    def update(self, interval: Interval, signals: Signals, margin: float, lost: str) -> Transition | None:
+        """Take in an ``interval``'s signals and its frame's ``margin``; at most one transition comes of it.
 
         ``lost`` says why the driver could not be read for long, empty where it is not so.
         """
         score = signals.of(self._kind)
-        self._weigh(interval, score)
+        self._weigh(interval, score, margin)
         if self._episode is None:
             return self._start(interval, signals) if self._should_start(interval, score) else None
         if score > self._episode.peak:
@@ -78,16 +81,27 @@ class AlertPolicy:
         self._evidence_s = self._calm_s = self._cooled_s = 0.0
         return transition
 
-    def _weigh(self, interval: Interval, score: float) -> None:
+    def _weigh(self, interval: Interval, score: float, margin: float) -> None:
         config, seen_s = self.config, interval.seen_s
-        calmness = min(1.0, (config.enter - score) / (config.enter - config.exit))
-        change = (1.0 if score >= config.enter else -config.leak * calmness) * seen_s
-        change -= config.leak_unseen * (interval.elapsed_s - seen_s)
-        limit = config.hold_s if self._episode is None else config.urgent_s
+        waiting = self._episode is None
+        rate, limit = (self._rate(margin), config.hold_s) if waiting else (self._open_rate(score), config.urgent_s)
+        change = rate * seen_s - config.leak_unseen * (interval.elapsed_s - seen_s)
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
         self._calm_s = max(0.0, self._calm_s + (seen_s if score < config.exit else -seen_s))
-        self._faded_s = 0.0 if score >= config.enter else self._faded_s + seen_s
+        self._faded_s = max(0.0, self._faded_s + (seen_s if score < config.enter else -seen_s))
         self._cooled_s += interval.elapsed_s
+
+    def _rate(self, margin: float) -> float:
+        """Seconds of evidence that a second of sight adds before an alert."""
+        config = self.config
+        return min(max((margin - config.margin) / (config.full_margin - config.margin), -config.leak), 1.0)
+
+    def _open_rate(self, score: float) -> float:
+        """The same in an open alert."""
+        config = self.config
+        if score >= config.enter:
+            return 1.0
+        return -config.leak * min(1.0, (config.enter - score) / (config.enter - config.exit))
 
     def _is_over(self, score: float) -> bool:
         released = self._calm_s >= self.config.release_s and score < self.config.exit
@@ -104,7 +118,7 @@ class AlertPolicy:
     def _start(self, interval: Interval, signals: Signals) -> Transition:
         score = signals.of(self._kind)
         self._episode = _Episode(self._count_episode(), interval.t, Level.WARNING, score, self._strongest(signals))
-        self._evidence_s = self._calm_s = 0.0
+        self._evidence_s = self._calm_s = self._faded_s = 0.0
         return self._transition(interval.t, Phase.START, score)
 
     def _strongest(self, signals: Signals) -> str:

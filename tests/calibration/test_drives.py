@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from calibration.batch import Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
+from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean
 from calibration.score import Alert, Episode, judge
 from edge.config import Config, QualityConfig
@@ -97,8 +98,10 @@ def test_a_short_episode_need_not_be_found_and_excuses_its_alert() -> None:
     assert (score.episodes, score.false_alarms, score.recall) == (0, 0, 1.0)
 
 
-def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[Drive]) -> None:
-    config = Config.model_validate({"baseline": {"enabled": False}})
+@pytest.mark.parametrize("enabled", [False, True])
+def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[Drive], *, enabled: bool) -> None:
+    """With a face that is learned, alerts outside an episode teach the sweep and not the decision; here are none."""
+    config = Config.model_validate({"baseline": {"enabled": enabled}})
     base = config.alerts.anger
     episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
     weights = np.array([[config.alerts.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS] for kind in Kind])
@@ -109,8 +112,15 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[
         episodes,
         config.smoothing.max_step_s,
     )
-    rules = Rules(np.array([base.enter, 0.4]), np.array([base.exit, 0.2]), np.array([base.hold_s, 0.5]), base)
-    (shipped, _) = run_rules(batch, smooth(batch, config.smoothing), rules)
+    rules = Rules(
+        enter=np.array([base.enter, 0.4]),
+        exit=np.array([base.exit, 0.2]),
+        margin=np.array([base.margin, 0.1]),
+        hold_s=np.array([base.hold_s, 0.5]),
+        base=base,
+    )
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline)
+    (shipped, _) = run_rules(batch, evidence, rules)
     real = judge(decide(drives, config), episodes, batch.hours)
     swept = shipped[Kind.ANGER] + shipped[Kind.DISTRESS]
     assert real.episodes > 10

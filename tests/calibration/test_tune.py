@@ -112,7 +112,12 @@ def test_without_labels_what_is_configured_stays_if_it_gives_no_false_alarms(fol
     labels.write_text("start,end,kind\n40,48,anger\n100,110,anger\n")
     found = tune([folder / "drive1.jsonl"], labels, Config(), max_false_per_hour=100.0)
     distress = found.chosen[Kind.DISTRESS]
-    assert (distress.enter, distress.hold_s) == (Config().alerts.distress.enter, Config().alerts.distress.hold_s)
+    configured = Config().alerts.distress
+    assert (distress.enter, distress.margin, distress.hold_s) == (
+        configured.enter,
+        configured.margin,
+        configured.hold_s,
+    )
 
 
 def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_used(
@@ -144,13 +149,50 @@ def test_times_that_go_back_are_said_and_used_in_the_order_of_time(folder: Path,
     assert found.chosen[Kind.ANGER].score.found == 2
 
 
-def test_a_trace_without_a_face_is_said(tmp_path: Path, folder: Path) -> None:
+@pytest.fixture
+def faceless(tmp_path: Path) -> Path:
     path, decider = tmp_path / "empty.jsonl", Decider(Config())
     with TraceWriter(path) as writer:
         for n in range(50):
             writer.write(decider.update(Observation(n / 10, Sight.NO_FACE)))
+    return path
+
+
+def test_a_trace_without_a_face_alone_is_refused(faceless: Path, folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"empty\.jsonl: no face was read"):
-        tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+        tune([faceless], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+
+
+def test_traces_without_a_face_or_a_usable_line_are_said_and_the_others_used(
+    faceless: Path, folder: Path, tmp_path: Path
+) -> None:
+    useless, labels = tmp_path / "useless.jsonl", tmp_path / "labels.csv"
+    useless.write_text("nonsense\n")
+    labels.write_text("trace,start,end,kind\nempty.jsonl,1,2,anger\ndrive1.jsonl,40,48,anger\n")
+    traces = [faceless, useless, folder / "drive1.jsonl"]
+    found = tune(traces, labels, Config(), max_false_per_hour=100.0)
+    assert found.traces == (folder / "drive1.jsonl",)
+    assert [each.start for each in found.batch.episodes] == [40.0]
+    assert found.faults == (
+        f"{useless}:1: not JSON; line left out",
+        f"{faceless}: no face was read in the whole trace; trace left out",
+        f"{useless}: no usable line; trace left out",
+        f"{labels}:2: its trace cannot be used; label left out",
+    )
+
+
+def test_times_that_go_back_in_any_trace_are_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in those that the real decision is not run on."""
+    monkeypatch.setattr("calibration.tune.CONFIRMED_HOURS", 0.01)
+    lines = (folder / "drive2.jsonl").read_text().splitlines()
+    path, labels = tmp_path / "back.jsonl", tmp_path / "labels.csv"
+    path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]) + "\n")
+    labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\n")
+    found = tune([folder / "drive1.jsonl", path], labels, Config(), max_false_per_hour=100.0)
+    assert found.confirmation.drives == 1
+    assert found.faults == (f"{path}:3: time goes back from 0.2 s to 0.1 s; line used",)
 
 
 def test_a_trace_that_is_not_there_is_said(tmp_path: Path, folder: Path) -> None:

@@ -10,14 +10,17 @@ import pytest
 from edge.records import EXPRESSIONS, Face, Observation, Quality, Sight
 
 Look = Callable[..., Observation]
+Box = tuple[float, float, float, float]
+
+SEAT: Box = (100.0, 80.0, 150.0, 150.0)
 
 
-def look(t: float, weight: float = 1.0, reason: str = "", **shown: float) -> Observation:
+def look(t: float, weight: float = 1.0, reason: str = "", box: Box = SEAT, **shown: float) -> Observation:
     """A face at ``t`` that shows the given expressions; what is left of 1 is neutral."""
     probabilities = np.array([shown.get(name, 0.0) for name in EXPRESSIONS], np.float32)
     probabilities[0] += max(0.0, 1.0 - float(probabilities.sum()))
     quality = Quality(brightness=0.4, sharpness=0.2, size_px=150.0, yaw=0.0, pitch=0.0, roll=0.0, weight=weight)
-    face = Face(box=(100.0, 80.0, 150.0, 150.0), points=np.zeros((5, 2), np.float32), score=0.9)
+    face = Face(box=box, points=np.zeros((5, 2), np.float32), score=0.9)
     return Observation(t, Sight.FACE, face, quality, probabilities if weight else None, reason)
 
 

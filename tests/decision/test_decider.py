@@ -99,18 +99,18 @@ def test_frame_after_a_gap_stands_for_no_longer_than_allowed(look: Look) -> None
 
 def test_one_calm_frame_or_a_glance_does_not_reset_the_evidence(ride: Ride) -> None:
     ride.see(5.0)
-    ride.see(1.3, **ANGRY)
+    ride.see(2.0, **ANGRY)
     ride.see(0.1)
     ride.miss(0.4)
-    ride.see(0.8, **ANGRY)
+    ride.see(1.2, **ANGRY)
     assert ride.phases == [Phase.START]
 
 
 def test_half_a_second_of_calm_costs_only_what_it_lasts(ride: Ride) -> None:
     ride.see(5.0)
-    ride.see(1.1, **ANGRY)
+    ride.see(2.0, **ANGRY)
     ride.see(0.5)
-    ride.see(1.1, **ANGRY)
+    ride.see(1.6, **ANGRY)
     assert ride.phases == [Phase.START]
 
 
@@ -135,7 +135,7 @@ def test_evidence_is_forgotten_while_the_driver_is_away(ride: Ride) -> None:
 
 def test_alert_names_the_expression_that_made_it(ride: Ride) -> None:
     ride.see(5.0)
-    ride.see(3.0, fear=0.3, sadness=0.34)
+    ride.see(4.5, fear=0.35, sadness=0.4)
     (start,) = ride.transitions
     assert start.expression == "sadness"
     assert start.duration_s == 0.0
