@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,15 +23,14 @@ from rich.table import Table
 
 from benchmarks.board.compare import BOUNDS, Comparison, compare_events, compare_traces, frame_time
 from benchmarks.board.root import BOARDS, Board, EmulationError, Root, require_emulation
+from benchmarks.board.stage import SOURCE, make_stage, packages_for_tests
 
-SOURCE = Path(__file__).parents[2]
-CLIP = SOURCE / "edge/demo/clip.mp4"
 MIRROR = "http://deb.debian.org/debian"
 
 TESTS = (
     "tests/vision",
-    "tests/decision",
-    "tests/camera",
+    "tests/camera/test_files.py",
+    "tests/camera/test_luma.py",
     "tests/mqtt/test_contract.py",
     "tests/mqtt/test_outbox.py",
     "tests/test_config.py",
@@ -46,7 +44,6 @@ TESTS = (
 The others are Python alone, or hold real clocks to deadlines that an emulator misses.
 """
 
-NOT_FOR_TESTS = ("mypy", "ruff")
 UNJUDGED = ("inference",)
 """Lines of ``doctor`` that an emulator must fail: it is slower than any board."""
 
@@ -172,43 +169,13 @@ def last_line(log: Path) -> str:
     return next((line.strip(" =") for line in reversed(lines) if line.strip()), "nothing was printed")
 
 
-def packages_for_tests() -> list[str]:
-    """What the tests need beside Evenkeel, from the project's extras."""
-    extras = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    return [name for name in extras["dev"] + extras["demo"] if not name.startswith(NOT_FOR_TESTS)]
-
-
-def make_stage(stage: Path, boards: Sequence[Board]) -> None:
-    """Collect what goes to the boards: wheels for arm64, the tests, the clip."""
-    shutil.rmtree(stage, ignore_errors=True)
-    suite = stage / "suite"
-    for folder in ("tests", "benchmarks", "systemd"):
-        shutil.copytree(SOURCE / folder, suite / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(SOURCE / "pyproject.toml", suite)
-    shutil.copy(CLIP, stage / "clip.mp4")
-    versions = " ".join(board.python for board in boards)
-    subprocess.run(  # noqa: S603
-        ["sh", SOURCE / "systemd/wheelhouse.sh", sys.executable, "aarch64", versions, stage / "wheels"],  # noqa: S607
-        check=True,
-    )
-    platforms = [f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)] + ["manylinux2014_aarch64"]
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--quiet", "download", "--dest", stage / "test-wheels"]
-    for board in boards:
-        target = ["--only-binary", ":all:", "--python-version", board.python]
-        target += [option for platform in platforms for option in ("--platform", platform)]
-        subprocess.run(  # noqa: S603
-            [*pip, *target, *packages_for_tests()],
-            check=True,
-        )
-
-
-def make_reference(folder: Path) -> float:
+def make_reference(clip: Path, folder: Path) -> float:
     """What this machine makes of the clip; returns the seconds that it took."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     began = time.monotonic()
     program = str(Path(sys.executable).with_name("evenkeel"))
-    subprocess.run(replay_command(program, str(CLIP), str(folder)), check=True, capture_output=True)  # noqa: S603
+    subprocess.run(replay_command(program, str(clip), str(folder)), check=True, capture_output=True)  # noqa: S603
     return time.monotonic() - began
 
 
@@ -241,6 +208,7 @@ def main() -> int:
     parser.add_argument("--debian", type=int, choices=[board.debian for board in BOARDS], help="only this one")
     parser.add_argument("--folder", type=Path, default=SOURCE / ".board", help="cache and logs")
     parser.add_argument("--mirror", default=MIRROR, help="Debian mirror")
+    parser.add_argument("--every", type=int, default=3, metavar="N", help="of the clip, replay every Nth frame; 1: all")
     parser.add_argument("--tests", nargs="+", default=list(TESTS), metavar="PATH", help="tests to run on the boards")
     arguments = parser.parse_args()
     console = Console(soft_wrap=True)
@@ -254,10 +222,11 @@ def main() -> int:
         return 1
     boards = [board for board in BOARDS if arguments.debian in (None, board.debian)]
     folder = arguments.folder.resolve()
-    make_stage(folder / "stage", boards)
-    console.print(f"replay on this machine: {make_reference(folder / 'reference'):.0f} s")
+    stage = folder / "stage"
+    make_stage(stage, boards, arguments.every)
+    console.print(f"replay on this machine: {make_reference(stage / 'clip.mp4', folder / 'reference'):.0f} s")
     outcomes = [
-        Trial(board, folder / f"debian{board.debian}", folder / "stage", console).run(
+        Trial(board, folder / f"debian{board.debian}", stage, console).run(
             arguments.mirror, folder / "reference", arguments.tests
         )
         for board in boards

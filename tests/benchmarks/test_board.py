@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
-from benchmarks.board.__main__ import CLIP, SOURCE, TESTS, packages_for_tests
+from benchmarks.board.__main__ import TESTS
 from benchmarks.board.compare import BOUNDS, compare_events, compare_traces, frame_time
 from benchmarks.board.root import BOARDS
+from benchmarks.board.stage import CLIP, SOURCE, packages_for_tests, thin
 from edge.records import EXPRESSIONS
 
 FRAME_S = 0.0667
@@ -167,3 +170,37 @@ def test_the_boards_get_what_the_tests_import_and_no_linters() -> None:
     assert "amqtt" in names
     assert "ruff" not in names
     assert "mypy" not in names
+    assert "shellcheck" not in names, "it has no wheel for arm64"
+
+
+def test_a_thinned_clip_is_as_long_with_fewer_frames(tmp_path: Path) -> None:
+    whole, thinned = tmp_path / "whole.mp4", tmp_path / "thinned.mp4"
+    write_clip(whole, brightness=range(0, 240, 20))
+    thin(whole, thinned, every=3)
+    assert brightness_in(thinned) == pytest.approx([0, 60, 120, 180], abs=10)  # a video's luma spans 16 to 235, and is rounded
+    clip = cv2.VideoCapture(str(thinned))
+    assert clip.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
+    clip.release()
+
+
+def test_every_frame_is_the_clip_itself(tmp_path: Path) -> None:
+    whole, copy = tmp_path / "whole.mp4", tmp_path / "copy.mp4"
+    write_clip(whole, brightness=range(0, 240, 20))
+    thin(whole, copy, every=1)
+    assert copy.read_bytes() == whole.read_bytes()
+
+
+def write_clip(path: Path, brightness: Iterable[int]) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 15, (64, 48))
+    for level in brightness:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+
+
+def brightness_in(path: Path) -> list[float]:
+    clip = cv2.VideoCapture(str(path))
+    levels = []
+    while (frame := clip.read())[0]:
+        levels.append(float(frame[1].mean()))
+    clip.release()
+    return levels
