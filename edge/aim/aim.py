@@ -66,7 +66,7 @@ def aim(
 
     Raises:
         CameraError: the camera cannot be opened or fails.
-        ModelError, UnavailableError: no face model or runtime; or a file ended before all was good.
+        ModelError, UnavailableError: no face model or runtime; or it ended before all was good.
     """
     viewer = Viewer(FaceFinder.load(config.vision), config.camera, config.quality)
     frames = frames or NewestFrame(lambda: open_camera(config.camera), config.camera, reopen=False)
@@ -82,6 +82,8 @@ def aim(
             raise CameraError(f"{error}; the service, {running[0]}, may hold it: stop it first") from None
         raise
     except KeyboardInterrupt:
+        if until_good:
+            raise UnavailableError(f"stopped before all was good for {GOOD_S:g} s") from None
         return
     if until_good and not reached:
         source = without_credentials(config.camera.source)

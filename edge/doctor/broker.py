@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 
 from edge.config import Config
-from edge.doctor.finding import Finding, failed_by, passed, warned
-from edge.doctor.host import Host
-from edge.errors import ConfigError, UnavailableError
+from edge.doctor.finding import Finding, failed, failed_by, passed, warned
+from edge.doctor.host import READ, Host, User
+from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
 from edge.mqtt.connect import client_id
 from edge.mqtt.errand import knock
 from edge.mqtt.security import is_loopback, password_file
@@ -30,19 +30,27 @@ def broker(host: Host, config: Config) -> Finding:
 
 
 def credentials(host: Host, config: Config) -> Finding:
-    """Whether others can read the password or the key."""
-    files = [path for path in (password_file(config.mqtt, host.environ), config.mqtt.tls.key_file) if path is not None]
-    if not files:
+    """Whether the service can read the files that it makes itself known by, and nobody else the secret ones."""
+    tls, handed_over = config.mqtt.tls, password_file(config.mqtt, host.environ)
+    secrets = [path for path in (handed_over, tls.key_file) if path is not None]
+    # what systemd hands over is read by root, the rest by the service
+    own = (config.mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls.enabled else ()))
+    name = host.user.name
+    if refused := [path for path in own if path is not None and host.user.is_refused(path, READ)]:
+        remedy = f"`sudo chown root:{name}` and `sudo chmod 640` it"
+        return failed(f"{', '.join(map(str, refused))} cannot be read by {name}", remedy, EXIT_CONFIG)
+    if exposed := [path for path in secrets if _is_exposed(path, host.user)]:
+        texts = [f"{path} (mode {stat.S_IMODE(path.stat().st_mode):o})" for path in exposed]
+        return warned(f"others can read {', '.join(texts)}", f"`sudo chown root:{name}` and `sudo chmod 640` it")
+    if not secrets:
         return passed("none are configured")
-    open_ones = [f"{path} (mode {mode:o})" for path in files if (mode := _mode(path)) & 0o077]
-    if open_ones:
-        return warned(f"others can read {', '.join(open_ones)}", "`sudo chmod 600` it, owned by root or by the service")
-    return passed(f"{', '.join(map(str, files))}: only the owner can read")
+    return passed(f"{', '.join(map(str, secrets))}: nobody else can read")
 
 
-def _mode(path: Path) -> int:
-    """Permission bits; none for a file that is missing, which is the broker line's affair."""
+def _is_exposed(path: Path, user: User) -> bool:
+    """Whether others than root and the service get at a file; one that is missing is the broker line's affair."""
     try:
-        return stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
     except OSError:
-        return 0
+        return False
+    return bool(status.st_mode & (stat.S_IRWXO if status.st_gid == user.gid else stat.S_IRWXO | stat.S_IRWXG))

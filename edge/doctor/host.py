@@ -17,13 +17,21 @@ SERVICE_USER = "evenkeel"
 """Name of the user that the unit runs as, of its folders in /etc and /var/lib, and of the program."""
 
 
+READ, WRITE, ENTER = 4, 2, 1
+"""What may be done with a file or folder, as permission bits."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of this machine, and what the permission bits of a file let that user do."""
+    """A user of this machine, and what the permission bits of a file let that user do.
+
+    ``groups`` are all the user's groups, ``gid`` is the own one.
+    """
 
     name: str
     uid: int
     groups: frozenset[int]
+    gid: int | None = None
 
     @classmethod
     def current(cls) -> User:
@@ -33,7 +41,7 @@ class User:
             name = pwd.getpwuid(uid).pw_name
         except KeyError:  # a container's user need not be in its passwd
             name = str(uid)
-        return cls(name, uid, frozenset({os.getgid(), *os.getgroups()}))
+        return cls(name, uid, frozenset({os.getgid(), *os.getgroups()}), os.getgid())
 
     @classmethod
     def named(cls, name: str) -> User | None:
@@ -42,10 +50,10 @@ class User:
             entry = pwd.getpwnam(name)
         except KeyError:
             return None
-        return cls(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
+        return cls(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)), entry.pw_gid)
 
     def may(self, path: Path, wanted: int) -> bool:
-        """Whether ``path``'s own bits allow all of ``wanted`` (4 read, 2 write, 1 enter).
+        """Whether ``path``'s own bits allow all of ``wanted`` (READ, WRITE, ENTER).
 
         Raises:
             OSError: the path cannot be looked at.
@@ -55,6 +63,13 @@ class User:
             return True
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.groups else 0
         return status.st_mode >> shift & wanted == wanted
+
+    def is_refused(self, path: Path, wanted: int) -> bool:
+        """Whether it is known that this user may not; nothing is known of what is missing or cannot be looked at."""
+        try:
+            return not self.may(path, wanted)
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

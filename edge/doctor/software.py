@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.config import Config
 from edge.doctor.finding import Finding, failed, failed_by, passed, warned
-from edge.doctor.host import Host
+from edge.doctor.host import SERVICE_USER, Host
 from edge.doctor.machine import board_name
 from edge.errors import ModelError, UnavailableError
 from edge.records import Face
@@ -70,6 +70,9 @@ def configuration(host: Host) -> Finding:
     where = str(host.config_file) if host.config_file else "defaults, no file given (--config)"
     if host.fault is not None:
         return failed_by(host.fault, "correct it; `evenkeel check FILE` says each fault on its own line")
+    installed = host.root / "etc" / SERVICE_USER / f"{SERVICE_USER}.toml"
+    if host.config_file is None and installed.is_file():
+        return warned(f"defaults, but the service reads {installed}", f"look with `--config {installed}`")
     return passed(f"{where}: valid")
 
 

@@ -10,11 +10,13 @@ import stat
 from edge.config import Config
 from edge.doctor.camera import camera_nodes, needs_device
 from edge.doctor.finding import Finding, failed, passed, warned
-from edge.doctor.host import SERVICE_USER, Host
+from edge.doctor.host import ENTER, READ, SERVICE_USER, WRITE, Host
 from edge.errors import EXIT_CONFIG
 from edge.mqtt.outbox import outbox_path
 
-READ, WRITE, ENTER = 4, 2, 1
+FILE_SUFFIXES = ("", "-wal", "-shm", ".lock")
+"""The outbox's files; a run as root leaves them behind as root's."""
+
 LITTLE_DISK_MB = 200.0
 """Beside a full outbox and its write-ahead log a system needs room of its own."""
 
@@ -57,6 +59,10 @@ def outbox(host: Host, config: Config) -> Finding:
     if not host.user.may(folder, WRITE | ENTER):
         remedy = f"`sudo chown {host.user.name} {folder}`, or set outbox.path"
         return failed(f"{text}, but {host.user.name} may not write in {folder}", remedy, **figures)
+    files = [path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES]
+    if foreign := [str(file) for file in files if host.user.is_refused(file, READ | WRITE)]:
+        remedy = f"stop whatever else uses it; `sudo chown {host.user.name} {' '.join(foreign)}`"
+        return failed(f"{text}, but {host.user.name} may not write {', '.join(foreign)}", remedy, **figures)
     if free_mb < need_mb:
         return failed(f"{text}; a full outbox takes {need_mb:.0f} MB", "make room (`df -h`)", **figures)
     if free_mb < need_mb + LITTLE_DISK_MB:

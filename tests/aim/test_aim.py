@@ -108,6 +108,12 @@ def test_ctrl_c_ends_it_quietly() -> None:
     assert len(out.getvalue().splitlines()) == 1
 
 
+def test_ctrl_c_is_a_failure_where_good_was_asked_for() -> None:
+    frames = FirstFrames(clip_config(), 0.5, KeyboardInterrupt())
+    with pytest.raises(UnavailableError, match="stopped before all was good for 3 s"):
+        aim(clip_config(), Console(file=io.StringIO()), until_good=True, frames=frames)
+
+
 @pytest.mark.parametrize(("term", "draws"), [("xterm", True), ("dumb", False)])
 def test_a_terminal_gets_the_drawing_and_a_dumb_one_lines(term: str, draws: bool) -> None:  # noqa: FBT001 - a column
     out = io.StringIO()

@@ -45,6 +45,18 @@ def test_a_group_s_right_to_write_counts(make_host: MakeHost, tmp_path: Path) ->
     assert outbox(make_host(user=User("somebody", 12345, frozenset({group})))).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db.lock"])
+def test_a_file_that_root_left_behind_is_given_back_to_the_service(
+    make_host: MakeHost, tmp_path: Path, nobody: User, name: str
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    (tmp_path / "state" / name).touch(mode=0o644)
+    finding = outbox(make_host(user=nobody))
+    assert (finding.verdict, finding.exit_code) == (Verdict.FAIL, EXIT_UNAVAILABLE)
+    assert finding.remedy.endswith(f"`sudo chown somebody {tmp_path / 'state' / name}`")
+
+
 @pytest.mark.parametrize(("free_mb", "verdict"), [(5, "fail"), (100, "warn"), (5000, "pass")])
 def test_room_is_judged_by_what_a_full_outbox_takes(
     make_host: MakeHost, monkeypatch: pytest.MonkeyPatch, free_mb: int, verdict: str
