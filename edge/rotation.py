@@ -37,6 +37,8 @@ class RotatingTrace:
         self._now = now
         self._looked = now()
         self._origin_t: float | None = None
+        if path.exists() and not path.is_file():  # a folder or a device would be renamed like a part
+            raise UnavailableError(f"{path}: trace cannot be written: not a regular file; use another file")
         self._make_room()
         self._writer = TraceWriter(path)
 

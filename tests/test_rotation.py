@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_all_parts_together_stay_within_the_size(tmp_path: Path) -> None:
     assert len(parts) == PARTS
     assert sum(part.stat().st_size for part in parts) <= 1e6 + PARTS * LINE_BYTES
     assert times(tmp_path / "drive.jsonl")[-1] == 8999.0
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_regular_file_is_refused_and_left_where_it_is(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "drive")
+    with pytest.raises(UnavailableError, match="drive: trace cannot be written: not a regular file"):
+        RotatingTrace(tmp_path / "drive", SMALL)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["drive"]
 
 
 def test_the_trace_of_the_run_before_is_kept_as_a_part(tmp_path: Path) -> None:
