@@ -37,8 +37,6 @@ class RotatingTrace:
         self._now = now
         self._looked = now()
         self._origin_t: float | None = None
-        if path.exists() and not path.is_file():  # a folder or a device would be renamed like a part
-            raise UnavailableError(f"{path}: trace cannot be written: not a regular file; use another file")
         self._make_room()
         self._writer = TraceWriter(path)
 
@@ -72,6 +70,8 @@ class RotatingTrace:
     def _make_room(self) -> None:
         """Count every part up by one; the last one and those too old go."""
         try:
+            if self._path.exists() and not self._path.is_file():  # a folder or a device would be renamed like a part
+                raise UnavailableError(f"{self._path}: trace cannot be written: not a regular file; use another file")
             for number in range(PARTS - 1, 0, -1):
                 before = self._part(number - 1)
                 if before.exists():

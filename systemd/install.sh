@@ -360,7 +360,8 @@ start_service() {
     run systemctl restart "$SERVICE" && run sleep 5 && run systemctl --quiet is-active "$SERVICE"
 }
 
-# The version before stays for --rollback; installing the same version again does not push it out.
+# The version before stays for --rollback; installing the same version again does not push it out. Without a restart
+# the service still runs from the release before, which then stays until the next installation.
 keep_previous() {
     [ "$DRY_RUN" = no ] || return 0
     if [ -n "$OLD" ] && [ "$(version_of "$OLD")" != "$(version_of "$RELEASE")" ]; then
@@ -369,6 +370,7 @@ keep_previous() {
     for folder in "$RELEASES"/*; do
         case releases/${folder##*/} in
             "$RELEASE" | "$(readlink "$PREFIX/previous" || true)") ;;
+            "$OLD") [ "$START" = no ] || rm -rf "$folder" ;;
             *) rm -rf "$folder" ;;
         esac
     done
