@@ -12,7 +12,7 @@ import numpy as np
 from calibration.batch import KINDS
 from calibration.plots import new_figure
 from calibration.score import Score
-from calibration.tune import HOLDS_S, Tuning, recommend, sections
+from calibration.tune import ENOUGH_FALSE, HOLDS_S, Tuning, recommend, sections, shows_rate
 from edge.errors import UnavailableError
 from edge.records import Kind
 
@@ -79,7 +79,15 @@ def summary(tuning: Tuning) -> list[str]:
     ]
     real = tuning.confirmation
     hours = f"the real decision on the first {real.drives} traces, {real.score.hours:.2f} h"
-    return [*lines, f"{hours}: {_figures(real.score)}"]
+    lines.append(f"{hours}: {_figures(real.score)}")
+    limit = tuning.max_false_per_hour / len(Kind)
+    if not shows_rate(tuning.batch.hours, limit):
+        needed = f"{ENOUGH_FALSE / limit:.0f} h" if limit else "drives without end"
+        lines.append(
+            f"too short: {tuning.batch.hours:.2f} h cannot show {limit:g} false alarms an hour and kind ({needed} can);"
+            " of those that do as well, the thresholds nearest to the configured ones are given"
+        )
+    return lines
 
 
 def _figures(score: Score) -> str:

@@ -62,7 +62,7 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
             raise UnavailableError(f"{path}: no such trace; write one with `evenkeel run --trace {path.name}`")
     connection = _connect(engine)
     lines = connection.read_json(
-        [str(path) for path in traces],
+        [str(path.absolute()) for path in traces],
         columns=_COLUMNS,
         ignore_errors=True,
         format="newline_delimited",
@@ -70,12 +70,17 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
     )
     _say_faults(lines, traces, on_fault)
     of_trace = dict(iter(_sums(lines, config).to_pandas().groupby("filename", sort=False)))
-    found = {number: _rows(path, of_trace.get(str(path)), on_fault) for number, path in enumerate(traces)}
-    rows = {number: each for number, each in found.items() if each is not None}
+    rows, faults = dict[int, Rows](), list[str]()
+    for number, path in enumerate(traces):
+        each = _rows(of_trace.get(str(path.absolute())))
+        if isinstance(each, Rows):
+            rows[number] = each
+        else:
+            faults.append(f"{path}: {each}; trace left out")
     if not rows:
-        raise UnavailableError(
-            f"{', '.join(map(str, traces))}: no face was read in any line; write traces with `evenkeel run --trace`"
-        )
+        raise UnavailableError("\n".join([*faults, "no trace is left; write one with `evenkeel run --trace FILE`"]))
+    for fault in faults:
+        on_fault(fault)
     return rows
 
 
@@ -100,7 +105,7 @@ def _say_faults(lines: ibis.Table, traces: Sequence[Path], on_fault: Callable[[s
     unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
     faulty = set(unusable.select("filename").distinct().to_pandas()["filename"])
     for path in traces:
-        if str(path) in faulty or _goes_back(path):
+        if str(path.absolute()) in faulty or _goes_back(path):
             with contextlib.suppress(UnavailableError):  # a file without any usable line is said by what it lacks
                 for _ in read_trace(path, on_fault):
                     pass
@@ -126,7 +131,7 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     used = lines.filter((lines["schema"] == SCHEMA_VERSION) & lines.t.notnull())
     window = ibis.window(group_by=used.filename, order_by=used.t)
     used = used.mutate(
-        spoken=ibis.least(used.t - used.t.lag().over(window), config.smoothing.max_step_s).fill_null(0.0)
+        spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), config.smoothing.max_step_s)
     )
     seen = used.spoken * ibis.ifelse(used.expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
     signals = {
@@ -149,13 +154,12 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     )
 
 
-def _rows(path: Path, table: Any, on_fault: Callable[[str], None]) -> Rows | None:
+def _rows(table: Any) -> Rows | str:
+    """The rows of one trace, or why it cannot be used."""
     if table is None:
-        on_fault(f"{path}: no usable line; trace left out")
-        return None
+        return "no usable line"
     seen, spoken = table["seen"].to_numpy(), table["spoken"].to_numpy()
     if not (seen > 0).any():
-        on_fault(f"{path}: no face was read in the whole trace; trace left out")
-        return None
+        return "no face was read in the whole trace"
     read = np.stack([table[str(kind)].to_numpy() for kind in Kind]) / np.maximum(seen, 1e-9)
     return Rows(table["t"].to_numpy(), np.clip(seen / np.maximum(spoken, 1e-9), 0.0, 1.0), read * (seen > 0))

@@ -26,6 +26,8 @@ from edge.trace import read_trace
 ENTERS = (0.4, 0.5, 0.6)
 MARGINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
 HOLDS_S = (0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
+ENOUGH_FALSE = 3.0
+"""Drives in which fewer false alarms than this were allowed cannot show that a rate is kept (the rule of three)."""
 RECALL_SLACK = 0.01
 """Of thresholds whose recall is within this of the best, the quickest are chosen."""
 CONFIRMED_HOURS = 2.0
@@ -65,6 +67,7 @@ class Tuning:
     points: tuple[Point, ...]
     chosen: dict[Kind, Point]
     confirmation: Confirmation
+    max_false_per_hour: float
     faults: tuple[str, ...]
 
 
@@ -110,7 +113,7 @@ def tune(
     }
     confirmation = confirm(traces, episodes, recommend(config, chosen), faults.append)
     said = tuple(dict.fromkeys(faults))
-    return Tuning(tuple(traces), config, batch, evidence, tuple(points), chosen, confirmation, said)
+    return Tuning(tuple(traces), config, batch, evidence, tuple(points), chosen, confirmation, max_false_per_hour, said)
 
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
@@ -134,7 +137,8 @@ def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[]
 def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:
     """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms.
 
-    Where no episode is labelled, nothing can be found: then the nearest to what is configured ``now``.
+    Where the drives are too short to show that the limit is kept, or no episode is labelled, it is not the quickest but
+    the nearest to what is configured ``now``.
     """
     allowed = [each for each in points if each.score.false_per_hour <= max_false_per_hour]
     if not allowed:
@@ -143,9 +147,16 @@ def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig)
         return min(allowed, key=lambda each: _distance(each, now))
     best = max(each.score.recall for each in allowed)
     good = [each for each in allowed if each.score.recall >= best - RECALL_SLACK]
+    if not shows_rate(good[0].score.hours, max_false_per_hour):
+        return min(good, key=lambda each: _distance(each, now))
     return min(
         good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, _distance(each, now))
     )
+
+
+def shows_rate(hours: float, false_per_hour: float) -> bool:
+    """Whether ``hours`` without a false alarm show, at 95 %, that there are no more than so many in an hour."""
+    return hours * false_per_hour >= ENOUGH_FALSE
 
 
 def _distance(point: Point, now: AlertConfig) -> float:

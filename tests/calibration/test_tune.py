@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from calibration.labels import fit_labels, read_labels
-from calibration.report import write_report
+from calibration.report import summary, write_report
 from calibration.score import Episode
 from calibration.tune import Tuning, recommend, sections, tune
 from edge.cli import app
@@ -99,12 +99,31 @@ def test_the_command_prints_sections_that_load_and_says_where_the_report_is(fold
     assert "report written to" in result.stderr
 
 
+def test_traces_are_found_by_relative_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    found = tune([Path("drive1.jsonl")], Path("labels.csv"), Config(), max_false_per_hour=0.5)
+    assert found.chosen[Kind.ANGER].score.found == 2
+
+
 def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\ndrive2.jsonl,100,110,anger\n")
     found = tune([folder / "drive1.jsonl", folder / "drive2.jsonl"], labels, Config(), max_false_per_hour=100.0)
     assert {(each.drive, each.start) for each in found.batch.episodes} == {(0, 40.0), (1, 100.0)}
     assert found.chosen[Kind.ANGER].score.found == 2
+
+
+def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is_said(tuning: Tuning) -> None:
+    configured = Config().alerts.anger
+    chosen = tuning.chosen[Kind.ANGER]
+    assert (chosen.enter, chosen.margin, chosen.hold_s) == (configured.enter, configured.margin, configured.hold_s)
+    assert "too short: 0.04 h cannot show 0.25 false alarms an hour and kind (12 h can)" in summary(tuning)[-1]
+
+
+def test_long_enough_drives_move_thresholds_to_the_quickest(folder: Path) -> None:
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=1000.0)
+    assert found.chosen[Kind.ANGER].hold_s < Config().alerts.anger.hold_s
+    assert "too short" not in summary(found)[-1]
 
 
 def test_without_labels_what_is_configured_stays_if_it_gives_no_false_alarms(folder: Path, tmp_path: Path) -> None:
