@@ -33,8 +33,26 @@ class CropRule:
     unit: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The affine map ``(cos, sin, x; -sin, cos, y)``: plain numbers, which cost a fraction of small arrays."""
+
+    cos: float
+    sin: float
+    x: float
+    y: float
+
+    def matrix(self) -> NDArray[np.float64]:
+        """As OpenCV wants it, (2, 3)."""
+        return np.array([[self.cos, self.sin, self.x], [-self.sin, self.cos, self.y]])
+
+
 def crop_transform(points: NDArray[np.float32], rule: CropRule) -> NDArray[np.float64]:
     """The (2, 3) affine matrix from picture to crop for five ``points`` (5, 2); pixel centres lie at integers."""
+    return _to_crop(points, rule).matrix()
+
+
+def _to_crop(points: NDArray[np.float32], rule: CropRule) -> _Turn:
     (left_x, left_y), (right_x, right_y), _, (corner_x, corner_y), (other_x, other_y) = points.tolist()
     eyes_x, eyes_y = (left_x + right_x) / 2, (left_y + right_y) / 2
     mouth_x, mouth_y = (corner_x + other_x) / 2, (corner_y + other_y) / 2
@@ -45,7 +63,7 @@ def crop_transform(points: NDArray[np.float32], rule: CropRule) -> NDArray[np.fl
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
     x, y = (eyes_x + mouth_x) / 2, (eyes_y + mouth_y) / 2
     to_x, to_y = rule.centre_x * rule.size_px - 0.5, rule.centre_y * rule.size_px - 0.5
-    return np.array([[cos, sin, to_x - cos * x - sin * y], [-sin, cos, to_y + sin * x - cos * y]])
+    return _Turn(cos, sin, to_x - cos * x - sin * y, to_y + sin * x - cos * y)
 
 
 def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:
@@ -54,22 +72,22 @@ def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRul
     So that fine detail does not alias, a large face's part of the picture is halved first, then warped to a crop of
     twice the size, which is halved in turn.
     """
-    matrix = crop_transform(points, rule)
-    shrink = 1 / math.hypot(matrix[0, 0], matrix[0, 1])
-    left, top, right, bottom = _shown(matrix, rule.size_px, luma.shape)
+    turn = _to_crop(points, rule)
+    shrink = 1 / math.hypot(turn.cos, turn.sin)
+    left, top, right, bottom = _shown(turn, rule.size_px, luma.shape)
     part, factor = halve(luma[top:bottom, left:right], shrink / STEP_PX)
     times = 1 if shrink / factor <= SINGLE_STEP_PX else 2
     side = rule.size_px * times
-    matrix = _through(matrix, left, top, factor, times)
+    matrix = _through(turn, left, top, factor, times).matrix()
     crop = cv2.warpAffine(part, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return halve(np.asarray(crop, np.uint8), times)[0]
 
 
-def _shown(matrix: NDArray[np.float64], size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _shown(turn: _Turn, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what a crop shows of a picture (H, W); a margin of two crop pixels is added."""
-    (cos, sin, shift_x), (_, _, shift_y) = matrix.tolist()
+    cos, sin = turn.cos, turn.sin
     square = cos * cos + sin * sin
-    right, down = (size - 1) / 2 - shift_x, (size - 1) / 2 - shift_y
+    right, down = (size - 1) / 2 - turn.x, (size - 1) / 2 - turn.y
     x, y = (cos * right - sin * down) / square, (sin * right + cos * down) / square
     reach = (size / 2 + 2) * (abs(cos) + abs(sin)) / square
     height, width = shape
@@ -77,11 +95,10 @@ def _shown(matrix: NDArray[np.float64], size: int, shape: tuple[int, ...]) -> tu
     return left, top, min(max(math.ceil(x + reach), left) + 1, width), min(max(math.ceil(y + reach), top) + 1, height)
 
 
-def _through(matrix: NDArray[np.float64], left: int, top: int, factor: int, times: int) -> NDArray[np.float64]:
+def _through(turn: _Turn, left: int, top: int, factor: int, times: int) -> _Turn:
     """From pixels of a part of the picture, shrunk by ``factor``, to those of a crop ``times`` as large."""
-    (cos, sin, x), (_, _, y) = matrix.tolist()
+    cos, sin = turn.cos, turn.sin
     right, down = left + (factor - 1) / 2, top + (factor - 1) / 2
-    x, y = x + cos * right + sin * down, y - sin * right + cos * down
+    x, y = turn.x + cos * right + sin * down, turn.y - sin * right + cos * down
     half = (times - 1) / 2
-    cos, sin = cos * factor * times, sin * factor * times
-    return np.array([[cos, sin, x * times + half], [-sin, cos, y * times + half]])
+    return _Turn(cos * factor * times, sin * factor * times, x * times + half, y * times + half)

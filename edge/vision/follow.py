@@ -54,7 +54,7 @@ class OneEuro:
 
     def __init__(self) -> None:
         self._points: NDArray[np.float32] | None = None
-        self._speed = np.zeros((5, 2), np.float32)
+        self._speed = 0j
         self._t = -math.inf
 
     def update(self, points: NDArray[np.float32], size: float, t: float) -> NDArray[np.float32]:
@@ -64,10 +64,11 @@ class OneEuro:
             self._points = points
             return points
         moved = points - self._points
-        self._speed += _gain(SPEED_CUTOFF_HZ, elapsed_s) * (moved / (size * elapsed_s) - self._speed)
-        # one cut-off for the whole face: its points move together, and their shape is what the crop is cut by
-        pace = math.hypot(*self._speed.sum(0).tolist()) / len(points)
-        gain = _gain(MIN_CUTOFF_HZ + SPEED_GAIN_HZ * pace, elapsed_s)
+        # one cut-off for the whole face: its points move together, and their shape is what the crop is cut by; so the
+        # speed of their middle is enough, in the plane of complex numbers
+        speed = complex(*moved.sum(0).tolist()) / len(points) / (size * elapsed_s)
+        self._speed += _gain(SPEED_CUTOFF_HZ, elapsed_s) * (speed - self._speed)
+        gain = _gain(MIN_CUTOFF_HZ + SPEED_GAIN_HZ * abs(self._speed), elapsed_s)
         self._points = self._points + gain * moved
         return self._points
 

@@ -18,6 +18,6 @@ def test_the_board_decodes_a_perfect_answer_to_the_labelled_face() -> None:
     wanted = targets(canvas).transpose(1, 2, 0)
     sure = wanted[..., 0] >= 0.5
     said = wanted[sure]
-    (face,) = decode(said[:, 0], said[:, 4:8], said[:, 8:18], cell_centres()[sure], SIZE_UNIT_PX, limit=8)
+    (face,) = decode(said[:, 0], said[:, 4:8], said[:, 8:18], cell_centres()[sure], SIZE_UNIT_PX)
     assert face.points == pytest.approx(points / 2, abs=0.01)
     assert face.box == pytest.approx(box[0] / 2, abs=0.05)
