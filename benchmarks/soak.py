@@ -218,9 +218,10 @@ def soak(
         ]
         for device in devices:
             stack.enter_context(device.running())
-        chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+        # each has its own, as their threads take turns by chance
+        for_broker, for_camera = (random.Random(seed + n) for n in range(2))  # noqa: S311 - moments, not secrets
         troubles = [
-            Trouble([("broker killed", broker.kill, broker.start)], BROKER_PAUSE_S, BROKER_DOWN_S, chance),
+            Trouble([("broker killed", broker.kill, broker.start)], BROKER_PAUSE_S, BROKER_DOWN_S, for_broker),
             Trouble(
                 [
                     ("camera unplugged", webcam.unplug, webcam.mend),
@@ -228,7 +229,7 @@ def soak(
                 ],
                 CAMERA_PAUSE_S,
                 CAMERA_AWAY_S,
-                chance,
+                for_camera,
             ),
         ]
         for trouble in troubles:

@@ -57,7 +57,9 @@ def throttling(sys: Path = SYS, vcgencmd: str | None = None) -> Throttling | Non
 
     The firmware is asked by its sysfs node, else by ``vcgencmd`` (default: the one on the path).
     """
-    text = _read(sys / "devices/platform/soc/soc:firmware/get_throttled") or _ask_vcgencmd(vcgencmd)
+    # the device tree may put the address into the bus's name, as in soc@107c000000
+    node = next((sys / "devices/platform").glob("soc*/soc*:firmware/get_throttled"), None)
+    text = (_read(node) if node else None) or _ask_vcgencmd(vcgencmd)
     try:
         word = int(text or "", 16)
     except ValueError:

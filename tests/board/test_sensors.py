@@ -35,11 +35,14 @@ def test_only_throttling_that_goes_on_now_counts(tmp_path: Path, word: str, now:
     assert throttled(tmp_path) is now
 
 
-def test_what_has_been_since_boot_is_told_apart_from_what_is_now(tmp_path: Path) -> None:
-    node = tmp_path / "devices/platform/soc/soc:firmware/get_throttled"
+@pytest.mark.parametrize("bus", ["soc", "soc@107c000000"])
+def test_what_has_been_since_boot_is_told_apart_from_what_is_now(tmp_path: Path, bus: str) -> None:
+    node = tmp_path / f"devices/platform/{bus}/{bus}:firmware/get_throttled"
     node.parent.mkdir(parents=True)
     node.write_text("50008\n")
-    assert throttling(tmp_path) == Throttling(("soft temperature limit",), ("under-voltage", "throttled"))
+    assert throttling(tmp_path, vcgencmd="/bin/false") == Throttling(
+        ("soft temperature limit",), ("under-voltage", "throttled")
+    )
 
 
 @pytest.mark.parametrize(("state", "now"), [("0", False), ("3", True)])
