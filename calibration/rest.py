@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 
 from calibration.batch import Batch, Evidence, Floats
 from edge.config import BaselineConfig
-from edge.decision.baseline import log_odds
+from edge.decision.baseline import SURE
 
 
 def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig) -> Evidence:
     """The smoothed ``signals`` (2, T, D) and the frames' own, as ``Baseline`` sees them beside the driver's face."""
-    lowest, highest = log_odds(np.array([config.ordinary, config.max_rest]))
-    odds, face = log_odds(batch.read), _Face(batch, lowest, highest, config)
+    lowest, highest = _log_odds(np.array([config.ordinary, config.max_rest]))
+    odds, face = _log_odds(batch.read), _Face(batch, lowest, highest, config)
     margins, corrected = np.empty_like(odds), np.empty_like(signals)
     for n in range(len(batch.t)):
         mean, spread = face.step(n, odds[:, n])
         margins[:, n] = (odds[:, n] - mean) / spread
         corrected[:, n] = signals[:, n] / (signals[:, n] + (1.0 - signals[:, n]) * np.exp(mean - lowest))
     return Evidence(corrected, margins)
+
+
+def _log_odds(shares: Floats) -> Floats:
+    """``baseline.log_odds`` of signals of any shape."""
+    bounded = np.clip(shares, SURE, 1.0 - SURE)
+    return np.asarray(np.log(bounded / (1.0 - bounded)))
 
 
 class _Face:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge.config import BaselineConfig
 from edge.decision.interval import Interval
 from edge.records import Face, Kind, Observation, Sight
 
-_SURE = 0.01
+SURE = 0.01
 """A reading nearer to 0 or 1 says no more than this: an int8 model answers in steps of 1/256."""
+
+Pair = Sequence[float]
+"""One number for each ``Kind``, in its order. Plain ones: numpy takes several times as long for two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Baseline:
         """How much of what is needed has been learned; None where nothing is learned at all by configuration."""
         return min(100.0, 100.0 * self._learned.seconds / self.config.floor_s) if self.config.enabled else None
 
-    def update(self, interval: Interval, observation: Observation, read: NDArray[np.float64], *, alert: bool) -> None:
-        """Take in one frame whose own signals, not smoothed, are ``read`` (2,); ``alert`` stops the learning."""
+    def update(self, interval: Interval, observation: Observation, read: Pair, *, alert: bool) -> None:
+        """Take in one frame whose own signals, not smoothed, are ``read``; ``alert`` stops the learning."""
         seen_face = observation.sight is Sight.FACE
         self._gone_s += interval.elapsed_s - (interval.spoken_s if seen_face else 0.0)
         if self._gone_s >= self.config.new_driver_after_s:
@@ -70,40 +71,40 @@ class Baseline:
             self._meet(observation.face)
         confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
         if self.config.enabled and confident and not alert:
-            self._learn(log_odds(read), interval.seen_s)
+            self._learn([log_odds(share) for share in read], interval.seen_s)
 
-    def margins(self, read: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How many spreads (2,) the signals of a frame, not smoothed, stand above what is ordinary in this face."""
-        mean, spread = self._ordinary()
-        return np.asarray((log_odds(read) - mean) / spread)
+    def margins(self, read: Pair) -> list[float]:
+        """How many spreads the signals of a frame, not smoothed, stand above what is ordinary in this face."""
+        return [(log_odds(share) - mean) / spread for share, (mean, spread) in zip(read, self._ordinary(), strict=True)]
 
-    def apply(self, signals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signals (2,) as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
-        mean, _ = self._ordinary()
-        excess = np.exp(mean - _log_odds(self.config.ordinary))
-        return np.asarray(signals / (signals + (1.0 - signals) * excess))
+    def apply(self, signals: Pair) -> list[float]:
+        """Signals as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
+        ordinary = _log_odds(self.config.ordinary)
+        excesses = (math.exp(mean - ordinary) for mean, _ in self._ordinary())
+        return [share / (share + (1.0 - share) * excess) for share, excess in zip(signals, excesses, strict=True)]
 
     def export(self) -> RestingFace:
         """What has been learned so far."""
         learned = self._learned
-        return RestingFace(learned.seconds, *learned.mean.tolist(), *np.sqrt(learned.variance).tolist())
+        return RestingFace(learned.seconds, *learned.mean, *map(math.sqrt, learned.variance))
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs."""
         self._learned.seconds = min(resting.learned_s, self.config.floor_s)
-        self._learned.mean = np.array([resting.anger, resting.distress])
-        self._learned.variance = np.square([resting.anger_spread, resting.distress_spread])
+        self._learned.mean = [resting.anger, resting.distress]
+        self._learned.variance = [resting.anger_spread**2, resting.distress_spread**2]
 
-    def _ordinary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and spread (2,) that readings are held against."""
+    def _ordinary(self) -> list[tuple[float, float]]:
+        """Mean and spread, for each kind, that readings are held against."""
         config, learned = self.config, self._learned
         if not config.enabled or learned.seconds < config.floor_s:
-            return np.full(len(Kind), _log_odds(config.ordinary)), np.full(len(Kind), config.max_spread)
-        spread = np.clip(np.sqrt(learned.variance), config.min_spread, config.max_spread)
-        return self._bounded(learned.mean), spread
+            return [(_log_odds(config.ordinary), config.max_spread)] * len(Kind)
+        spreads = (min(max(math.sqrt(square), config.min_spread), config.max_spread) for square in learned.variance)
+        return list(zip(self._bounded(learned.mean), spreads, strict=True))
 
-    def _bounded(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.clip(mean, _log_odds(self.config.ordinary), _log_odds(self.config.max_rest))
+    def _bounded(self, means: Pair) -> list[float]:
+        lowest, highest = _log_odds(self.config.ordinary), _log_odds(self.config.max_rest)
+        return [min(max(mean, lowest), highest) for mean in means]
 
     def _meet(self, face: Face | None) -> None:
         """Begin anew where this face, after a while without one, cannot well be the last one's."""
@@ -116,36 +117,39 @@ class Baseline:
         self._gone_s = 0.0
         self._last_face = face
 
-    def _learn(self, odds: NDArray[np.float64], seen_s: float) -> None:
+    def _learn(self, odds: Pair, seen_s: float) -> None:
         config, learned, recent = self.config, self._learned, self._recent
         learned.add(odds, seen_s, config.memory_s)
         recent.add(odds, seen_s, config.floor_s)
         if recent.seconds >= config.floor_s:
-            change = np.abs(self._bounded(recent.mean) - self._bounded(learned.mean))
-            if float(change.max()) > config.changed_by:
+            pairs = zip(self._bounded(recent.mean), self._bounded(learned.mean), strict=True)
+            if max(abs(now - before) for now, before in pairs) > config.changed_by:
                 self._learned, self._recent = recent, _Running()
 
 
 class _Running:
-    """Mean and variance (2,) over the last seconds: Welford's update (Technometrics 4, 1962) with a bounded memory."""
+    """Mean and variance, for each kind, over the last seconds.
+
+    Welford's update (Technometrics 4, 1962) with a bounded memory.
+    """
 
     def __init__(self) -> None:
-        self.mean = np.zeros(len(Kind))
-        self.variance = np.zeros(len(Kind))
+        self.mean = [0.0] * len(Kind)
+        self.variance = [0.0] * len(Kind)
         self.seconds = 0.0
 
-    def add(self, values: NDArray[np.float64], seconds: float, memory_s: float) -> None:
+    def add(self, values: Pair, seconds: float, memory_s: float) -> None:
         self.seconds = min(self.seconds + seconds, memory_s)
         gain = min(1.0, seconds / self.seconds)
-        off = values - self.mean
-        self.mean = self.mean + gain * off
-        self.variance = (1.0 - gain) * (self.variance + gain * off * off)
+        for kind, value in enumerate(values):
+            off = value - self.mean[kind]
+            self.mean[kind] += gain * off
+            self.variance[kind] = (1.0 - gain) * (self.variance[kind] + gain * off * off)
 
 
-def log_odds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-odds of signals of any shape; what is surer than the model's answers can tell counts as that sure."""
-    bounded = np.clip(shares, _SURE, 1.0 - _SURE)
-    return np.asarray(np.log(bounded / (1.0 - bounded)))
+def log_odds(share: float) -> float:
+    """Log-odds of a signal; what is surer than the model's answers can tell counts as that sure."""
+    return _log_odds(min(max(share, SURE), 1.0 - SURE))
 
 
 def _log_odds(share: float) -> float:

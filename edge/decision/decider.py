@@ -105,11 +105,14 @@ class Decider:
         One that was not read teaches nothing, but it tells how long no face was in sight.
         """
         read = observation.probabilities
-        signals = np.zeros(len(Kind)) if read is None else np.minimum(self._weights @ read, 1.0)
+        signals = [0.0] * len(Kind) if read is None else self._weigh(read)
         alert = any(policy.level is not None for policy in self._policies.values())
         self._baseline.update(interval, observation, signals, alert=alert)
-        margins: list[float] = self._baseline.margins(signals).tolist()
-        return margins
+        return self._baseline.margins(signals)
+
+    def _weigh(self, expression: NDArray[np.float32]) -> list[float]:
+        """What a distribution over EXPRESSIONS (9,) says of each ``Kind``, 0 to 1."""
+        return [min(share, 1.0) for share in (self._weights @ expression).tolist()]
 
     def _update_paused(self, elapsed_s: float, observation: Observation) -> Step:
         self._pause_left_s = max(0.0, self._pause_left_s - elapsed_s)
@@ -148,7 +151,7 @@ class Decider:
 
     def _signals(self, t: float) -> Signals:
         expression = self._smoother.expression
-        anger, distress = self._baseline.apply(np.minimum(self._weights @ expression, 1.0)).tolist()
+        anger, distress = self._baseline.apply(self._weigh(expression))
         return Signals(t, anger, distress, self._smoother.confidence, expression)
 
     def _state(self) -> tuple[State, str]:

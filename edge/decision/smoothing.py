@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from edge.config import SmoothingConfig
 from edge.records import EXPRESSIONS
 
+_NOTHING = float(np.finfo(np.float32).tiny)
+"""A mass from here down cannot be divided by in single precision."""
+
 
 class Smoother:
     """An exponential moving average in time, so that 10 and 60 frames a second give the same.
@@ -50,6 +53,6 @@ class Smoother:
     @property
     def expression(self) -> NDArray[np.float32]:
         """The smoothed distribution, (9,) float32; all zeros while nothing stands behind it."""
-        if self._mass < np.finfo(np.float32).tiny:
+        if self._mass < _NOTHING:
             return np.zeros(len(EXPRESSIONS), np.float32)
         return (self._sum / self._mass).astype(np.float32)
