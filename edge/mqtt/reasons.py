@@ -51,6 +51,7 @@ def explain_loss(code: ReasonCode) -> str:
     """Why an accepted connection ended."""
     if code.value == _SESSION_TAKEN_OVER:
         return "another client with the same device.id took over; give each device its own"
-    if code.value == _UNSPECIFIED:  # paho's word for a socket that the other side closed
-        return "connection lost: closed by the broker or the network"
+    # paho's word for a socket that the other side closed; mosquitto 2.0 does so for a taking over too, without a code
+    if code.value == _UNSPECIFIED:
+        return "connection lost: closed by the broker, the network, or a second client with the same device.id"
     return f"connection lost: {code}"

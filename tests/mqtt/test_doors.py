@@ -116,6 +116,15 @@ def test_birth_alerts_commands_and_goodbye_pass(
     hears.wait_for(TOPICS.availability, b"offline")
 
 
+def test_two_devices_of_one_name_are_told_of_each_other(
+    mosquitto: Mosquitto, publish_to: Publish, until: Until
+) -> None:
+    first = publish_to(mosquitto.port)
+    until(lambda: first.connected, "a connection")
+    publish_to(mosquitto.port)
+    until(lambda: "with the same device.id" in (first.problem or ""), "the word of the other one")
+
+
 def test_alerts_of_an_outage_arrive_afterwards_in_order(
     door: Door, publish_to: Publish, subscribe: Subscribe, until: Until
 ) -> None:
