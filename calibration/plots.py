@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MARKERS = "os^Dvx*P"
+
+
 @dataclass(frozen=True)
 class Curve:
     """A family's points: delay in seconds, false alarms per hour."""
@@ -38,9 +41,10 @@ def plot_trade_off(curves: Sequence[Curve], path: Path) -> None:
     """Delay against false alarms, one line for each curve, as a PNG."""
     figure = new_figure(7, 4.2)
     axes = figure.subplots()
-    for curve, marker in zip(curves, "os^Dvx", strict=False):
+    for number, curve in enumerate(curves):
         if curve.points:
             delays, alarms = zip(*sorted(curve.points), strict=True)
+            marker = MARKERS[number % len(MARKERS)]
             axes.plot(delays, alarms, marker=marker, markersize=3, linewidth=1, label=curve.name)
     axes.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
     axes.set(

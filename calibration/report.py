@@ -28,8 +28,8 @@ _RELIABILITY = (
     "moments of ten; below it the model says too much."
 )
 _TIMELINES = (
-    "Signals of anger (red) and distress (blue); dotted: the recommended thresholds; shaded: labelled episodes; "
-    "triangles: alerts of the real decision with the recommended thresholds."
+    "Signals of anger (red) and distress (blue), held against the driver's own face; dotted: the recommended enter; "
+    "shaded: labelled episodes; triangles: alerts of the real decision with the recommended thresholds."
 )
 _STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#eee;padding:1em}"
 
@@ -51,7 +51,7 @@ def write_report(tuning: Tuning, path: Path) -> None:
         _faults(tuning.faults),
         "<h2>Recommended</h2>",
         f"<pre>{html.escape(sections(recommend(tuning.config, tuning.chosen)))}</pre>",
-        *(f"<p>{html.escape(line)}</p>" for line in summary(tuning)),
+        f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in summary(tuning))}</ul>",
         "<h2>Delay against false alarms</h2>",
         _svg(_trade_off(tuning)),
         "<h2>Recall against threshold</h2>",
@@ -115,6 +115,8 @@ def _trade_off(tuning: Tuning) -> Figure:
         best = tuning.chosen[kind].score
         axes.plot(best.delay_s, best.false_per_hour, "r*", markersize=12, label="recommended")
         axes.set(title=str(kind), xlabel="median delay, s", ylabel="false alarms per hour")
+        highest = max((score.false_per_hour for score in scores), default=0.0)
+        axes.set_ylim(-0.05 * max(highest, 1.0), 1.1 * max(highest, 1.0))
         axes.legend()
         figure.colorbar(dots, ax=axes, label="recall")
     return figure
@@ -168,8 +170,9 @@ def _timeline(tuning: Tuning, drive: int) -> Figure:
             axes.axvspan(episode.start, episode.end, color=_colour(episode.kind), alpha=0.2)
     for alert in tuning.confirmation.alerts:
         if alert.drive == drive:
-            axes.plot(alert.t, 1.03, "v", color=_colour(alert.kind), clip_on=False)
-    axes.set(title=tuning.traces[drive].name, xlabel="s", ylim=(0, 1), xlim=(t[0], t[-1]))
+            axes.plot(alert.t, 0.97, "v", color=_colour(alert.kind))
+    axes.set(xlabel="s", ylim=(-0.03, 1.05), xlim=(t[0], t[-1]))
+    axes.set_title(tuning.traces[drive].name, loc="left", fontsize=10)
     return figure
 
 
