@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from calibration.batch import Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
+from calibration.readings import ReadingsFolder
 from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean
 from calibration.score import Alert, Episode, judge
@@ -144,3 +147,28 @@ def test_a_confusion_matrix_has_what_is_read_of_each_expression() -> None:
     matrix = confusion(answers, np.full(100, 4))
     assert matrix[4, 4] == pytest.approx(0.8, abs=0.01)
     assert matrix.sum(1) == pytest.approx(1.0)
+
+
+def test_readings_are_kept_until_the_model_or_the_pictures_change(readings: Readings, tmp_path: Path) -> None:
+    model, folder = tmp_path / "model.tflite", ReadingsFolder(tmp_path / "kept")
+    looks = {look: np.full((12, 48, 48), 7, np.uint8) for look in LOOKS}
+    made = []
+
+    def make() -> Readings:
+        made.append(1)
+        return readings
+
+    def ask() -> Readings:
+        return folder.of(model, looks, QualityConfig(), 1, make)
+
+    model.write_bytes(b"one")
+    ask()
+    again = ask()
+    assert len(made) == 1
+    assert all((again.probabilities[look] == readings.probabilities[look]).all() for look in LOOKS)
+    assert all((again.weights[look] == readings.weights[look]).all() for look in LOOKS)
+    model.write_bytes(b"other")
+    ask()
+    looks["rest"] = looks["rest"] + 1
+    ask()
+    assert len(made) == 3
