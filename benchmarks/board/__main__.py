@@ -15,7 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -203,7 +205,7 @@ def _step(outcome: Outcome, name: str) -> str:
 
 
 def main() -> int:
-    """Run the boards one after the other; 1 where something differs or fails."""
+    """Run the boards side by side; 1 where something differs or fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--debian", type=int, choices=[board.debian for board in BOARDS], help="only this one")
     parser.add_argument("--folder", type=Path, default=SOURCE / ".board", help="cache and logs")
@@ -225,12 +227,10 @@ def main() -> int:
     stage = folder / "stage"
     make_stage(stage, boards, arguments.every)
     console.print(f"replay on this machine: {make_reference(stage / 'clip.mp4', folder / 'reference'):.0f} s")
-    outcomes = [
-        Trial(board, folder / f"debian{board.debian}", stage, console).run(
-            arguments.mirror, folder / "reference", arguments.tests
-        )
-        for board in boards
-    ]
+    trials = [Trial(board, folder / f"debian{board.debian}", stage, console) for board in boards]
+    with ThreadPoolExecutor() as pool:
+        run = partial(Trial.run, mirror=arguments.mirror, reference=folder / "reference", tests=arguments.tests)
+        outcomes = list(pool.map(run, trials))
     show(outcomes, console)
     return 1 if any(outcome.faults for outcome in outcomes) else 0
 
