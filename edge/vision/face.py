@@ -26,6 +26,9 @@ CLOSE_SIZE_PX = 60.0
 SAME_FACE = 0.5
 AGREE = 0.2
 MAX_FACES = 8
+# A camera is pointed at the one it is for: of 548 training portraits with several faces the surest was another one in
+# 18, the most central of those within 0.05 in 4.
+ABOUT_AS_SURE = 0.05
 
 MEAN_POINT = np.tile(np.eye(2, dtype=np.float32) / 5, (5, 1))
 """Five points (N, 10) times this are their mean (N, 2)."""
@@ -86,9 +89,16 @@ class FaceFinder:
         return self.model.manifest
 
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
-        """The best face in the picture (H, W), uint8, or None. A small one is looked at a second time, closer."""
-        faces = self.find_all(luma, limit=1)
-        return self.sharpen(luma, faces[0]) if faces else None
+        """The best face in the picture (H, W), uint8, or None: of those about as sure, the one nearest the middle.
+
+        A small one is looked at a second time, closer.
+        """
+        faces = self.find_all(luma)
+        if not faces:
+            return None
+        height, width = luma.shape
+        as_sure = (face for face in faces if face.score >= faces[0].score - ABOUT_AS_SURE)
+        return self.sharpen(luma, min(as_sure, key=lambda face: _off_middle(face, width, height)))
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = MAX_FACES) -> list[Face]:
         """Up to ``limit`` faces in the picture (H, W), uint8, the surest first."""
@@ -227,6 +237,12 @@ def face_middle(face: Face) -> tuple[float, float]:
     # plain numbers: numpy takes several times as long to add up so few
     (x1, y1), (x2, y2), (x3, y3), (x4, y4), (x5, y5) = face.points.tolist()
     return (x1 + x2 + x3 + x4 + x5) / 5, (y1 + y2 + y3 + y4 + y5) / 5
+
+
+def _off_middle(face: Face, width: int, height: int) -> float:
+    """How far a face's box lies from the middle of the picture, in face sizes."""
+    x, y, wide, high = face.box
+    return math.hypot(x + wide / 2 - width / 2, y + high / 2 - height / 2) / face_size(face)
 
 
 def _span(middle: float, extent: float, limit: int) -> tuple[int, int]:

@@ -34,6 +34,7 @@ WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
     "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
+    "Web faces of muxspace/facial_expressions (repository Apache-2.0; images from the web, research use)",
     "YawDD driver frames (Abtahi et al. 2014, research use)",
 )
 DRIVER_SHARE = 0.07  # of each epoch, once for yawns and once for calm drivers
@@ -182,7 +183,7 @@ def manifest_entries(temperature: float, epochs: int) -> dict[str, Any]:
     rule = data.CROP_RULE
     return {
         "name": "expression",
-        "version": "0.1.0",
+        "version": "0.2.0",
         "description": f"Displayed expression of one face; residual 3x3 network, {epochs} epochs, post-training int8",
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "classes": list(EXPRESSIONS),

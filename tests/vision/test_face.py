@@ -98,6 +98,18 @@ def test_even_the_least_score_gives_faces_and_no_error(shape: tuple[int, int]) -
     assert finder.find(noise) is not None
 
 
+@pytest.mark.parametrize(("central_score", "best"), [(0.93, "central"), (0.80, "aside")])
+def test_of_faces_about_as_sure_the_central_one_is_best(
+    monkeypatch: pytest.MonkeyPatch, central_score: float, best: str
+) -> None:
+    aside = Face((20.0, 150.0, 120.0, 120.0), SHAPE * 120.0 + np.array([80.0, 210.0], np.float32), 0.96)
+    central = Face((270.0, 180.0, 100.0, 120.0), SHAPE * 110.0 + np.array([320.0, 240.0], np.float32), central_score)
+    finder = FaceFinder.load()
+    monkeypatch.setattr(finder, "find_all", lambda _luma: [aside, central])
+    found = finder.find(np.full((480, 640), 90, np.uint8))
+    assert found is {"aside": aside, "central": central}[best]
+
+
 def test_the_seam_is_imported_from_the_package() -> None:
     from edge import vision  # noqa: PLC0415 - the import is what is tested
 
