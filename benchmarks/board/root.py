@@ -15,7 +15,16 @@ from pathlib import Path
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 QEMU = BINFMT / "qemu-aarch64"
-PACKAGES = ("python3-venv", "python3-numpy", "mosquitto", "mosquitto-clients", "netbase", "openssl", "procps", "systemd")
+PACKAGES = (
+    "python3-venv",
+    "python3-numpy",
+    "mosquitto",
+    "mosquitto-clients",
+    "netbase",
+    "openssl",
+    "procps",
+    "systemd",
+)
 """What a Raspberry Pi OS brings, or its owner installs, before Evenkeel comes."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
