@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -96,6 +97,15 @@ class Subscriber:
             received = Received(message.topic, bytes(message.payload), message.retain, message.qos, expires_s)
             self.messages.append(received)
             self._changed.notify_all()
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """Commands set the process's log level; the next test shall hear its warnings all the same."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture
