@@ -16,9 +16,9 @@ from typing import Any
 from edge.trace import TraceLine, read_trace
 
 BOUNDS = {
-    "probability": 0.4,
-    "mean probability": 0.03,
-    "signal": 0.2,
+    "probability": 0.25,
+    "mean probability": 0.015,
+    "signal": 0.04,
     "point": 0.02,
     "frames in another state": 0.005,
     "event score": 0.04,
