@@ -101,7 +101,7 @@ def test_what_rounding_makes_is_measured_and_let_pass(
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (set_in("expression", "anger", 0.9), "probability: 0.7889 is above 0.4"),
+        (set_in("expression", "anger", 0.9), "probability: 0.7889 is above 0.25"),
         (lambda lines: [line["expression"].update(anger=0.2) for line in lines], "mean probability"),
         (set_in("signals", "anger", 0.4), "signal"),
         (lambda lines: lines[3]["face"]["points"][1].__setitem__(0, 350), "point"),
