@@ -112,6 +112,12 @@ class VisionConfig(Section):
         default=None, description="Expression model manifest (.toml); default: the bundled one."
     )
     min_face_score: Share = Field(default=0.75, description="Least detector score that counts as a face.")
+    expression_every: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Read the expression in every n-th frame with the driver's face; between them the last one holds.",
+    )
 
 
 class QualityConfig(Section):

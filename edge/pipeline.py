@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import cv2
@@ -48,17 +49,27 @@ class Reader(Protocol):
         """Probabilities (9,) in the order EXPRESSIONS of the face in the picture (H, W)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An expression as it was read, probabilities (9,), of which face, and in how many frames it was used."""
+
+    probabilities: NDArray[np.float32]
+    face: Face
+    frames: int = 1
+
+
 class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
     ``times`` collects how long the stages take: picture, face, quality, expression, decision. A stage that a frame does
-    not need (no face: no quality, no expression) gets no sample.
+    not need (no face: no quality, no expression; a held reading: no expression) gets no sample.
     """
 
     def __init__(self, config: Config, finder: Finder, reader: Reader, times: StageTimes | None = None) -> None:
         self.finder = finder
         self._follower = follow.DriverFollower(finder)
         self.reader = reader
+        self._reading: Reading | None = None
         self.decider = Decider(config)
         self.times = times or StageTimes()
         self._config = config
@@ -108,9 +119,18 @@ class Pipeline:
             quality = assess(frame.luma, face, quality_config)
         if quality.weight < quality_config.min_weight:
             return Observation(frame.t, Sight.FACE, face, quality, reason=fault(quality, face.score, quality_config))
-        with self.times.measure("expression"):
-            probabilities = self.reader.read(frame.luma, face)
-        return Observation(frame.t, Sight.FACE, face, quality, probabilities)
+        return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
+
+    def _read(self, frame: Frame, face: Face) -> NDArray[np.float32]:
+        """The face's expression; between the frames that are read, the last reading of the same face holds."""
+        last = self._reading
+        every = self._config.vision.expression_every
+        if last is None or last.frames >= every or follow.distance(face, last.face) > follow.NEAR_SIZES / 2:
+            with self.times.measure("expression"):
+                self._reading = Reading(self.reader.read(frame.luma, face), face)
+        else:
+            self._reading = replace(last, frames=last.frames + 1)
+        return self._reading.probabilities
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""
@@ -119,5 +139,7 @@ class Pipeline:
         return None if face is None else moved(face, left, top)
 
     def _decide(self, observation: Observation) -> Step:
+        if observation.probabilities is None:
+            self._reading = None
         with self.times.measure("decision"):
             return self.decider.update(observation)

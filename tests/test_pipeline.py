@@ -148,6 +148,44 @@ def test_a_moment_without_a_picture_is_blind_for_its_reason() -> None:
     assert (step.state, step.reason) == (State.BLIND, "camera unplugged")
 
 
+def test_the_expression_is_read_in_every_third_frame_and_holds_between_them() -> None:
+    pipeline, finder, reader = build(vision={"expression_every": 3})
+    steps = [pipeline.step(frame) for frame in frames(cabin(), 1.0)]
+    assert len(reader.faces) == 4  # the 1st, 4th, 7th and 10th
+    assert len(finder.seen) >= len(steps) == 10
+    assert all(step.observation.probabilities is not None for step in steps)
+
+
+@pytest.mark.parametrize("gap", ["nobody", "no picture"])
+def test_after_a_gap_the_expression_is_read_at_once(gap: str) -> None:
+    pipeline, finder, reader = build(vision={"expression_every": 10})
+    pipeline.step(Frame(cabin(), 0.0))
+    if gap == "nobody":
+        finder.at = None
+        assert pipeline.step(Frame(cabin(), 0.1)).observation.probabilities is None
+        finder.at = (0.5, 0.5)
+    else:
+        pipeline.step_blind(0.1, Sight.NO_PICTURE, "frozen")
+    pipeline.step(Frame(cabin(), 0.2))
+    assert len(reader.faces) == 2
+
+
+def test_another_place_of_the_face_is_read_at_once() -> None:
+    pipeline, finder, reader = build(vision={"expression_every": 10})
+    pipeline.step(Frame(cabin(), 0.0))
+    finder.at = (0.7, 0.5)
+    pipeline.step(Frame(cabin(), 0.1))
+    assert [face.box[0] for face in reader.faces] == [320.0 - 60.0, 448.0 - 60.0]
+
+
+def test_an_angry_face_that_is_read_seldom_becomes_the_same_alert() -> None:
+    started = []
+    for every in (1, 5):
+        pipeline, _, _ = build(vision={"expression_every": every})
+        started.append([x.t for frame in frames(cabin()) for x in pipeline.step(frame).transitions])
+    assert started[0] == started[1] != []
+
+
 def test_in_a_pause_no_picture_is_looked_at() -> None:
     pipeline, finder, _ = build()
     pipeline.decider.pause(0.0, 60.0)

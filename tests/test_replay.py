@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,8 +21,6 @@ from edge.pipeline import Pipeline
 from edge.records import EXPRESSIONS, Face, Kind, Observation, Quality, Sight, State
 from edge.replay import replay
 from edge.trace import TraceWriter, read_trace
-
-cv2 = pytest.importorskip("cv2")
 
 FPS = 10
 ANGRY_LUMA = 160

@@ -35,7 +35,7 @@ MEAN_POINT = np.tile(np.eye(2, dtype=np.float32) / 5, (5, 1))
 
 LEAST_SCORE = 1e-6
 """A score of nothing at all still gives a weight to divide by."""
-SURER = 0.02  # of 193 upright drivers' frames 98 % are surer by 0.04 or more than any turn of them
+SURER = 0.02  # of 193 upright drivers' frames 98 % are surer by 0.17 or more than any turn of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,9 @@ class FaceFinder:
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         """Whether a face that was found is surer by SURER as it stands than turned by 90, 180 or 270 degrees.
 
-        A model sees faces in turned ones too, and puts points on them as if they were upright. Of 126 frames of
-        held-out drivers in which it found a face upside down this told all, of 193 upright ones it refused none.
+        A model may see faces in turned ones too, and puts points on them as if they were upright. With face 0.2.0 all
+        of 193 held-out drivers and 602 portraits passed, and of the faces that it found in turned pictures of them all
+        5 and 43 of 44 were refused.
         """
         middle, reach = face_middle(face), 2 * face_size(face)
         left, right = _span(middle[0], reach, luma.shape[1])

@@ -101,7 +101,7 @@ class DriverFollower:
         face = near if near is not None and _has_middle(luma, near) else self._search(luma)
         if face is None or not self._stands(luma, face, t):
             return None
-        if self._last is None or _distance(face, self._last) > NEAR_SIZES / 2:
+        if self._last is None or distance(face, self._last) > NEAR_SIZES / 2:
             self._filter = OneEuro()
         self._last, self._seen_t = face, t
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
@@ -122,8 +122,8 @@ class DriverFollower:
         if last is None:
             best = max(faces, key=lambda face: face.score * face_size(face), default=None)
         else:
-            near = [face for face in faces if _distance(face, last) < NEAR_SIZES]
-            best = min(near, key=lambda face: _distance(face, last), default=None)
+            near = [face for face in faces if distance(face, last) < NEAR_SIZES]
+            best = min(near, key=lambda face: distance(face, last), default=None)
         return None if best is None else self._finder.sharpen(luma, best)
 
 
@@ -134,6 +134,6 @@ def _has_middle(luma: NDArray[np.uint8], face: Face) -> bool:
     return bool(0 <= x < width and 0 <= y < height)
 
 
-def _distance(one: Face, other: Face) -> float:
+def distance(one: Face, other: Face) -> float:
     """Distance of two faces' middles in sizes of the second."""
     return math.dist(face_middle(one), face_middle(other)) / max(face_size(other), 1e-3)

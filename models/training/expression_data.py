@@ -29,7 +29,6 @@ MARGIN = 1.5
 WEB_TILE_PX = 64
 WEB_SIDE = 54
 WEB_TRUST = 0.5
-CABIN_SHARE = 0.4  # of the training crops; the others keep the light and the lens they were taken with
 
 
 @dataclass(frozen=True)
@@ -142,10 +141,10 @@ class TrainingFaces:
     ``data[epoch, index]`` is the same however often and wherever it is asked for.
     """
 
-    def __init__(self, parts: list[Faces], seed: int, strength: float = 1.0) -> None:
+    def __init__(self, parts: list[Faces], seed: int, cabin_share: float) -> None:
         self.parts = parts
         self.seed = seed
-        self.strength = strength
+        self.cabin_share = cabin_share
         self.starts = np.cumsum([0, *(len(part.crops) for part in parts)])
 
     def __len__(self) -> int:
@@ -158,12 +157,15 @@ class TrainingFaces:
         part_number = int(np.searchsorted(self.starts, index, side="right")) - 1
         part, row = self.parts[part_number], index - self.starts[part_number]
         rng = np.random.default_rng([self.seed, epoch, index])
-        crop = distort(rng, part.crops[row], self.strength)
+        crop = distort(rng, part.crops[row], self.cabin_share)
         return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row]
 
 
-def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
-    """Flip, turn, scale, shift as imperfect points do, hide parts, then the cabin's light and sensor: (48, 48)."""
+def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float) -> NDArray[np.uint8]:
+    """Flip, turn, scale, shift as imperfect points do, hide parts: (48, 48).
+
+    ``cabin_share`` of the crops get a cabin's light and sensor; the others keep those they were taken with.
+    """
     side = crop.shape[0]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
@@ -186,4 +188,4 @@ def distort(rng: Generator, crop: NDArray[np.uint8], strength: float) -> NDArray
         crop = augment.band(rng, crop, rng.uniform(0.5, 0.64), 2.0)
     elif hidden < 0.07:
         crop = augment.band(rng, crop, -1.0, rng.uniform(0.16, 0.36))
-    return augment.cabin(rng, crop, strength) if rng.random() < CABIN_SHARE else crop
+    return augment.cabin(rng, crop) if rng.random() < cabin_share else crop

@@ -186,7 +186,7 @@ def _epoch(
         optimiser.step()
         _average(net, average, min(1 - 1 / schedule.average_steps, (1 + step) / (10 + step)))
         total += float(value.detach())
-        bar.set_postfix(loss=f"{total / (number + 1):.4f}")
+        bar.set_postfix(loss=f"{total / (number + 1):.4f}", refresh=False)
     return total / steps
 
 

@@ -64,9 +64,11 @@ class ExpressionShape:
 
 
 # "fine" looks at the full 48 pixels once before it halves them, and spends its blocks at 12 rather than at 6 pixels.
+# "wide" is twice as wide and too slow for a board: it is there to teach.
 EXPRESSION_SHAPES = {
     "coarse": ExpressionShape(24, 2, ((32, 2), (64, 2), (96, 3))),
     "fine": ExpressionShape(16, 1, ((32, 2), (64, 4), (96, 2))),
+    "wide": ExpressionShape(32, 1, ((64, 2), (128, 4), (192, 2))),
 }
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from models.training.expression_metrics import crowd_figures, driver_figures, ei
 from models.training.expression_readers import FLOAT_FILE
 from models.training.fit import Batch, Schedule, autocast, device, fit, is_first
 from models.training.nets import EXPRESSION_SHAPES, ExpressionNet
+from models.training.published import restore
 
 REST = 0.25  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
-TEACHER_SHARE = 0.5  # of a crowd-voted face's target
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
@@ -65,13 +65,18 @@ def sampling_weights(still: list[data.Faces], drivers: data.Faces) -> NDArray[np
     return np.concatenate([faces, seat])
 
 
+def as_input(crops: NDArray[np.uint8]) -> Tensor:
+    """Crops (N, 48, 48) as the network takes them: (N, 1, 48, 48), 0 to 1."""
+    return torch.from_numpy(crops.astype(np.float32) / 255)[:, None]
+
+
 @torch.no_grad()
 def predict(net: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits (N, 9) of crops (N, 48, 48)."""
     net.eval()
     parts = []
     for start in range(0, len(crops), 256):
-        luma = torch.from_numpy(crops[start : start + 256].astype(np.float32) / 255)[:, None]
+        luma = as_input(crops[start : start + 256])
         with autocast():
             parts.append(net(luma.to(device(), memory_format=torch.channels_last)).float().cpu().numpy())
     return np.concatenate(parts)
@@ -92,25 +97,34 @@ def teach(faces: data.Faces, teachers: list[ExpressionNet], share: float) -> dat
     return data.taught(faces, np.mean(answers, axis=0, dtype=np.float32), share)
 
 
-def train(
-    root: Path, folder: Path, schedule: Schedule, shape: str, start: Path | None, teachers: list[Path]
-) -> nn.Module:
-    """Train on the crowd-voted faces and on all but the held-out driver groups.
+@dataclass(frozen=True)
+class Lesson:
+    """What a network starts from and learns from.
 
-    With the runs of ``teachers`` their answers are blended into the targets and the web faces join. With the run
-    ``start`` the network goes on from its weights.
+    ``start`` and ``teachers`` are folders of runs or published ``.tflite`` files; teachers' answers are ``share`` of a
+    crowd-voted face's target. ``cabin_share`` of the crops get a cabin's light and sensor.
     """
+
+    shape: str
+    start: Path | None
+    teachers: tuple[Path, ...]
+    share: float
+    cabin_share: float
+
+
+def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> nn.Module:
+    """Train on the crowd-voted faces and on all but the held-out driver groups; with teachers on web faces too."""
     still = [data.crowd_faces(root, "train")]
     drivers = data.read_drivers(root)
     torch.manual_seed(schedule.seed)
-    net = ExpressionNet(EXPRESSION_SHAPES[shape])
-    if teachers:
-        nets = [load_average(teacher) for teacher in teachers]
-        shares = (TEACHER_SHARE, WEB_TEACHER_SHARE)
+    net = ExpressionNet(EXPRESSION_SHAPES[lesson.shape])
+    if lesson.teachers:
+        nets = [load_net(teacher, still[0].crops) for teacher in lesson.teachers]
+        shares = (lesson.share, WEB_TEACHER_SHARE)
         parts = zip([*still, data.web_faces(root)], shares, strict=True)
         still = [teach(faces, nets, share) for faces, share in parts]
-    if start is not None:
-        net.load_state_dict(load_average(start).state_dict())
+    if lesson.start is not None:
+        net.load_state_dict(load_net(lesson.start, still[0].crops).state_dict())
     out = data.held_out(drivers.group)
     seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
     valid_crops, votes = data.read_votes(root, "valid")
@@ -121,12 +135,18 @@ def train(
         figures |= driver_figures(softmax(predict(net, driver_crops)), yawn)
         return {name: figures[name] for name in WATCHED}
 
-    faces = data.TrainingFaces([*still, seen], schedule.seed)
+    faces = data.TrainingFaces([*still, seen], schedule.seed, lesson.cabin_share)
     weights = sampling_weights(still, seen)
-    origin = f"{shape}, start={start}, teachers={[str(teacher) for teacher in teachers]}"
-    return fit(
-        net, faces, weights, len(still[0].crops), expression_loss, schedule, origin, folder, evaluate, {"shape": shape}
-    )
+    about, length = {"shape": lesson.shape}, len(still[0].crops)
+    return fit(net, faces, weights, length, expression_loss, schedule, str(lesson), folder, evaluate, about)
+
+
+def load_net(source: Path, crops: NDArray[np.uint8]) -> ExpressionNet:
+    """The averaged network of a run, or a published model's; ``crops`` (N, 48, 48) are training faces."""
+    if source.is_dir():
+        return load_average(source)
+    nets = (ExpressionNet(shape) for shape in EXPRESSION_SHAPES.values())
+    return restore(nets, source, as_input(crops[::10])).to(device()).eval()
 
 
 def load_average(folder: Path) -> ExpressionNet:
@@ -213,8 +233,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/expression"), help="checkpoints")
     parser.add_argument("--shape", choices=sorted(EXPRESSION_SHAPES), default="fine")
-    parser.add_argument("--weights", type=Path, help="run of a trained network to go on from, at half the rate")
-    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs of trained networks to learn from")
+    parser.add_argument("--weights", type=Path, help="run or .tflite of the network to go on from, at half the rate")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs or .tflite files to learn from")
+    parser.add_argument("--share", type=float, default=0.5, help="of a crowd-voted face's target that teachers give")
+    parser.add_argument("--cabin", type=float, default=0.4, help="share of crops that get a cabin's light and sensor")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
@@ -223,7 +245,8 @@ def main() -> None:
     schedule = Schedule(epochs=arguments.epochs, seed=arguments.seed)
     if arguments.weights is not None:
         schedule = replace(schedule, rate=schedule.rate / 2)
-    train(arguments.data, arguments.runs, schedule, arguments.shape, arguments.weights, arguments.teachers)
+    lesson = Lesson(arguments.shape, arguments.weights, tuple(arguments.teachers), arguments.share, arguments.cabin)
+    train(arguments.data, arguments.runs, schedule, lesson)
     if is_first():
         publish(load_average(arguments.runs), arguments.data, arguments.models, arguments.epochs, arguments.runs)
 

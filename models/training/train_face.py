@@ -21,8 +21,9 @@ from edge.vision.face import FaceFinder
 from models.training import export
 from models.training import face_data as data
 from models.training.evaluate_face import WRONG, held_out_trial, measure, our_finder
-from models.training.fit import Batch, Schedule, fit
+from models.training.fit import Batch, Schedule, fit, is_first
 from models.training.nets import FaceNet
+from models.training.published import restore
 
 SOURCES = (
     "CNN_FacePoint portraits (Sun, Wang, Tang 2013, research use); their boxes by YuNet 2023 (Apache-2.0 / MIT)",
@@ -92,7 +93,7 @@ def close_view(rng: np.random.Generator, pictures: list[data.Picture], index: in
 def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: Path | None = None) -> FaceNet:
     """Train on all pictures but the held-out portraits and driver groups.
 
-    With ``start``, the folder of a finished run, go on from its averaged network at half the rate.
+    With ``start``, a run's folder or a published ``.tflite``, go on from its network at half the rate.
     """
     pictures = data.read_pictures(root, detector)
     seen = [picture for picture in pictures if not data.is_held_out(picture)]
@@ -105,17 +106,17 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     ]
     schedule = Schedule(epochs=epochs, batch=64, rate=2e-3, average_steps=500)
     torch.manual_seed(schedule.seed)
+    canvases = data.TrainingCanvases(seen, schedule.seed)
     net = FaceNet()
     if start is not None:
-        saved = torch.load(start / "checkpoint.pt", map_location="cpu", weights_only=True)
-        net.load_state_dict(saved["average"])
+        net = load_net(start, canvases)
         schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for, but their points are a detector's, the portraits' by hand.
     share = {"cabin": 2.5, "mask853": 1.5, "cuhk": 1.0}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
         net,
-        data.TrainingCanvases(seen, schedule.seed),
+        canvases,
         weights,
         len(seen),
         face_loss,
@@ -125,6 +126,16 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         lambda net: validate(net, batches),
         {},
     )
+
+
+def load_net(source: Path, canvases: data.TrainingCanvases) -> FaceNet:
+    """The averaged network of a run, or a published model's."""
+    if source.is_dir():
+        net = FaceNet()
+        net.load_state_dict(torch.load(source / "checkpoint.pt", map_location="cpu", weights_only=True)["average"])
+        return net
+    typical = [canvases[0, index][0] for index in range(0, len(canvases), len(canvases) // 256)]
+    return restore([FaceNet()], source, torch.from_numpy(np.stack(typical)))
 
 
 def publish(net: FaceNet, root: Path, target: Path, epochs: int) -> None:
@@ -194,14 +205,15 @@ def main() -> None:
         "--detector", type=Path, default=Path("../shared/peers/yunet_2023mar.onnx"), help="YuNet, for boxes"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/face"), help="checkpoints")
-    parser.add_argument("--weights", type=Path, help="run of a trained network to go on from")
+    parser.add_argument("--weights", type=Path, help="run or .tflite of the network to go on from, at half the rate")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     detector = arguments.detector if arguments.detector.exists() else None
     net = train(arguments.data, arguments.runs, arguments.epochs, detector, arguments.weights)
-    publish(net, arguments.data, arguments.models, arguments.epochs)
+    if is_first():
+        publish(net, arguments.data, arguments.models, arguments.epochs)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,30 @@
+"""Where CI runs, what a test would be skipped without must be there: a part that is not tested there is a failure."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+from benchmarks.mosquitto import executable
+
+in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in CI a test may be skipped")
+
+
+@in_ci
+@pytest.mark.parametrize("module", ["amqtt", "duckdb", "ibis", "matplotlib"])
+def test_ci_has_the_package(module: str) -> None:
+    assert importlib.util.find_spec(module)
+
+
+@in_ci
+@pytest.mark.parametrize("program", ["openssl", "mosquitto_passwd", "mosquitto_pub", "systemd-analyze", "valgrind"])
+def test_ci_has_the_program(program: str) -> None:
+    assert shutil.which(program)
+
+
+@in_ci
+def test_ci_has_the_broker() -> None:
+    assert executable()
