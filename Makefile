@@ -90,33 +90,33 @@ train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on whe
 train-expression: $(TRAINING)/.training ## Train the expression model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_expression --data $(DATA) $(ARGS)
 
-evaluate-face: $(TRAINING)/.training ## Measure the face model
-	$(TRAINING)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)
+evaluate-face: $(VENV)/.dev ## Measure the face model
+	$(VENV)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)
 
-evaluate-expression: $(TRAINING)/.training ## Measure the expression model
-	$(TRAINING)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
+evaluate-expression: $(VENV)/.dev ## Measure the expression model
+	$(VENV)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
 
-evaluate-robustness: $(TRAINING)/.training ## Measure the expression model under what a cabin does to a picture
-	$(TRAINING)/bin/python -m models.training.robustness --data $(DATA) $(ARGS)
+evaluate-robustness: $(VENV)/.dev ## Measure the expression model under what a cabin does to a picture
+	$(VENV)/bin/python -m models.training.robustness --data $(DATA) $(ARGS)
 
-evaluate-fairness: $(TRAINING)/.training ## Measure the expression model by group
-	$(TRAINING)/bin/python -m models.training.fairness --data $(DATA) $(ARGS)
+evaluate-fairness: $(VENV)/.dev ## Measure the expression model by group
+	$(VENV)/bin/python -m models.training.fairness --data $(DATA) $(ARGS)
 
-figures: $(TRAINING)/.training ## Measure both models and write figures, plots and the model card's tables
-	$(TRAINING)/bin/python -m models.training.figures --data $(DATA) --float $(FLOAT) $(ARGS)
+figures: $(VENV)/.dev ## Measure both models and write figures, plots and the model card's tables
+	$(VENV)/bin/python -m models.training.figures --data $(DATA) --float $(FLOAT) $(ARGS)
 
-contact-sheet: $(TRAINING)/.training ## Draw how the driver in CLIP is followed into the folder OUT (it will hold pictures)
+contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the folder OUT (it will hold pictures)
 	@[ -n "$(CLIP)" ] && [ -n "$(OUT)" ] || { echo "make: name them: make contact-sheet CLIP=drive.mp4 OUT=/tmp/sheets" >&2; exit 2; }
-	$(TRAINING)/bin/python -m models.training.contact_sheet $(CLIP) --out $(OUT) $(ARGS)
+	$(VENV)/bin/python -m models.training.contact_sheet $(CLIP) --out $(OUT) $(ARGS)
 
-evaluate-decisions: $(TRAINING)/.training ## Measure the decision on simulated drives made from DATA, peers' rules beside it
-	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives made from DATA, peers' rules beside it
+	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
 
-trade-off: $(TRAINING)/.training ## The same beside other ways to follow an expression; draws calibration/trade-off.png
-	$(TRAINING)/bin/python -m calibration.evaluate_decisions --data $(DATA) --plot calibration/trade-off.png $(ARGS)
+trade-off: $(VENV)/.dev ## The same beside other ways to follow an expression; draws calibration/trade-off.png
+	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) --plot calibration/trade-off.png $(ARGS)
 
-demo-clip: $(TRAINING)/.training ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
-	$(TRAINING)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
+demo-clip: $(VENV)/.dev ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
+	$(VENV)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
 
 wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse

@@ -139,7 +139,7 @@ def main() -> None:
     candidates = open_candidates(arguments.model, float_file(arguments), arguments.peers)
     manifest = load_manifest(arguments.model or bundled("expression"), "expression")
     rows = compare(candidates, trial)
-    console = Console()
+    console = Console(width=110)
     title = f"Expression model {manifest.version} on {arguments.split}, drivers of held-out groups"
     show(title, ROWS, rows, console, OURS)
     beside = {f"{OURS} ({arguments.split})": rows[OURS], **PUBLISHED}

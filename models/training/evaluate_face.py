@@ -223,7 +223,7 @@ def main() -> None:
         if BLAZEFACE in times:
             figures["time_ratio"] = times[name] / times[BLAZEFACE]
     title = f"Face model {finder.manifest.version} on held-out portraits and driver groups"
-    show(title, ROWS, rows, Console(), OURS)
+    show(title, ROWS, rows, Console(width=110), OURS)
     if arguments.json:
         head = {"sha256": finder.manifest.sha256, "version": finder.manifest.version}
         write_json(arguments.json, {**head, "models": rows})

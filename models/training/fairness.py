@@ -216,7 +216,7 @@ def main() -> None:
         (drivers if about_drivers else tiles).update(found)
     still = np.stack([reader(crop) for crop in track(trial.crops, "faces", transient=True)])
     label = label_a(trial.votes)
-    console = Console()
+    console = Console(width=110)
     everyone = ("all", "", np.ones(len(still), bool))
     of_tiles = {(name, group): tile_shares(still[who], label[who]) for name, group, who in (everyone, *split_up(tiles))}
     show_shares(f"Expression model {manifest.version}, {arguments.split}: % (95 % interval; n)", of_tiles, console)

@@ -237,7 +237,7 @@ def main() -> None:
     figures = measure(candidates, trial)
     counted = int((label_a(trial.votes) >= 0).sum())
     title = f"Expression model {manifest.version} under corruption, {arguments.split}, {counted} faces"
-    show_list(title, rows_for(list(candidates)), table_of(figures), Console())
+    show_list(title, rows_for(list(candidates)), table_of(figures), Console(width=110))
     if arguments.json:
         head = {"sha256": manifest.sha256, "version": manifest.version, "split": arguments.split, "faces": counted}
         write_json(arguments.json, {**head, "conditions": figures})

@@ -30,6 +30,7 @@ from models.training.nets import EXPRESSION_SHAPES, ExpressionNet
 from models.training.published import restore
 
 REST = 0.25  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
+LIFT = 0.15  # how far rare expressions are levelled up again in the finished network's answers; see lift_rare
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 SOURCES = (
@@ -157,6 +158,17 @@ def load_average(folder: Path) -> ExpressionNet:
     return net.to(device()).eval()
 
 
+@torch.no_grad()
+def lift_rare(net: ExpressionNet, target: NDArray[np.float32]) -> None:
+    """Raise the log-odds of rare expressions by LIFT times the log of how much rarer than neutral they are.
+
+    Logit adjustment after training (Menon et al. 2021); ``target`` (N, 9) are the training faces' votes. A yawn, which
+    the crowd was not asked for, stays.
+    """
+    share = target[:, : data.YAWN].sum(0)
+    net.classify.bias[: data.YAWN] -= torch.from_numpy(LIFT * np.log(share / share[0]))
+
+
 def fit_temperature(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float:
     """The temperature with the least negative log-likelihood (Guo et al. 2017), by search over 0.5 to 2.5."""
     known = label >= 0
@@ -172,10 +184,11 @@ def publish(net: ExpressionNet, root: Path, target: Path, epochs: int, folder: P
     The same graph in float32 goes into ``folder``, the run's, to measure what quantisation costs.
     """
     net = net.cpu().eval()
+    crowd, drivers = data.crowd_faces(root, "train"), data.read_drivers(root)
+    lift_rare(net, crowd.target)
     crops, votes = data.read_votes(root, "valid")
     temperature = fit_temperature(predict(net, crops), label_a(votes))
     graph = export.expression_graph(net, data.SIDE, temperature)
-    crowd, drivers = data.crowd_faces(root, "train"), data.read_drivers(root)
     seats = data.narrow(drivers.crops[~data.held_out(drivers.group)])
     rng = np.random.default_rng(0)
     typical = np.concatenate([crowd.crops[rng.choice(len(crowd.crops), 400)], seats[rng.choice(len(seats), 100)]])
