@@ -13,6 +13,7 @@ from statistics import median
 
 from rich.table import Table
 
+from benchmarks.process import Usage
 from benchmarks.trend import slope_per_hour
 
 WARM_UP_SHARE = 1 / 6
@@ -42,21 +43,14 @@ FIGURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Usage):
     """One device at ``t`` seconds: what the kernel says, then what its health says (NaN while that is not to be had).
 
-    ``cpu_s`` and ``waits`` (voluntary context switches) count from the start of the process. ``trouble`` names the
-    faults that are going on.
+    ``trouble`` names the faults that are going on.
     """
 
     device: str
     t: float
-    resident_mb: float
-    private_mb: float
-    threads: int
-    files: int
-    cpu_s: float
-    waits: int
     fps: float
     step_p50_ms: float
     step_p95_ms: float
@@ -126,8 +120,9 @@ def table(samples: Sequence[Sample]) -> Table:
 
 def logged(samples: Iterable[Sample], path: Path) -> Iterator[Sample]:
     """The samples as they come, each one also a line of a CSV file."""
+    names = sorted((field.name for field in dataclasses.fields(Sample)), key=lambda name: name not in {"device", "t"})
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Sample)])
+        writer = csv.DictWriter(file, names)
         writer.writeheader()
         for one in samples:
             writer.writerow(dataclasses.asdict(one))
