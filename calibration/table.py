@@ -1,14 +1,14 @@
 """Traces to one row for each fifth of a second, summed by a table engine.
 
-The sums are Ibis expressions: DuckDB runs them in this process by default, streaming and on all cores; another engine
-that Ibis connects to by an address and that reads JSON Lines runs the same ones.
+The sums are Ibis expressions: DuckDB runs them in this process by default, streaming and on all cores, and Spark the
+same ones on as many machines as its address names, where they all see the files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 STEP_S = 0.2
 """Length of a row. Alerts of a sweep come up to this much later than on the road."""
 
+SPARK = "pyspark"
+"""Ibis' name of the engine that is told of files and columns in another way than DuckDB."""
+
 _COLUMNS = {
     "schema": "BIGINT",
     "t": "DOUBLE",
@@ -34,6 +37,9 @@ _COLUMNS = {
     "quality": "STRUCT(weight DOUBLE)",
     "expression": "MAP(VARCHAR, DOUBLE)",
 }
+_SPARK_COLUMNS = (
+    "schema BIGINT, t DOUBLE, sight STRING, quality STRUCT<weight: DOUBLE>, expression MAP<STRING, DOUBLE>"
+)
 
 _TIME = re.compile(rb'"t": ?([0-9]+\.?[0-9]*)')
 
@@ -61,18 +67,13 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
         if not path.is_file():
             raise UnavailableError(f"{path}: no such trace; write one with `evenkeel run --trace {path.name}`")
     connection = _connect(engine)
-    lines = connection.read_json(
-        [str(path.absolute()) for path in traces],
-        columns=_COLUMNS,
-        ignore_errors=True,
-        format="newline_delimited",
-        filename=True,
-    )
-    _say_faults(lines, traces, on_fault)
+    addresses = {_address(connection, path): path for path in traces}
+    lines = _read_lines(connection, [str(path.absolute()) for path in traces])
+    _say_faults(lines, addresses, on_fault)
     of_trace = dict(iter(_sums(lines, config).to_pandas().groupby("filename", sort=False)))
     rows, faults = dict[int, Rows](), list[str]()
     for number, path in enumerate(traces):
-        each = _rows(of_trace.get(str(path.absolute())))
+        each = _rows(of_trace.get(_address(connection, path)))
         if isinstance(each, Rows):
             rows[number] = each
         else:
@@ -95,7 +96,26 @@ def _connect(engine: str) -> Any:
         raise UnavailableError(f"table engine {engine}: {error}") from error
 
 
-def _say_faults(lines: ibis.Table, traces: Sequence[Path], on_fault: Callable[[str], None]) -> None:
+def _address(connection: Any, path: Path) -> str:
+    """How the engine names a file that it has read."""
+    return path.absolute().as_uri() if connection.name == SPARK else str(path.absolute())
+
+
+def _read_lines(connection: Any, files: list[str]) -> ibis.Table:
+    """The lines of all files, with the file's address as ``filename``; a line that is no JSON has no ``t``."""
+    if connection.name != SPARK:
+        options = {"ignore_errors": True, "format": "newline_delimited", "filename": True}
+        return connection.read_json(files, columns=_COLUMNS, **options)
+    import ibis  # noqa: PLC0415 - as above
+
+    @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator,unused-ignore]
+    def input_file_name() -> str:  # type: ignore[empty-body,unused-ignore]
+        """Spark's own: the address of the file that a row is from."""
+
+    return connection.read_json(files, schema=_SPARK_COLUMNS).mutate(filename=input_file_name())
+
+
+def _say_faults(lines: ibis.Table, traces: Mapping[str, Path], on_fault: Callable[[str], None]) -> None:
     """Let the trace's own reader name the lines that cannot be used and those whose time goes back.
 
     Only files that have any are read by it: those in which the engine found lines that it cannot use, and those in
@@ -104,8 +124,8 @@ def _say_faults(lines: ibis.Table, traces: Sequence[Path], on_fault: Callable[[s
     """
     unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
     faulty = set(unusable.select("filename").distinct().to_pandas()["filename"])
-    for path in traces:
-        if str(path.absolute()) in faulty or _goes_back(path):
+    for address, path in traces.items():
+        if address in faulty or _goes_back(path):
             with contextlib.suppress(UnavailableError):  # a file without any usable line is said by what it lacks
                 for _ in read_trace(path, on_fault):
                     pass
