@@ -179,7 +179,7 @@ def manifest_entries(epochs: int) -> dict[str, Any]:
     )
     return {
         "name": "face",
-        "version": "0.3.0",
+        "version": "0.2.0",
         "description": f"Faces with five points, single shot, anchor-free; {epochs} epochs, post-training int8",
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "sources": list(SOURCES),
