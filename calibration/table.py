@@ -37,9 +37,7 @@ _COLUMNS = {
     "quality": "STRUCT(weight DOUBLE)",
     "expression": "MAP(VARCHAR, DOUBLE)",
 }
-_SPARK_COLUMNS = (
-    "schema BIGINT, t DOUBLE, sight STRING, quality STRUCT<weight: DOUBLE>, expression MAP<STRING, DOUBLE>"
-)
+_SPARK_COLUMNS = "schema BIGINT, t DOUBLE, sight STRING, quality STRUCT<weight: DOUBLE>, expression MAP<STRING, DOUBLE>"
 
 _TIME = re.compile(rb'"t": ?([0-9]+\.?[0-9]*)')
 
