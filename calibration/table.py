@@ -87,11 +87,14 @@ def _connect(engine: str) -> Any:
     try:
         import ibis  # noqa: PLC0415 - an extra; the board has none
 
-        return ibis.connect(engine)
+        connection = ibis.connect(engine)
     except ImportError:
         raise UnavailableError("Ibis is missing: pip install 'evenkeel[calibration]'") from None
     except Exception as error:  # each engine has its own errors, and Ibis no common one
         raise UnavailableError(f"table engine {engine}: {error}") from error
+    if connection.name not in {"duckdb", SPARK}:
+        raise UnavailableError(f"table engine {engine}: traces are read by duckdb:// and pyspark://, not by this one")
+    return connection
 
 
 def _address(connection: Any, path: Path) -> str:

@@ -127,7 +127,10 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> nn.Mo
         parts = zip([*still, data.web_faces(root)], shares, strict=True)
         still = [teach(faces, nets, share) for faces, share in parts]
     if lesson.start is not None:
-        net.load_state_dict(load_net(lesson.start, still[0].crops).state_dict())
+        begun = load_net(lesson.start, still[0].crops)
+        if [part.shape for part in begun.parameters()] != [part.shape for part in net.parameters()]:
+            raise SystemExit(f"{lesson.start}: its layers are not those of --shape {lesson.shape}; name its own shape")
+        net.load_state_dict(begun.state_dict())
     out = data.held_out(drivers.group)
     seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
     valid_crops, votes = data.read_votes(root, "valid")

@@ -106,17 +106,16 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     ]
     schedule = Schedule(epochs=epochs, batch=64, rate=2e-3, average_steps=500)
     torch.manual_seed(schedule.seed)
-    canvases = data.TrainingCanvases(seen, schedule.seed)
     net = FaceNet()
     if start is not None:
-        net = load_net(start, canvases)
+        net = load_net(start, data.TrainingCanvases(seen, schedule.seed))
         schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for, but their points are a detector's, the portraits' by hand.
     share = {"cabin": 2.5, "mask853": 1.5, "cuhk": 1.0}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
         net,
-        canvases,
+        data.TrainingCanvases(seen, schedule.seed),
         weights,
         len(seen),
         face_loss,
@@ -134,7 +133,7 @@ def load_net(source: Path, canvases: data.TrainingCanvases) -> FaceNet:
         net = FaceNet()
         net.load_state_dict(torch.load(source / "checkpoint.pt", map_location="cpu", weights_only=True)["average"])
         return net
-    typical = [canvases[0, index][0] for index in range(0, len(canvases), len(canvases) // 256)]
+    typical = [canvases[0, index][0] for index in range(0, len(canvases), max(1, len(canvases) // 256))]
     return restore([FaceNet()], source, torch.from_numpy(np.stack(typical)))
 
 

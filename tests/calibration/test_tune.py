@@ -280,3 +280,8 @@ class TestLabels:
         path.write_text(LABELS)
         with pytest.raises(UsageError, match="no column trace"):
             read_labels(path, [Path("a.jsonl"), Path("b.jsonl")], print)
+
+
+def test_an_engine_that_cannot_read_traces_is_named_with_those_that_can(folder: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"sqlite://: traces are read by duckdb:// and pyspark://"):
+        tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5, engine="sqlite://")
