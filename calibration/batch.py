@@ -45,11 +45,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rules:
-    """C sets of thresholds, (C,) each; the other values are those of ``base``."""
+    """C sets of thresholds, (C,) each; the other values are those of ``base``, and ``rare`` its part of ``seldom``."""
 
     enter: Floats
     exit: Floats
-    margin: Floats
+    seldom: Floats
     hold_s: Floats
     base: AlertConfig
 
@@ -58,12 +58,12 @@ class Rules:
 class Evidence:
     """What a way of following an expression makes of a batch: smoothed ``signals`` (2, T, D) and what adds up.
 
-    ``margins`` (2, T, D) are how far above the ordinary each reading stands. Without them the signals themselves add
-    up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes ``leak`` away.
+    ``shares`` (2, T, D) tell for how much of the time a driver shows as much. Without them the signals themselves add
+    up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes ``leak_open`` away.
     """
 
     signals: Floats
-    margins: Floats | None = None
+    shares: Floats | None = None
 
 
 def make_batch(
@@ -114,7 +114,7 @@ def run_rules(
     for n in range(len(batch.t)):
         on_step()
         score = evidence.signals[:, n, :, None]
-        rate = _rate(score, None if evidence.margins is None else evidence.margins[:, n, :, None], rules)
+        rate = _rate(score, None if evidence.shares is None else evidence.shares[:, n, :, None], rules)
         started = state.step(score, rate, seen[n], blank[n], batch.elapsed_s[n][:, None], rules)
         if started.any():
             kind, drive, rule = np.nonzero(started)
@@ -127,13 +127,15 @@ def run_rules(
     ]
 
 
-def _rate(score: Floats, margin: Floats | None, rules: Rules) -> Floats:
+def _rate(score: Floats, share: Floats | None, rules: Rules) -> Floats:
     """Seconds of evidence (2, D, C) that a second of sight adds."""
     base = rules.base
-    if margin is None:
+    if share is None:
         calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
-        return np.where(score >= rules.enter, 1.0, -base.leak * calmness)
-    return np.clip((margin - rules.margin) / (base.full_margin - base.margin), -base.leak, 1.0)
+        return np.where(score >= rules.enter, 1.0, -base.leak_open * calmness)
+    usual, seldom = np.log(share), np.log(rules.seldom)
+    above = np.minimum((seldom - usual) / np.log(base.seldom / base.rare), 1.0)
+    return np.asarray(np.where(share > rules.seldom, -base.leak * (1.0 - usual / seldom), above))
 
 
 class _State:
@@ -141,6 +143,7 @@ class _State:
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.evidence, self.calm, self.faded = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.clearest = np.zeros(shape)
         self.cooled, self.unseen = np.full(shape, np.inf), np.zeros(shape)
         self.open = np.zeros(shape, bool)
 
@@ -150,15 +153,17 @@ class _State:
         """Go on by one moment; return where an alert starts."""
         base = rules.base
         high, low = score >= rules.enter, score < rules.exit
+        hold_s = np.where(self.open[::-1], np.maximum(rules.hold_s, base.hold_beside_s), rules.hold_s)
         self.evidence += rate * seen - base.leak_unseen * blank
-        np.clip(self.evidence, 0.0, rules.hold_s, out=self.evidence)
+        np.clip(self.evidence, 0.0, hold_s, out=self.evidence)
         self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
         self.faded = np.maximum(0.0, self.faded + np.where(high, -seen, seen))
         self.cooled += elapsed
         self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
         over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
         ends = self.open & (over & (seen > 0) | (self.unseen >= LOST_S))
-        ready = ~self.open & high & (seen > 0) & (self.evidence >= rules.hold_s)
+        self.clearest = np.where((self.evidence > 0) & ~self.open, np.maximum(self.clearest, score), score)
+        ready = ~self.open & (self.clearest >= rules.enter) & (rate * seen > 0) & (self.evidence >= hold_s)
         starts = ready & (self.cooled >= base.cool_down_s)
         self.open ^= ends | starts
         changed = ends | starts

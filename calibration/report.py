@@ -74,7 +74,7 @@ def write_report(tuning: Tuning, path: Path) -> None:
 def summary(tuning: Tuning) -> list[str]:
     """What the recommended thresholds come to, a line for each kind and one for the real decision."""
     lines = [
-        f"{kind}: margin {point.margin:g}, hold {point.hold_s:g} s, enter {point.enter:g}: {_figures(point.score)}"
+        f"{kind}: seldom {point.seldom:g}, hold {point.hold_s:g} s, enter {point.enter:g}: {_figures(point.score)}"
         for kind, point in tuning.chosen.items()
     ]
     real = tuning.confirmation
@@ -129,13 +129,18 @@ def _recall(tuning: Tuning) -> Figure:
         for hold_s in HOLDS_S:
             same = [point for point in tuning.points if (point.kind, point.enter) == (kind, best.enter)]
             same = [point for point in same if point.hold_s == hold_s]
-            line = [point.margin for point in same], [point.score.recall for point in same]
+            line = [point.seldom for point in same], [point.score.recall for point in same]
             if hold_s == best.hold_s:
                 axes.plot(*line, "o-", color="red", label=f"hold {hold_s:g} s, recommended")
             else:
                 axes.plot(*line, "-", color="lightgrey", zorder=0)
-        axes.axvline(best.margin, color="red", linestyle=":")
-        axes.set(title=f"{kind}, enter {best.enter:g}", xlabel="margin", ylabel="recall", ylim=(-0.05, 1.05))
+        axes.axvline(best.seldom, color="red", linestyle=":")
+        axes.set(
+            title=f"{kind}, enter {best.enter:g}",
+            xlabel="seldom, share of the time",
+            ylabel="recall",
+            ylim=(-0.05, 1.05),
+        )
         axes.legend()
     return figure
 

@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 
 from calibration.batch import Batch, Evidence, Floats
 from edge.config import BaselineConfig
-from edge.decision.baseline import SURE
+from edge.decision.baseline import LEVELS, STEP, SURE
 
 
 def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig) -> Evidence:
     """The smoothed ``signals`` (2, T, D) and the frames' own, as ``Baseline`` sees them beside the driver's face."""
     lowest, highest = _log_odds(np.array([config.ordinary, config.max_rest]))
-    odds, face = _log_odds(batch.read), _Face(batch, lowest, highest, config)
-    margins, corrected = np.empty_like(odds), np.empty_like(signals)
+    face = _Face(batch, lowest, highest, config)
+    shares, corrected = np.empty_like(batch.read), np.empty_like(signals)
     for n in range(len(batch.t)):
-        mean, spread = face.step(n, odds[:, n])
-        margins[:, n] = (odds[:, n] - mean) / spread
+        mean, shares[:, n] = face.step(n)
         corrected[:, n] = signals[:, n] / (signals[:, n] + (1.0 - signals[:, n]) * np.exp(mean - lowest))
-    return Evidence(corrected, margins)
+    return Evidence(corrected, shares)
 
 
 def _log_odds(shares: Floats) -> Floats:
@@ -37,51 +36,86 @@ class _Face:
 
     def __init__(self, batch: Batch, lowest: float, highest: float, config: BaselineConfig) -> None:
         self._batch, self._config = batch, config
+        self._odds, self._drives = _log_odds(batch.read), np.arange(batch.t.shape[1])
         self._lowest, self._highest = lowest, highest
-        self._learned, self._recent = _Running(batch.t.shape[1]), _Running(batch.t.shape[1])
+        self._usual = np.array([[config.ordinary_anger], [config.ordinary_distress]])
+        self._learned, self._recent = _Shown(batch.t.shape[1]), _Shown(batch.t.shape[1])
         self._gone_s = np.zeros(batch.t.shape[1])
+        self._next = np.zeros(batch.t.shape[1], np.int64)
         self._teaches = (batch.episode < 0).all(0) & (batch.weight >= max(config.min_weight, 1e-9)) & config.enabled
 
-    def step(self, n: int, odds: Floats) -> tuple[Floats, Floats]:
-        """Learn from moment ``n``; return mean and spread (2, D) that its readings are held against."""
-        batch, config = self._batch, self._config
+    def step(self, n: int) -> tuple[Floats, Floats]:
+        """Learn until moment ``n``; return (2, D) the mean to hold signals against, and how usual its readings are."""
+        batch, config, odds = self._batch, self._config, self._odds[:, n]
         self._gone_s = np.where(batch.weight[n] > 0, 0.0, self._gone_s + batch.elapsed_s[n])
         gone = (self._gone_s >= config.new_driver_after_s) | (batch.elapsed_s[n] >= config.new_driver_after_s)
         self._learned.clear(gone)
         self._recent.clear(gone)
-        seen_s = np.where(self._teaches[n], batch.seen_s[n], 0.0)
+        self._next = np.where(gone, n, self._next)
+        while (ripe := self._is_ripe(n)).any():
+            self._learn(ripe)
+            self._next += ripe
+        known = self._learned.seconds >= config.floor_s
+        mean = np.where(known, self._bounded(self._learned.mean), self._lowest)
+        times = np.where(known, 1.0, config.unknown_times if config.enabled else 1.0)
+        ordinary = np.minimum(1.0, times * self._usual * np.exp(-odds))
+        own_s = config.assumed_s * ordinary + self._learned.seconds_at(odds)
+        share = np.minimum(own_s / (config.assumed_s + self._learned.seconds), config.max_times * ordinary)
+        return mean, share
+
+    def _is_ripe(self, n: int) -> NDArray[np.bool_]:
+        """Where the next moment to learn from lies far enough before ``n``."""
+        old_s = self._batch.t[n] - self._batch.t[np.minimum(self._next, n), self._drives]
+        return np.asarray((self._next <= n) & (old_s >= self._config.learn_after_s))
+
+    def _learn(self, where: NDArray[np.bool_]) -> None:
+        config, at = self._config, (np.minimum(self._next, len(self._batch.t) - 1), self._drives)
+        odds, seen_s = self._odds[:, *at], np.where(where & self._teaches[at], self._batch.seen_s[at], 0.0)
         self._learned.add(odds, seen_s, config.memory_s)
         self._recent.add(odds, seen_s, config.floor_s)
         change = np.abs(self._bounded(self._recent.mean) - self._bounded(self._learned.mean)).max(0)
         changed = (self._recent.seconds >= config.floor_s) & (change > config.changed_by) & (seen_s > 0)
         self._learned.take(self._recent, changed)
         self._recent.clear(changed)
-        known = self._learned.seconds >= config.floor_s
-        spread = np.clip(np.sqrt(self._learned.variance), config.min_spread, config.max_spread)
-        mean = np.where(known, self._bounded(self._learned.mean), self._lowest)
-        return mean, np.where(known, spread, config.max_spread)
 
     def _bounded(self, mean: Floats) -> Floats:
         return np.clip(mean, self._lowest, self._highest)
 
 
-class _Running:
-    """Mean and variance (2, D) over the last seconds (D,), as in ``Baseline``."""
+class _Shown:
+    """Mean (2, D), seconds at each of LEVELS (2, D, L) over the last seconds (D,), as in ``Baseline``."""
 
     def __init__(self, drives: int) -> None:
-        self.mean, self.variance, self.seconds = np.zeros((2, drives)), np.zeros((2, drives)), np.zeros(drives)
+        self.mean, self.at_s, self.seconds = np.zeros((2, drives)), np.zeros((2, drives, len(LEVELS))), np.zeros(drives)
 
     def add(self, values: Floats, seconds: Floats, memory_s: float) -> None:
+        keep = np.minimum(1.0, memory_s / np.maximum(self.seconds + seconds, 1e-9))
         self.seconds = np.minimum(self.seconds + seconds, memory_s)
         gain = np.minimum(1.0, seconds / np.maximum(self.seconds, 1e-9))
-        off = values - self.mean
-        self.mean = self.mean + gain * off
-        self.variance = (1.0 - gain) * (self.variance + gain * off * off)
+        self.mean = self.mean + gain * (values - self.mean)
+        self.at_s *= keep[:, None]
+        kind, drive, level, above = _level(values)
+        self.at_s[kind, drive, level] += keep * seconds * (1.0 - above)
+        self.at_s[kind, drive, level + 1] += keep * seconds * above
+
+    def seconds_at(self, values: Floats) -> Floats:
+        """Seconds spent at ``values`` (2, D) or above."""
+        kind, drive, level, above = _level(values)
+        sums = self.at_s[..., ::-1].cumsum(-1)[..., ::-1]
+        return np.asarray(sums[kind, drive, level] - above * self.at_s[kind, drive, level])
 
     def clear(self, where: NDArray[np.bool_]) -> None:
-        self.take(_Running(len(where)), where)
+        self.take(_Shown(len(where)), where)
 
-    def take(self, other: _Running, where: NDArray[np.bool_]) -> None:
+    def take(self, other: _Shown, where: NDArray[np.bool_]) -> None:
         self.mean = np.where(where, other.mean, self.mean)
-        self.variance = np.where(where, other.variance, self.variance)
+        self.at_s = np.where(where[:, None], other.at_s, self.at_s)
         self.seconds = np.where(where, other.seconds, self.seconds)
+
+
+def _level(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Kind, drive, the level below each of ``values`` (2, D), and how far it is from there to the next."""
+    place = np.clip((values - LEVELS[0]) / STEP, 0.0, len(LEVELS) - 1.0)
+    level = np.asarray(np.minimum(place.astype(np.int64), len(LEVELS) - 2), np.int64)
+    kind, drive = (np.asarray(index, np.int64) for index in np.indices(values.shape))
+    return kind, drive, level, np.asarray(place - level)

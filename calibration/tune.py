@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from edge.records import Kind, Phase
 from edge.trace import read_trace
 
 ENTERS = (0.4, 0.5, 0.6)
-MARGINS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6)
-HOLDS_S = (0.6, 0.8, 1.0, 1.2, 1.5, 2.0)
+SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)
+HOLDS_S = (0.8, 1.0, 1.3, 1.8, 2.3, 3.0)
 ENOUGH_FALSE = 3.0
 """Drives in which fewer false alarms than this were allowed cannot show that a rate is kept (the rule of three)."""
 RECALL_SLACK = 0.01
@@ -41,8 +42,8 @@ class Point:
     kind: Kind
     enter: float
     exit: float
-    margin: float
-    full_margin: float
+    seldom: float
+    rare: float
     hold_s: float
     score: Score
 
@@ -80,7 +81,7 @@ def tune(
     engine: str = "duckdb://",
     console: Console | None = None,
 ) -> Tuning:
-    """Sweep ``enter``, ``margin`` and ``hold_s`` of both kinds over recorded drives; choose the quickest in the limit.
+    """Sweep ``enter``, ``seldom`` and ``hold_s`` of both kinds over recorded drives; choose the quickest in the limit.
 
     Each kind may use half of ``max_false_per_hour``. The sweep follows ``edge.decision`` on rows of a fifth of a
     second; the choice is then confirmed by the real decision.
@@ -117,20 +118,20 @@ def tune(
 
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
-    """Every set of thresholds for each kind; ``exit`` keeps its share of ``enter``, ``full_margin`` its distance."""
+    """Every set of thresholds for each kind; ``exit`` keeps its share of ``enter``, ``rare`` that of ``seldom``."""
     base = config.alerts.anger
     tried = [
         (
             enter,
             round(enter * base.exit / base.enter, 2),
-            margin,
-            round(margin + base.full_margin - base.margin, 2),
+            seldom,
+            round(seldom * base.rare / base.seldom, 5),
             hold,
         )
-        for enter, margin, hold in product(ENTERS, MARGINS, HOLDS_S)
+        for enter, seldom, hold in product(ENTERS, SELDOMS, HOLDS_S)
     ]
-    enters, exits, margins, _, holds = np.array(tried).T
-    scores = run_rules(batch, evidence, Rules(enters, exits, margins, holds, base), on_step)
+    enters, exits, seldoms, _, holds = np.array(tried).T
+    scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
     return [Point(kind, *each, score[kind]) for each, score in zip(tried, scores, strict=True) for kind in Kind]
 
 
@@ -161,14 +162,14 @@ def shows_rate(hours: float, false_per_hour: float) -> bool:
 
 def _distance(point: Point, now: AlertConfig) -> float:
     """How far thresholds are from those configured."""
-    return abs(point.enter - now.enter) + abs(point.margin - now.margin) + abs(point.hold_s - now.hold_s)
+    return abs(point.enter - now.enter) + abs(math.log(point.seldom / now.seldom)) + abs(point.hold_s - now.hold_s)
 
 
 def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
     """The configuration with the chosen thresholds."""
     alerts = {
         kind.value: config.alerts.of(kind).model_copy(
-            update={name: getattr(each, name) for name in ("enter", "exit", "margin", "full_margin", "hold_s")}
+            update={name: getattr(each, name) for name in ("enter", "exit", "seldom", "rare", "hold_s")}
         )
         for kind, each in chosen.items()
     }

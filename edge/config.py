@@ -198,25 +198,34 @@ class SmoothingConfig(Section):
 class AlertConfig(Section):
     """One kind of alert: what counts as evidence and how long it must last.
 
-    Of a face at rest that was learned to be still, an expression that the model gives 0.7 starts a warning after 2 s,
-    one of 0.9 after 1.4 s; of a driver who is not yet known, after 4 s and 2.5 s.
+    Anger that the model gives 0.7 or 0.9 starts a warning after 1.9 s where the driver's still face was watched for
+    five minutes, after 2.1 and 1.7 s where it was for 40 s, and after 4.6 and 2.9 s where the driver is not yet known.
     """
 
     weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
         description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}."
     )
-    enter: Share = Field(default=0.50, description="Least smoothed signal that starts an alert and upholds it.")
+    enter: Share = Field(default=0.50, description="Smoothed signal that an alert needs to start, and that upholds it.")
     exit: Share = Field(default=0.30, description="Signal below which an alert is on its way out.")
-    margin: float = Field(
-        default=0.4,
+    seldom: float = Field(
+        default=0.45,
+        gt=0,
+        lt=1,
+        description="What this driver shows for a smaller share of the time is evidence; more: alerts come of less.",
+    )
+    rare: float = Field(
+        default=0.001,
+        gt=0,
+        lt=1,
+        description="What this driver shows for this share of the time or less: a second of it is one of evidence.",
+    )
+    hold_s: float = Field(default=1.8, ge=0, le=60, description="Evidence that starts an alert, seconds.")
+    hold_beside_s: float = Field(
+        default=3.6,
         ge=0,
-        le=10,
-        description="How far above the driver's ordinary face a frame begins to be evidence, in spreads of that face.",
+        le=120,
+        description="The same while an alert of the other kind is on, seconds; 'hold_s' where that is longer.",
     )
-    full_margin: float = Field(
-        default=3.4, gt=0, le=20, description="Margin from which a second of sight is a second of evidence, in spreads."
-    )
-    hold_s: float = Field(default=1.2, ge=0, le=60, description="Evidence that starts an alert, seconds.")
     urgent_s: float = Field(
         default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
     )
@@ -228,13 +237,19 @@ class AlertConfig(Section):
         description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
     )
     leak: float = Field(
+        default=2.0,
+        ge=0,
+        le=10,
+        description="Evidence that a second of what is always there takes away, seconds.",
+    )
+    leak_open: float = Field(
         default=0.7,
         ge=0,
         le=10,
-        description="Most evidence that a second without any takes away; in an open alert at 'exit' or below, seconds.",
+        description="Evidence for 'urgent' that a second at 'exit' or below takes away, seconds.",
     )
     leak_unseen: float = Field(
-        default=0.1, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
+        default=0.05, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
     )
     cool_down_s: float = Field(
         default=10.0,
@@ -252,8 +267,8 @@ class AlertConfig(Section):
             raise ValueError("weights needs at least one expression above 0")
         if self.exit >= self.enter:
             raise ValueError("exit must be below enter")
-        if self.margin >= self.full_margin:
-            raise ValueError("margin must be below full_margin")
+        if self.rare >= self.seldom:
+            raise ValueError("rare must be below seldom")
         return self
 
 
@@ -298,10 +313,10 @@ class BaselineConfig(Section):
 
     enabled: bool = Field(default=True, description="Learn the driver's resting face.")
     floor_s: float = Field(
-        default=30.0, ge=1, le=3600, description="Confident sight that is needed before it is used, seconds."
+        default=25.0, ge=1, le=3600, description="Confident sight that is needed before it is used, seconds."
     )
     memory_s: float = Field(
-        default=180.0, ge=1, le=86400, description="Sight that what was learned reaches back over, seconds."
+        default=300.0, ge=1, le=86400, description="Sight that what was learned reaches back over, seconds."
     )
     ordinary: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.12,
@@ -310,11 +325,37 @@ class BaselineConfig(Section):
     max_rest: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.3, description="Most that a face at rest can be taken to show."
     )
-    min_spread: float = Field(
-        default=1.3, gt=0, le=10, description="Least spread of the readings of a face at rest, in log-odds."
+    learn_after_s: float = Field(
+        default=4.0,
+        ge=0,
+        le=60,
+        description="A frame is learned from this long after it was seen, and not at all if an alert came meanwhile.",
     )
-    max_spread: float = Field(
-        default=2.2, gt=0, le=10, description="Most such spread, and the one assumed until learned, in log-odds."
+    assumed_s: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        description="How long an ordinary face counts as watched beside the driver's own, seconds.",
+    )
+    ordinary_anger: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.02,
+        description="Share of the time in which an ordinary face at rest is read as angry at 0.5 or more.",
+    )
+    ordinary_distress: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.04,
+        description="Share of the time in which an ordinary face at rest is read as distressed at 0.5 or more.",
+    )
+    unknown_times: float = Field(
+        default=5.0,
+        ge=1,
+        le=100,
+        description="The same is taken to be so many times as usual until 'floor_s' of the driver were seen.",
+    )
+    max_times: float = Field(
+        default=20.0,
+        ge=1,
+        le=1000,
+        description="How many times as usual as in an ordinary face a reading can be taken to be in the driver's.",
     )
     min_weight: Share = Field(default=0.5, description="Frames of less weight are not learned from.")
     new_driver_after_s: float = Field(
@@ -344,7 +385,7 @@ class BaselineConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for low, high in (("floor_s", "memory_s"), ("ordinary", "max_rest"), ("min_spread", "max_spread")):
+        for low, high in (("floor_s", "memory_s"), ("ordinary", "max_rest")):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} must not be above {high}")
         return self

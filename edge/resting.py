@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from edge.decision.baseline import RestingFace
+from edge.decision.baseline import LEVELS, RestingFace
 from edge.mqtt.messages import Stamp
 
 FILE_NAME = "resting_face.json"
@@ -20,19 +20,20 @@ _log = logging.getLogger(__name__)
 
 
 LogOdds = Annotated[float, Field(ge=-10, le=10)]
-Spread = Annotated[float, Field(ge=0, le=10)]
+Seconds = Annotated[float, Field(ge=0)]
+AtLevels = Annotated[tuple[Seconds, ...], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
 
 
 class _Stored(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
-    version: Literal[2] = Field(alias="schema")
+    version: Literal[3] = Field(alias="schema")
     saved: AwareDatetime
-    learned_s: Annotated[float, Field(ge=0)]
+    learned_s: Seconds
     anger: LogOdds
     distress: LogOdds
-    anger_spread: Spread
-    distress_spread: Spread
+    anger_s: AtLevels
+    distress_s: AtLevels
 
 
 class RestingFaceFile:
@@ -57,14 +58,14 @@ class RestingFaceFile:
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):
             return None
-        return RestingFace(stored.learned_s, stored.anger, stored.distress, stored.anger_spread, stored.distress_spread)
+        return RestingFace(stored.learned_s, stored.anger, stored.distress, stored.anger_s, stored.distress_s)
 
     def keep(self, resting: RestingFace, now: Stamp) -> None:
         """Replace what is kept; nothing learned, or a clock that cannot tell the age later, leaves nothing kept."""
         if resting.learned_s == 0 or not now.clock_synced:
             self.clear()
             return
-        text = json.dumps({"schema": 2, "saved": now.time.isoformat(), **asdict(resting)})
+        text = json.dumps({"schema": 3, "saved": now.time.isoformat(), **asdict(resting)})
         fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

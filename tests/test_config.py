@@ -63,6 +63,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
         ("[alerts.anger]\nenter = 0.3\nexit = 0.5\n", "alerts.anger: exit must be below enter"),
+        ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger: rare must be below seldom"),
         ("[alerts.anger]\nweights = { rage = 1 }\n", "weights has unknown expressions ['rage']"),
         ('[mqtt]\nprefix = "a/#"\n', "mqtt.prefix = 'a/#'"),
         ("camera = 5\n", "camera = 5"),

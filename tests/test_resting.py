@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from edge.decision.baseline import RestingFace
 from edge.mqtt.messages import Stamp
 from edge.resting import FILE_NAME, RestingFaceFile
 
-RESTING = RestingFace(120.0, -0.8, -2.2, 1.3, 1.1)
+SHOWN = (60.0, *[2.0] * 16, 20.0, 8.0)
+NEVER = (0.0,) * 19
+RESTING = RestingFace(120.0, -0.8, -2.2, SHOWN, SHOWN)
 SAVED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
 
@@ -39,7 +42,7 @@ def test_an_age_that_cannot_be_known_is_too_old(kept: RestingFaceFile) -> None:
     assert kept.load(at(1.0, synced=False), 8.0) is None
 
 
-@pytest.mark.parametrize(("resting", "synced"), [(RestingFace(0.0, 0.0, 0.0, 0.0, 0.0), True), (RESTING, False)])
+@pytest.mark.parametrize(("resting", "synced"), [(RestingFace(0.0, 0.0, 0.0, NEVER, NEVER), True), (RESTING, False)])
 def test_nothing_learned_or_no_clock_leaves_nothing_of_before(
     kept: RestingFaceFile, resting: RestingFace, *, synced: bool
 ) -> None:
@@ -47,7 +50,11 @@ def test_nothing_learned_or_no_clock_leaves_nothing_of_before(
     assert kept.load(at(1.0), 8.0) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema": 1}', '{"schema": 2, "saved": "2026-05-04T09:30:00Z"}'])
+OLD = {"schema": 2, "saved": "2026-05-04T09:30:00Z", "learned_s": 9.0, "anger": -2, "distress": -2}
+SHORT = {**OLD, "schema": 3, "anger_s": [1.0, 2.0], "distress_s": SHOWN}
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema": 1}', json.dumps(OLD), json.dumps(SHORT)])
 def test_a_damaged_file_is_said_and_learned_anew(
     kept: RestingFaceFile, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,12 +65,16 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
     return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
 
 
+SHOWN = (1.0,) * 19
+"""Seconds at each level of a resting face."""
+
+
 class FakeDecider:
     calibrated_percent = 40.0
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
-        self.resting_face = RestingFace(12.0, -0.8, -2.2, 1.3, 1.1)
+        self.resting_face = RestingFace(12.0, -0.8, -2.2, SHOWN, SHOWN)
 
     def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
         self.calls.append(("pause", seconds))
@@ -386,7 +390,7 @@ def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
 def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:
     stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
     kept = RestingFaceFile(tmp_path)
-    kept.keep(RestingFace(30.0, -0.4, -2.2, 1.3, 1.1), stamp)
+    kept.keep(RestingFace(30.0, -0.4, -2.2, SHOWN, SHOWN), stamp)
     with Bench(Ticker, state_folder=tmp_path) as bench:
         bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
         eventually(lambda: len(bench.publisher.answers) == 1)

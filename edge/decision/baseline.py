@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from edge.records import Face, Kind, Observation, Sight
 
 SURE = 0.01
 """A reading nearer to 0 or 1 says no more than this: an int8 model answers in steps of 1/256."""
+STEP = 0.5
+LEVELS = tuple(-4.5 + STEP * n for n in range(19))
+"""How much was shown is kept in these steps of log-odds, which reach as far as SURE."""
+_LARGE = 1e6
 
 Pair = Sequence[float]
 """One number for each ``Kind``, in its order. Plain ones: numpy takes several times as long for two."""
@@ -21,24 +26,27 @@ Pair = Sequence[float]
 class RestingFace:
     """What was learned over ``learned_s`` seconds of good sight; numbers only, kept over a restart.
 
-    ``anger`` and ``distress`` are means of the log-odds of both signals, frame by frame, with their spreads (standard
-    deviations).
+    ``anger`` and ``distress`` are means of the log-odds of both signals, frame by frame; ``anger_s`` and ``distress_s``
+    are the seconds that they spent at each of LEVELS.
     """
 
     learned_s: float
     anger: float
     distress: float
-    anger_spread: float
-    distress_spread: float
+    anger_s: tuple[float, ...]
+    distress_s: tuple[float, ...]
 
 
 class Baseline:
-    """Learns mean and spread of the log-odds of both signals, and tells how far above them a reading stands.
+    """Learns for how much of the time this driver shows how much, and tells how seldom a reading is.
 
-    A frame counts by the seconds that it speaks for times its weight; one below ``min_weight``, or while an alert is
-    on, does not. Until ``floor_s`` were learned the face counts as ``ordinary`` and as restless as ``max_spread`` says;
-    after that, the learned mean and spread hold within ``ordinary`` to ``max_rest`` and ``min_spread`` to
-    ``max_spread``: what was learned hides no clear anger, and a face that never stirred makes no alert of a twitch.
+    A frame counts by the seconds that it speaks for times its weight, ``learn_after_s`` after it was seen; one below
+    ``min_weight``, while an alert is on, or so shortly before one, does not. Beside what was learned stands an ordinary
+    face, as if it had been watched for ``assumed_s``: it is read as a signal of the odds ``o`` or more for
+    ``ordinary_anger / o`` or ``ordinary_distress / o`` of the time, or ``unknown_times`` that while less than
+    ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in that face, and
+    from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past hides clear
+    anger.
 
     Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
     ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
@@ -52,7 +60,8 @@ class Baseline:
 
     def restart(self) -> None:
         """Forget the driver."""
-        self._learned, self._recent = _Running(), _Running()
+        self._learned, self._recent = _Shown(), _Shown()
+        self._waiting: deque[tuple[float, list[float], float]] = deque()
         self._gone_s = 0.0
         self._last_face: Face | None = None
 
@@ -70,37 +79,49 @@ class Baseline:
         if seen_face:
             self._meet(observation.face)
         confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
-        if self.config.enabled and confident and not alert:
-            self._learn([log_odds(share) for share in read], interval.seen_s)
+        if alert or not self.config.enabled:
+            self._waiting.clear()
+        elif confident:
+            self._waiting.append((interval.t, [log_odds(share) for share in read], interval.seen_s))
+        while self._waiting and interval.t - self._waiting[0][0] >= self.config.learn_after_s:
+            self._learn(*self._waiting.popleft()[1:])
 
-    def margins(self, read: Pair) -> list[float]:
-        """How many spreads the signals of a frame, not smoothed, stand above what is ordinary in this face."""
-        return [(log_odds(share) - mean) / spread for share, (mean, spread) in zip(read, self._ordinary(), strict=True)]
+    def shares(self, read: Pair) -> list[float]:
+        """The share of the time, above 0, in which this driver at rest shows as much as ``read`` or more."""
+        config = self.config
+        learned = self._learned if config.enabled else _Shown()
+        unknown = config.enabled and learned.seconds < config.floor_s
+        times = config.unknown_times if unknown else 1.0
+        shares, usual = [], (times * config.ordinary_anger, times * config.ordinary_distress)
+        for kind, signal in enumerate(read):
+            odds = log_odds(signal)
+            ordinary = min(1.0, usual[kind] * math.exp(-odds))
+            own_s = config.assumed_s * ordinary + learned.seconds_at(kind, odds)
+            shares.append(min(own_s / (config.assumed_s + learned.seconds), config.max_times * ordinary))
+        return shares
 
     def apply(self, signals: Pair) -> list[float]:
         """Signals as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
         ordinary = _log_odds(self.config.ordinary)
-        excesses = (math.exp(mean - ordinary) for mean, _ in self._ordinary())
+        excesses = (math.exp(mean - ordinary) for mean in self._means())
         return [share / (share + (1.0 - share) * excess) for share, excess in zip(signals, excesses, strict=True)]
 
     def export(self) -> RestingFace:
         """What has been learned so far."""
         learned = self._learned
-        return RestingFace(learned.seconds, *learned.mean, *map(math.sqrt, learned.variance))
+        (anger, distress), (anger_s, distress_s) = learned.mean, learned.at_s
+        return RestingFace(learned.seconds, anger, distress, anger_s, distress_s)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs."""
-        self._learned.seconds = min(resting.learned_s, self.config.floor_s)
-        self._learned.mean = [resting.anger, resting.distress]
-        self._learned.variance = [resting.anger_spread**2, resting.distress_spread**2]
+        seconds = min(resting.learned_s, self.config.floor_s)
+        self._learned = _Shown(seconds, [resting.anger, resting.distress], [resting.anger_s, resting.distress_s])
 
-    def _ordinary(self) -> list[tuple[float, float]]:
-        """Mean and spread, for each kind, that readings are held against."""
-        config, learned = self.config, self._learned
-        if not config.enabled or learned.seconds < config.floor_s:
-            return [(_log_odds(config.ordinary), config.max_spread)] * len(Kind)
-        spreads = (min(max(math.sqrt(square), config.min_spread), config.max_spread) for square in learned.variance)
-        return list(zip(self._bounded(learned.mean), spreads, strict=True))
+    def _means(self) -> list[float]:
+        """Mean log-odds of each kind that the signals are held against."""
+        if not self.config.enabled or self._learned.seconds < self.config.floor_s:
+            return [_log_odds(self.config.ordinary)] * len(Kind)
+        return self._bounded(self._learned.mean)
 
     def _bounded(self, means: Pair) -> list[float]:
         lowest, highest = _log_odds(self.config.ordinary), _log_odds(self.config.max_rest)
@@ -124,27 +145,51 @@ class Baseline:
         if recent.seconds >= config.floor_s:
             pairs = zip(self._bounded(recent.mean), self._bounded(learned.mean), strict=True)
             if max(abs(now - before) for now, before in pairs) > config.changed_by:
-                self._learned, self._recent = recent, _Running()
+                self._learned, self._recent = recent, _Shown()
 
 
-class _Running:
-    """Mean and variance, for each kind, over the last seconds.
+class _Shown:
+    """Mean of each kind's log-odds, and the seconds spent at each of LEVELS, over the last seconds.
 
-    Welford's update (Technometrics 4, 1962) with a bounded memory.
+    Between two levels a reading counts for both, in proportion, so that a small change changes little. Old seconds
+    fade because new ones are counted in an ever larger ``_unit``: that spares scaling all of them with every frame.
     """
 
-    def __init__(self) -> None:
-        self.mean = [0.0] * len(Kind)
-        self.variance = [0.0] * len(Kind)
-        self.seconds = 0.0
+    def __init__(self, seconds: float = 0.0, mean: Pair | None = None, at_s: Sequence[Pair] | None = None) -> None:
+        self.seconds = seconds
+        self.mean = list(mean or [0.0] * len(Kind))
+        self._counts = [list(row) for row in at_s or [[0.0] * len(LEVELS)] * len(Kind)]
+        self._unit = max(sum(self._counts[0]), seconds) / seconds if seconds else 1.0
+
+    @property
+    def at_s(self) -> list[tuple[float, ...]]:
+        """Seconds spent at each of LEVELS, by kind."""
+        return [tuple(count / self._unit for count in row) for row in self._counts]
 
     def add(self, values: Pair, seconds: float, memory_s: float) -> None:
-        self.seconds = min(self.seconds + seconds, memory_s)
+        total = self.seconds + seconds
+        self.seconds = min(total, memory_s)
         gain = min(1.0, seconds / self.seconds)
         for kind, value in enumerate(values):
-            off = value - self.mean[kind]
-            self.mean[kind] += gain * off
-            self.variance[kind] = (1.0 - gain) * (self.variance[kind] + gain * off * off)
+            self.mean[kind] += gain * (value - self.mean[kind])
+            row, (level, above) = self._counts[kind], _level(value)
+            row[level] += self._unit * seconds * (1.0 - above)
+            row[level + 1] += self._unit * seconds * above
+        self._unit *= total / self.seconds
+        if self._unit > _LARGE:
+            self._counts, self._unit = [list(row) for row in self.at_s], 1.0
+
+    def seconds_at(self, kind: int, value: float) -> float:
+        """Seconds spent at ``value`` or above."""
+        row, (level, above) = self._counts[kind], _level(value)
+        return (sum(row[level + 1 :]) + (1.0 - above) * row[level]) / self._unit
+
+
+def _level(value: float) -> tuple[int, float]:
+    """The index of the level below ``value``, and how far it is from there to the next, 0 to 1."""
+    place = min(max((value - LEVELS[0]) / STEP, 0.0), len(LEVELS) - 1.0)
+    level = min(int(place), len(LEVELS) - 2)
+    return level, place - level
 
 
 def log_odds(share: float) -> float:

@@ -59,12 +59,13 @@ class Decider:
             return self._update_paused(elapsed_s, observation)
         interval = self._interval(elapsed_s, observation)
         self._smoother.update(elapsed_s, observation.probabilities, _weight(observation))
-        margins = self._learn(interval, observation)
+        opened = [policy.level is not None for policy in self._policies.values()]
+        shares = self._learn(interval, observation, alert=any(opened))
         signals = self._signals(interval.t)
         self._tracker.update(interval, observation, signals.confidence)
         lost = str(self._tracker.unknown or State.UNCERTAIN) if self._tracker.lost else ""
-        for policy, margin in zip(self._policies.values(), margins, strict=True):
-            self._note(policy.update(interval, signals, margin, lost))
+        for policy, share, own in zip(self._policies.values(), shares, opened, strict=True):
+            self._note(policy.update(interval, signals, share, lost, beside=sum(opened) > own))
         return self._step(observation, signals)
 
     def reconfigure(self, config: Config) -> None:
@@ -99,16 +100,15 @@ class Decider:
         """Forget the driver's resting face and learn it anew."""
         self._baseline.restart()
 
-    def _learn(self, interval: Interval, observation: Observation) -> list[float]:
-        """Learn from a frame and say how far above the ordinary its signals stand, in the order of ``Kind``.
+    def _learn(self, interval: Interval, observation: Observation, *, alert: bool) -> list[float]:
+        """Learn from a frame and say for what share of the time this driver shows as much, in the order of ``Kind``.
 
         One that was not read teaches nothing, but it tells how long no face was in sight.
         """
         read = observation.probabilities
         signals = [0.0] * len(Kind) if read is None else self._weigh(read)
-        alert = any(policy.level is not None for policy in self._policies.values())
         self._baseline.update(interval, observation, signals, alert=alert)
-        return self._baseline.margins(signals)
+        return self._baseline.shares(signals)
 
     def _weigh(self, expression: NDArray[np.float32]) -> list[float]:
         """What a distribution over EXPRESSIONS (9,) says of each ``Kind``, 0 to 1."""
@@ -117,10 +117,10 @@ class Decider:
     def _update_paused(self, elapsed_s: float, observation: Observation) -> Step:
         self._pause_left_s = max(0.0, self._pause_left_s - elapsed_s)
         unseen = Interval(self._now, elapsed_s, 0.0, 0.0)
-        self._learn(unseen, Observation(observation.t, Sight.NO_PICTURE))
+        self._learn(unseen, Observation(observation.t, Sight.NO_PICTURE), alert=False)
         signals = self._signals(unseen.t)
         for policy in self._policies.values():
-            self._note(policy.update(unseen, signals, 0.0, ""))
+            self._note(policy.update(unseen, signals, 1.0, "", beside=False))
         return self._step(observation, signals)
 
     def _forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -24,17 +25,19 @@ class _Episode:
 class AlertPolicy:
     """A leaky budget of evidence with hysteresis.
 
-    What starts an alert is what is out of the ordinary for this driver. A frame's ``margin`` tells how far above the
-    ordinary it stands: a second of good sight at ``full_margin`` or above adds a second of evidence, at ``margin``
-    none, between them in proportion, and below it takes away as much, ``leak`` at most. Time in which the driver is
-    not read takes away ``leak_unseen`` a second: a short look away or one calm frame costs little, a long absence all
-    of it. ``hold_s`` of evidence start a warning where the smoothed signal is at ``enter`` or above.
+    What starts an alert is what is out of the ordinary for this driver. A frame's ``share`` tells for how much of the
+    time the driver shows as much: a second of good sight of what is as seldom as ``rare`` adds a second of evidence, of
+    ``seldom`` none, and of what is always there it takes away ``leak``; between them it is in proportion to the
+    logarithm. Time in which the driver is not read takes away ``leak_unseen`` a second: a short look away or one calm
+    frame costs little, a long absence all of it. ``hold_s`` of evidence, or ``hold_beside_s`` while an alert of
+    the other kind is open, start a warning with a frame that adds some, where the smoothed signal was at ``enter`` or
+    above in that time.
 
-    An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less ``leak``
-    for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after ``release_s`` of good sight below
-    ``exit`` or ``fade_s`` of it below ``enter`` (time above pays both back): a resting frown between the two thresholds
-    upholds no alert. The next of its kind waits for ``cool_down_s``. ``count_episode`` hands out the
-    numbers of episodes, which all kinds share.
+    An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less
+    ``leak_open`` for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after ``release_s`` of good
+    sight below ``exit`` or ``fade_s`` of it below ``enter`` (time above pays both back): a resting frown between both
+    thresholds upholds no alert. The next of its kind waits for ``cool_down_s``. ``count_episode`` hands out the numbers
+    of episodes, which all kinds share.
     """
 
     def __init__(self, kind: Kind, config: AlertConfig, count_episode: Callable[[], int]) -> None:
@@ -43,6 +46,7 @@ class AlertPolicy:
         self._count_episode = count_episode
         self._episode: _Episode | None = None
         self._evidence_s = 0.0
+        self._clearest = 0.0
         self._calm_s = 0.0
         self._faded_s = 0.0
         self._cooled_s = float("inf")
@@ -52,15 +56,19 @@ class AlertPolicy:
         """Level of the open episode, None without one."""
         return None if self._episode is None else self._episode.level
 
-    def update(self, interval: Interval, signals: Signals, margin: float, lost: str) -> Transition | None:
-        """Take in an ``interval``'s signals and its frame's ``margin``; at most one transition comes of it.
+    def update(
+        self, interval: Interval, signals: Signals, share: float, lost: str, *, beside: bool
+    ) -> Transition | None:
+        """Take in an ``interval``'s signals and its frame's ``share``; at most one transition comes of it.
 
-        ``lost`` says why the driver could not be read for long, empty where it is not so.
+        ``lost`` says why the driver could not be read for long, empty where it is not so; ``beside`` whether an alert
+        of the other kind is open.
         """
-        score = signals.of(self._kind)
-        self._weigh(interval, score, margin)
+        score, hold_s = signals.of(self._kind), self._hold_s(beside=beside)
+        self._weigh(interval, score, share, hold_s)
         if self._episode is None:
-            return self._start(interval, signals) if self._should_start(interval, score) else None
+            self._clearest = max(self._clearest, score) if self._evidence_s > 0 else score
+            return self._start(interval, signals) if self._should_start(interval, share, hold_s) else None
         if score > self._episode.peak:
             self._episode = replace(self._episode, peak=score, expression=self._strongest(signals))
         if lost:
@@ -78,47 +86,54 @@ class AlertPolicy:
             return None
         transition = self._transition(t, Phase.END, score, reason)
         self._episode = None
-        self._evidence_s = self._calm_s = self._cooled_s = 0.0
+        self._evidence_s = self._clearest = self._calm_s = self._cooled_s = 0.0
         return transition
 
-    def _weigh(self, interval: Interval, score: float, margin: float) -> None:
+    def _hold_s(self, *, beside: bool) -> float:
+        return max(self.config.hold_s, self.config.hold_beside_s) if beside else self.config.hold_s
+
+    def _weigh(self, interval: Interval, score: float, share: float, hold_s: float) -> None:
         config, seen_s = self.config, interval.seen_s
         waiting = self._episode is None
-        rate, limit = (self._rate(margin), config.hold_s) if waiting else (self._open_rate(score), config.urgent_s)
+        rate, limit = (self._rate(share), hold_s) if waiting else (self._open_rate(score), config.urgent_s)
         change = rate * seen_s - config.leak_unseen * (interval.elapsed_s - seen_s)
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
         self._calm_s = max(0.0, self._calm_s + (seen_s if score < config.exit else -seen_s))
         self._faded_s = max(0.0, self._faded_s + (seen_s if score < config.enter else -seen_s))
         self._cooled_s += interval.elapsed_s
 
-    def _rate(self, margin: float) -> float:
+    def _rate(self, share: float) -> float:
         """Seconds of evidence that a second of sight adds before an alert."""
         config = self.config
-        return min(max((margin - config.margin) / (config.full_margin - config.margin), -config.leak), 1.0)
+        if share > config.seldom:
+            return -config.leak * (1.0 - math.log(share) / math.log(config.seldom))
+        return min(math.log(config.seldom / share) / math.log(config.seldom / config.rare), 1.0)
 
     def _open_rate(self, score: float) -> float:
         """The same in an open alert."""
         config = self.config
         if score >= config.enter:
             return 1.0
-        return -config.leak * min(1.0, (config.enter - score) / (config.enter - config.exit))
+        return -config.leak_open * min(1.0, (config.enter - score) / (config.enter - config.exit))
 
     def _is_over(self, score: float) -> bool:
         released = self._calm_s >= self.config.release_s and score < self.config.exit
         return released or (self._faded_s >= self.config.fade_s and score < self.config.enter)
 
-    def _should_start(self, interval: Interval, score: float) -> bool:
+    def _should_start(self, interval: Interval, share: float, hold_s: float) -> bool:
         return (
-            score >= self.config.enter
+            self._clearest >= self.config.enter
             and interval.seen_s > 0
-            and self._evidence_s >= self.config.hold_s
+            and share < self.config.seldom
+            and self._evidence_s >= hold_s
             and self._cooled_s >= self.config.cool_down_s
         )
 
     def _start(self, interval: Interval, signals: Signals) -> Transition:
         score = signals.of(self._kind)
-        self._episode = _Episode(self._count_episode(), interval.t, Level.WARNING, score, self._strongest(signals))
-        self._evidence_s = self._calm_s = self._faded_s = 0.0
+        name = self._strongest(signals)
+        self._episode = _Episode(self._count_episode(), interval.t, Level.WARNING, self._clearest, name)
+        self._evidence_s = self._clearest = self._calm_s = self._faded_s = 0.0
         return self._transition(interval.t, Phase.START, score)
 
     def _strongest(self, signals: Signals) -> str:

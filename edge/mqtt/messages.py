@@ -174,8 +174,8 @@ class AlertMessage(Message):
     level: Level = Field(description="Level reached; in an end, the highest of the episode.")
     started: Time = Field(description="When the episode began, RFC 3339 in UTC.")
     duration_s: float = Field(ge=0, description="Seconds since the episode began.")
-    score: Share = Field(description="Evidence now.")
-    peak: Share = Field(description="Strongest evidence in the episode.")
+    score: Share = Field(description="Smoothed signal now; at a start it may be below 'enter', reached shortly before.")
+    peak: Share = Field(description="Strongest smoothed signal in the episode and in the evidence that started it.")
     expression: str = Field(description="Strongest expression.")
     reason: str = Field(description="Why, in words; may be empty.")
     models: ModelsPart

@@ -118,7 +118,7 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[
     rules = Rules(
         enter=np.array([base.enter, 0.4]),
         exit=np.array([base.exit, 0.2]),
-        margin=np.array([base.margin, 0.1]),
+        seldom=np.array([base.seldom, 0.4]),
         hold_s=np.array([base.hold_s, 0.5]),
         base=base,
     )

@@ -10,11 +10,13 @@ import pytest
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.smoothing import Smoother
-from edge.records import Observation, Phase, Sight, State, Step, Transition
+from edge.records import Kind, Observation, Phase, Sight, State, Step, Transition
 
 Look = Callable[..., Observation]
 
 ANGRY = {"anger": 0.9}
+KNOWN_S = 40.0
+"""Of sight, after which a driver is known."""
 
 
 class Ride:
@@ -98,7 +100,7 @@ def test_frame_after_a_gap_stands_for_no_longer_than_allowed(look: Look) -> None
 
 
 def test_one_calm_frame_or_a_glance_does_not_reset_the_evidence(ride: Ride) -> None:
-    ride.see(5.0)
+    ride.see(KNOWN_S)
     ride.see(2.0, **ANGRY)
     ride.see(0.1)
     ride.miss(0.4)
@@ -107,7 +109,7 @@ def test_one_calm_frame_or_a_glance_does_not_reset_the_evidence(ride: Ride) -> N
 
 
 def test_half_a_second_of_calm_costs_only_what_it_lasts(ride: Ride) -> None:
-    ride.see(5.0)
+    ride.see(KNOWN_S)
     ride.see(2.0, **ANGRY)
     ride.see(0.5)
     ride.see(1.6, **ANGRY)
@@ -116,7 +118,7 @@ def test_half_a_second_of_calm_costs_only_what_it_lasts(ride: Ride) -> None:
 
 def test_no_alert_starts_while_nobody_is_seen(look: Look) -> None:
     ride = Ride(look, Config.model_validate({"alerts": {"anger": {"leak_unseen": 0.0, "cool_down_s": 5.0}}}))
-    ride.see(3.0)
+    ride.see(KNOWN_S)
     ride.see(3.0, **ANGRY)
     ride.see(4.0)
     ended = len(ride.transitions)
@@ -126,7 +128,7 @@ def test_no_alert_starts_while_nobody_is_seen(look: Look) -> None:
 
 
 def test_evidence_is_forgotten_while_the_driver_is_away(ride: Ride) -> None:
-    ride.see(5.0)
+    ride.see(KNOWN_S)
     ride.see(1.4, **ANGRY)
     ride.miss(8.0)
     ride.see(1.0, **ANGRY)
@@ -134,7 +136,7 @@ def test_evidence_is_forgotten_while_the_driver_is_away(ride: Ride) -> None:
 
 
 def test_alert_names_the_expression_that_made_it(ride: Ride) -> None:
-    ride.see(5.0)
+    ride.see(KNOWN_S)
     ride.see(4.5, fear=0.35, sadness=0.4)
     (start,) = ride.transitions
     assert start.expression == "sadness"
@@ -142,8 +144,49 @@ def test_alert_names_the_expression_that_made_it(ride: Ride) -> None:
     assert ride.steps[-1].reason == "distress"
 
 
+def test_a_second_kind_of_alert_needs_more_while_the_first_is_on(look: Look) -> None:
+    begun = []
+    for hold_beside_s in (0.0, 5.0):
+        ride = Ride(look, Config.model_validate({"alerts": {"distress": {"hold_beside_s": hold_beside_s}}}))
+        ride.see(KNOWN_S)
+        ride.see(3.0, **ANGRY)
+        begin = ride.t
+        ride.see(8.0, anger=0.3, fear=0.7)
+        (start,) = (x for x in ride.transitions if x.kind is Kind.DISTRESS and x.phase is Phase.START)
+        begun.append(start.t - begin)
+    plain_s, beside_s = begun
+    assert plain_s < 3.0
+    assert beside_s > 5.0
+
+
+def test_an_alert_starts_where_an_expression_was_clear_once_and_goes_on(look: Look) -> None:
+    """Of 0.45 alone there is no alert, however long: the smoothed signal is never at ``enter``."""
+    faint, clear = Ride(look), Ride(look)
+    for ride in (faint, clear):
+        ride.see(KNOWN_S)
+    faint.see(6.0, anger=0.45)
+    clear.see(0.9, anger=0.75)
+    clear.see(2.0, anger=0.45)
+    assert faint.phases == []
+    (start,) = clear.transitions
+    assert start.score < Config().alerts.anger.enter <= start.peak
+
+
+def test_no_alert_starts_with_a_calm_frame(look: Look) -> None:
+    """Evidence that waited for the cool-down starts nothing once the driver is calm."""
+    config = Config.model_validate({"alerts": {"anger": {"leak": 0.0, "cool_down_s": 20.0}}})
+    ride = Ride(look, config)
+    ride.see(KNOWN_S)
+    ride.see(4.0, **ANGRY)
+    ride.see(6.0)
+    ride.see(4.0, **ANGRY)
+    assert ride.phases == [Phase.START, Phase.END]
+    ride.see(20.0)
+    assert ride.phases == [Phase.START, Phase.END]
+
+
 def test_second_fit_waits_for_the_cool_down(ride: Ride) -> None:
-    ride.see(3.0)
+    ride.see(KNOWN_S)
     ride.see(4.0, **ANGRY)
     ride.see(5.0)
     ride.see(12.0, **ANGRY)
@@ -159,7 +202,7 @@ def test_times_that_stand_still_add_no_evidence(ride: Ride, look: Look) -> None:
 
 
 def test_clock_that_jumps_back_leaves_episodes_whole(ride: Ride) -> None:
-    ride.see(3.0)
+    ride.see(KNOWN_S)
     ride.see(4.0, **ANGRY)
     ride.t -= 1000.0
     ride.see(2.0, **ANGRY)
@@ -171,7 +214,7 @@ def test_clock_that_jumps_back_leaves_episodes_whole(ride: Ride) -> None:
 
 
 def test_gap_of_an_hour_ends_an_alert_as_uncertain(ride: Ride) -> None:
-    ride.see(3.0)
+    ride.see(KNOWN_S)
     ride.see(3.0, **ANGRY)
     ride.t += 3600.0
     step = ride.see(0.1, **ANGRY)
@@ -180,7 +223,7 @@ def test_gap_of_an_hour_ends_an_alert_as_uncertain(ride: Ride) -> None:
 
 
 def test_blind_tells_the_reason_and_outranks_an_open_alert(ride: Ride) -> None:
-    ride.see(3.0)
+    ride.see(KNOWN_S)
     assert ride.see(3.0, **ANGRY).state is State.WARNING
     step = ride.miss(1.3, Sight.NO_PICTURE, "camera unplugged")
     assert (step.state, step.reason) == (State.BLIND, "camera unplugged")
@@ -211,7 +254,7 @@ def test_three_frames_a_second_are_enough(ride: Ride) -> None:
 
 class TestPause:
     def test_ends_open_episodes_with_the_next_step(self, ride: Ride) -> None:
-        ride.see(3.0)
+        ride.see(KNOWN_S)
         ride.see(3.0, **ANGRY)
         ride.decider.pause(ride.t, 60.0)
         step = ride.see(0.1, **ANGRY)
@@ -236,7 +279,7 @@ class TestPause:
 
 class TestReconfigure:
     def test_keeps_an_open_episode_and_applies_new_times(self, ride: Ride) -> None:
-        ride.see(3.0)
+        ride.see(KNOWN_S)
         ride.see(3.0, **ANGRY)
         ride.decider.reconfigure(Config.model_validate({"alerts": {"anger": {"release_s": 1.0}}}))
         assert ride.see(0.1, **ANGRY).state is State.WARNING

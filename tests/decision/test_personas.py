@@ -113,11 +113,11 @@ def test_driver_angry_for_8_s_is_warned_about_in_3_s_and_no_longer_5_s_after(
 
 
 def test_driver_distressed_for_12_s_becomes_urgent(drive: Callable[..., Drive]) -> None:
-    result = drive(lambda t: {"fear": 0.5, "sadness": 0.3} if during(t, (30, 42)) else {"sadness": 0.1})
+    result = drive(lambda t: {"fear": 0.5, "sadness": 0.3} if during(t, (60, 72)) else {"sadness": 0.1})
     (start,), (urgent,), (end,) = (result.of(phase, Kind.DISTRESS) for phase in Phase)
-    assert 31.0 < start < 33.0
-    assert 39.0 < urgent < 41.5
-    assert 45.0 < end < 47.0
+    assert 61.0 < start < 63.0
+    assert 69.0 < urgent < 71.5
+    assert 75.0 < end < 77.0
     assert result.states(urgent, end) == {State.URGENT}
     assert result.of(Phase.START) == []
 
