@@ -162,7 +162,8 @@ class _State:
         self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
         over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
         ends = self.open & (over & (seen > 0) | (self.unseen >= LOST_S))
-        self.clearest = np.where((self.evidence > 0) & ~self.open, np.maximum(self.clearest, score), score)
+        clear = np.where(seen > 0, score, 0.0)
+        self.clearest = np.where((self.evidence > 0) & ~self.open, np.maximum(self.clearest, clear), clear)
         ready = ~self.open & (self.clearest >= rules.enter) & (rate * seen > 0) & (self.evidence >= hold_s)
         starts = ready & (self.cooled >= base.cool_down_s)
         self.open ^= ends | starts

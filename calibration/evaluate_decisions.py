@@ -237,6 +237,8 @@ def _try_all(
     pairs = list(product(levels.tolist(), holds))
     tried, hold_s = np.array(pairs).T
     name, enter = ("enter", tried) if evidence.shares is None else ("seldom", np.full_like(tried, base.enter))
+    if evidence.shares is None:
+        base = base.model_copy(update={"hold_beside_s": 0.0})  # our own idea; the others look at one kind alone
     rules = Rules(enter, enter * (base.exit / base.enter), tried, hold_s, base)
     for (level, hold), scores in zip(pairs, run_rules(batch, evidence, rules), strict=True):
         named = ", ".join(part for part in (setting, f"{name} {level:g}", f"hold {hold:g} s" if hold else "") if part)

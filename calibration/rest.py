@@ -1,7 +1,8 @@
 """What is ordinary in many drivers' faces at once: ``edge.decision.baseline`` over arrays, moment by moment.
 
 On the road nothing is learned while an alert is on; here nothing is learned in a labelled episode, so that one pass
-serves all thresholds. Where a face is in the picture is not looked at.
+serves all thresholds. So a look without a label becomes usual here even where it is an alert on the road each time:
+false alarms that come again and again are counted too low. Where a face is in the picture is not looked at.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _Face:
 
     def __init__(self, batch: Batch, lowest: float, highest: float, config: BaselineConfig) -> None:
         self._batch, self._config = batch, config
-        self._odds, self._drives = _log_odds(batch.read), np.arange(batch.t.shape[1])
+        self._odds, self._seen_s, self._drives = _log_odds(batch.read), batch.seen_s, np.arange(batch.t.shape[1])
         self._lowest, self._highest = lowest, highest
         self._usual = np.array([[config.ordinary_anger], [config.ordinary_distress]])
         self._learned, self._recent = _Shown(batch.t.shape[1]), _Shown(batch.t.shape[1])
@@ -58,7 +59,7 @@ class _Face:
         known = self._learned.seconds >= config.floor_s
         mean = np.where(known, self._bounded(self._learned.mean), self._lowest)
         times = np.where(known, 1.0, config.unknown_times if config.enabled else 1.0)
-        ordinary = np.minimum(1.0, times * self._usual * np.exp(-odds))
+        ordinary = np.where(odds <= self._lowest, 1.0, np.minimum(1.0, times * self._usual * np.exp(-odds)))
         own_s = config.assumed_s * ordinary + self._learned.seconds_at(odds)
         share = np.minimum(own_s / (config.assumed_s + self._learned.seconds), config.max_times * ordinary)
         return mean, share
@@ -70,7 +71,7 @@ class _Face:
 
     def _learn(self, where: NDArray[np.bool_]) -> None:
         config, at = self._config, (np.minimum(self._next, len(self._batch.t) - 1), self._drives)
-        odds, seen_s = self._odds[:, *at], np.where(where & self._teaches[at], self._batch.seen_s[at], 0.0)
+        odds, seen_s = self._odds[:, *at], np.where(where & self._teaches[at], self._seen_s[at], 0.0)
         self._learned.add(odds, seen_s, config.memory_s)
         self._recent.add(odds, seen_s, config.floor_s)
         change = np.abs(self._bounded(self._recent.mean) - self._bounded(self._learned.mean)).max(0)

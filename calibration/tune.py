@@ -21,7 +21,7 @@ from calibration.score import Alert, Episode, Score, judge
 from calibration.table import read_rows
 from edge.config import AlertConfig, Config
 from edge.decision.decider import Decider
-from edge.records import Kind, Phase
+from edge.records import EXPRESSIONS, Kind, Phase
 from edge.trace import read_trace
 
 ENTERS = (0.4, 0.5, 0.6)
@@ -106,7 +106,7 @@ def tune(
     )
     evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline)
     with _progress(console) as progress:
-        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t))
+        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t) * len(_bases(config)))
         points = sweep(batch, evidence, config, lambda: progress.advance(task))
     chosen = {
         kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2, config.alerts.of(kind))
@@ -119,20 +119,42 @@ def tune(
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
     """Every set of thresholds for each kind; ``exit`` keeps its share of ``enter``, ``rare`` that of ``seldom``."""
-    base = config.alerts.anger
-    tried = [
-        (
-            enter,
-            round(enter * base.exit / base.enter, 2),
-            seldom,
-            round(seldom * base.rare / base.seldom, 5),
-            hold,
+    points = []
+    for base, kinds in _bases(config):
+        tried = [
+            (
+                enter,
+                _round(enter * base.exit / base.enter),
+                seldom,
+                _round(seldom * base.rare / base.seldom),
+                hold,
+            )
+            for enter, seldom, hold in product(ENTERS, SELDOMS, HOLDS_S)
+        ]
+        enters, exits, seldoms, _, holds = np.array(tried).T
+        scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
+        points += [Point(kind, *each, score[kind]) for each, score in zip(tried, scores, strict=True) for kind in kinds]
+    return points
+
+
+def _bases(config: Config) -> list[tuple[AlertConfig, list[Kind]]]:
+    """The kinds with the constants that are not swept, those with the same ones together."""
+    bases: list[tuple[AlertConfig, list[Kind]]] = []
+    for kind in Kind:
+        base = AlertConfig.model_validate(
+            config.alerts.of(kind).model_dump() | {"weights": dict.fromkeys(EXPRESSIONS, 1.0)}
         )
-        for enter, seldom, hold in product(ENTERS, SELDOMS, HOLDS_S)
-    ]
-    enters, exits, seldoms, _, holds = np.array(tried).T
-    scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
-    return [Point(kind, *each, score[kind]) for each, score in zip(tried, scores, strict=True) for kind in Kind]
+        same = next((kinds for each, kinds in bases if each == base), None)
+        if same is None:
+            bases.append((base, [kind]))
+        else:
+            same.append(kind)
+    return bases
+
+
+def _round(value: float) -> float:
+    """Three digits that count."""
+    return float(f"{value:.3g}")
 
 
 def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:

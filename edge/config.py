@@ -198,8 +198,9 @@ class SmoothingConfig(Section):
 class AlertConfig(Section):
     """One kind of alert: what counts as evidence and how long it must last.
 
-    Anger that the model gives 0.7 or 0.9 starts a warning after 1.9 s where the driver's still face was watched for
-    five minutes, after 2.1 and 1.7 s where it was for 40 s, and after 4.6 and 2.9 s where the driver is not yet known.
+    An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
+    was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 and
+    3.6 s.
     """
 
     weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
@@ -210,12 +211,12 @@ class AlertConfig(Section):
     seldom: float = Field(
         default=0.45,
         gt=0,
-        lt=1,
+        le=0.95,
         description="What this driver shows for a smaller share of the time is evidence; more: alerts come of less.",
     )
     rare: float = Field(
         default=0.001,
-        gt=0,
+        ge=1e-6,
         lt=1,
         description="What this driver shows for this share of the time or less: a second of it is one of evidence.",
     )
@@ -333,15 +334,15 @@ class BaselineConfig(Section):
     )
     assumed_s: float = Field(
         default=20.0,
-        gt=0,
+        ge=1,
         le=3600,
         description="How long an ordinary face counts as watched beside the driver's own, seconds.",
     )
-    ordinary_anger: Annotated[float, Field(gt=0, lt=1)] = Field(
+    ordinary_anger: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
         default=0.02,
         description="Share of the time in which an ordinary face at rest is read as angry at 0.5 or more.",
     )
-    ordinary_distress: Annotated[float, Field(gt=0, lt=1)] = Field(
+    ordinary_distress: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
         default=0.04,
         description="Share of the time in which an ordinary face at rest is read as distressed at 0.5 or more.",
     )

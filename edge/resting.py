@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.mqtt.messages import Stamp
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 LogOdds = Annotated[float, Field(ge=-10, le=10)]
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
 AtLevels = Annotated[tuple[Seconds, ...], Field(min_length=len(LEVELS), max_length=len(LEVELS))]
 
 
@@ -29,11 +30,17 @@ class _Stored(BaseModel):
 
     version: Literal[3] = Field(alias="schema")
     saved: AwareDatetime
-    learned_s: Seconds
+    learned_s: Annotated[float, Field(gt=0, le=86400)]
     anger: LogOdds
     distress: LogOdds
     anger_s: AtLevels
     distress_s: AtLevels
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if not all(math.isclose(sum(row), self.learned_s, rel_tol=0.01) for row in (self.anger_s, self.distress_s)):
+            raise ValueError("the seconds at all levels are not learned_s together")
+        return self
 
 
 class RestingFaceFile:
@@ -53,7 +60,7 @@ class RestingFaceFile:
             self._warn(error)
             return None
         except ValidationError:
-            _log.warning("%s: damaged; the resting face is learned anew", self._path)
+            _log.warning("%s: damaged, or of another version; the resting face is learned anew", self._path)
             return None
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):

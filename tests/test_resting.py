@@ -52,9 +52,10 @@ def test_nothing_learned_or_no_clock_leaves_nothing_of_before(
 
 OLD = {"schema": 2, "saved": "2026-05-04T09:30:00Z", "learned_s": 9.0, "anger": -2, "distress": -2}
 SHORT = {**OLD, "schema": 3, "anger_s": [1.0, 2.0], "distress_s": SHOWN}
+ODD = {**SHORT, "anger_s": [1e6] * 19}
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema": 1}', json.dumps(OLD), json.dumps(SHORT)])
+@pytest.mark.parametrize("text", ["", "{", '{"schema": 1}', *map(json.dumps, (OLD, SHORT, ODD))])
 def test_a_damaged_file_is_said_and_learned_anew(
     kept: RestingFaceFile, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,7 +65,7 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
     return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
 
 
-SHOWN = (1.0,) * 19
+SHOWN = (12.0, *[0.0] * 18)
 """Seconds at each level of a resting face."""
 
 
@@ -390,7 +390,7 @@ def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
 def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:
     stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
     kept = RestingFaceFile(tmp_path)
-    kept.keep(RestingFace(30.0, -0.4, -2.2, SHOWN, SHOWN), stamp)
+    kept.keep(RestingFace(12.0, -0.4, -2.2, SHOWN, SHOWN), stamp)
     with Bench(Ticker, state_folder=tmp_path) as bench:
         bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
         eventually(lambda: len(bench.publisher.answers) == 1)

@@ -16,6 +16,8 @@ SURE = 0.01
 STEP = 0.5
 LEVELS = tuple(-4.5 + STEP * n for n in range(19))
 """How much was shown is kept in these steps of log-odds, which reach as far as SURE."""
+PENDING_S = 30.0
+"""Evidence that has come to no alert in this time is no reason to wait any longer with learning."""
 _LARGE = 1e6
 
 Pair = Sequence[float]
@@ -42,11 +44,11 @@ class Baseline:
 
     A frame counts by the seconds that it speaks for times its weight, ``learn_after_s`` after it was seen; one below
     ``min_weight``, while an alert is on, or so shortly before one, does not. Beside what was learned stands an ordinary
-    face, as if it had been watched for ``assumed_s``: it is read as a signal of the odds ``o`` or more for
-    ``ordinary_anger / o`` or ``ordinary_distress / o`` of the time, or ``unknown_times`` that while less than
-    ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in that face, and
-    from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past hides clear
-    anger.
+    face, as if it had been watched for ``assumed_s``: it shows ``ordinary`` all the time, and is read as a signal of
+    the odds ``o`` or more for ``ordinary_anger / o`` or ``ordinary_distress / o`` of it, or ``unknown_times`` that
+    while less than ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in
+    that face, and from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past
+    hides clear anger.
 
     Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
     ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
@@ -70,21 +72,33 @@ class Baseline:
         """How much of what is needed has been learned; None where nothing is learned at all by configuration."""
         return min(100.0, 100.0 * self._learned.seconds / self.config.floor_s) if self.config.enabled else None
 
-    def update(self, interval: Interval, observation: Observation, read: Pair, *, alert: bool) -> None:
-        """Take in one frame whose own signals, not smoothed, are ``read``; ``alert`` stops the learning."""
+    def forget_latest(self) -> None:
+        """Learn nothing from the frames of the last ``learn_after_s``."""
+        self._waiting.clear()
+
+    def update(
+        self, interval: Interval, observation: Observation, read: Pair, *, alert: bool, pending: bool = False
+    ) -> bool:
+        """Take in one frame whose own signals, not smoothed, are ``read``; return whether a new driver begins with it.
+
+        ``alert`` stops the learning; ``pending``, evidence of a clear expression, puts it off for PENDING_S at most.
+        """
         seen_face = observation.sight is Sight.FACE
         self._gone_s += interval.elapsed_s - (interval.spoken_s if seen_face else 0.0)
-        if self._gone_s >= self.config.new_driver_after_s:
+        anew = self._gone_s >= self.config.new_driver_after_s or (seen_face and self._is_another(observation.face))
+        if anew:
             self.restart()
         if seen_face:
-            self._meet(observation.face)
+            self._gone_s, self._last_face = 0.0, observation.face
         confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
         if alert or not self.config.enabled:
             self._waiting.clear()
         elif confident:
             self._waiting.append((interval.t, [log_odds(share) for share in read], interval.seen_s))
-        while self._waiting and interval.t - self._waiting[0][0] >= self.config.learn_after_s:
+        ripe_s = max(self.config.learn_after_s, PENDING_S if pending else 0.0)
+        while self._waiting and interval.t - self._waiting[0][0] >= ripe_s:
             self._learn(*self._waiting.popleft()[1:])
+        return anew
 
     def shares(self, read: Pair) -> list[float]:
         """The share of the time, above 0, in which this driver at rest shows as much as ``read`` or more."""
@@ -95,7 +109,7 @@ class Baseline:
         shares, usual = [], (times * config.ordinary_anger, times * config.ordinary_distress)
         for kind, signal in enumerate(read):
             odds = log_odds(signal)
-            ordinary = min(1.0, usual[kind] * math.exp(-odds))
+            ordinary = 1.0 if signal <= config.ordinary else min(1.0, usual[kind] * math.exp(-odds))
             own_s = config.assumed_s * ordinary + learned.seconds_at(kind, odds)
             shares.append(min(own_s / (config.assumed_s + learned.seconds), config.max_times * ordinary))
         return shares
@@ -127,16 +141,13 @@ class Baseline:
         lowest, highest = _log_odds(self.config.ordinary), _log_odds(self.config.max_rest)
         return [min(max(mean, lowest), highest) for mean in means]
 
-    def _meet(self, face: Face | None) -> None:
-        """Begin anew where this face, after a while without one, cannot well be the last one's."""
-        gone_s, last = self._gone_s, self._last_face
-        if last is not None and face is not None and gone_s >= self.config.moved_after_s:
-            (x, y, size), (last_x, last_y, last_size) = _place(face), _place(last)
-            distance = math.hypot(x - last_x, y - last_y) / last_size
-            if max(distance, size / last_size - 1.0, last_size / size - 1.0) > self.config.moved_by:
-                self.restart()
-        self._gone_s = 0.0
-        self._last_face = face
+    def _is_another(self, face: Face | None) -> bool:
+        """Whether this face, after a while without one, cannot well be the last one's."""
+        if self._last_face is None or face is None or self._gone_s < self.config.moved_after_s:
+            return False
+        (x, y, size), (last_x, last_y, last_size) = _place(face), _place(self._last_face)
+        distance = math.hypot(x - last_x, y - last_y) / last_size
+        return max(distance, size / last_size - 1.0, last_size / size - 1.0) > self.config.moved_by
 
     def _learn(self, odds: Pair, seen_s: float) -> None:
         config, learned, recent = self.config, self._learned, self._recent

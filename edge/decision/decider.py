@@ -99,6 +99,7 @@ class Decider:
     def recalibrate(self) -> None:
         """Forget the driver's resting face and learn it anew."""
         self._baseline.restart()
+        self._forget_evidence()
 
     def _learn(self, interval: Interval, observation: Observation, *, alert: bool) -> list[float]:
         """Learn from a frame and say for what share of the time this driver shows as much, in the order of ``Kind``.
@@ -107,7 +108,9 @@ class Decider:
         """
         read = observation.probabilities
         signals = [0.0] * len(Kind) if read is None else self._weigh(read)
-        self._baseline.update(interval, observation, signals, alert=alert)
+        pending = any(policy.pending for policy in self._policies.values())
+        if self._baseline.update(interval, observation, signals, alert=alert, pending=pending):
+            self._forget_evidence()
         return self._baseline.shares(signals)
 
     def _weigh(self, expression: NDArray[np.float32]) -> list[float]:
@@ -127,6 +130,12 @@ class Decider:
         """What was seen before a pause says nothing of the driver after it."""
         self._smoother = Smoother(self._config.smoothing)
         self._tracker.restart()
+        self._baseline.forget_latest()
+        self._forget_evidence()
+
+    def _forget_evidence(self) -> None:
+        for policy in self._policies.values():
+            policy.forget()
 
     def _advance(self, t: float) -> float:
         """Move on to ``t``; return the seconds since the last moment, never below 0."""

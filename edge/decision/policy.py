@@ -46,6 +46,7 @@ class AlertPolicy:
         self._count_episode = count_episode
         self._episode: _Episode | None = None
         self._evidence_s = 0.0
+        self._latest = 0.0
         self._clearest = 0.0
         self._calm_s = 0.0
         self._faded_s = 0.0
@@ -55,6 +56,11 @@ class AlertPolicy:
     def level(self) -> Level | None:
         """Level of the open episode, None without one."""
         return None if self._episode is None else self._episode.level
+
+    @property
+    def pending(self) -> bool:
+        """True while an expression is clear and adds up to evidence, of which an alert may come."""
+        return self._episode is None and self._evidence_s > 0 and self._latest >= self.config.enter
 
     def update(
         self, interval: Interval, signals: Signals, share: float, lost: str, *, beside: bool
@@ -67,7 +73,8 @@ class AlertPolicy:
         score, hold_s = signals.of(self._kind), self._hold_s(beside=beside)
         self._weigh(interval, score, share, hold_s)
         if self._episode is None:
-            self._clearest = max(self._clearest, score) if self._evidence_s > 0 else score
+            self._latest = score if interval.seen_s > 0 else 0.0
+            self._clearest = max(self._clearest, self._latest) if self._evidence_s > 0 else self._latest
             return self._start(interval, signals) if self._should_start(interval, share, hold_s) else None
         if score > self._episode.peak:
             self._episode = replace(self._episode, peak=score, expression=self._strongest(signals))
@@ -79,6 +86,11 @@ class AlertPolicy:
             self._episode = replace(self._episode, level=Level.URGENT)
             return self._transition(interval.t, Phase.ESCALATE, score)
         return None
+
+    def forget(self) -> None:
+        """Drop the evidence for an alert that has not started."""
+        if self._episode is None:
+            self._evidence_s = self._clearest = 0.0
 
     def end(self, t: float, score: float, reason: str) -> Transition | None:
         """Close the open episode, if there is one, for ``reason``."""

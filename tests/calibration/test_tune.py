@@ -120,6 +120,14 @@ def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is
     assert "too short: 0.04 h cannot show 0.25 false alarms an hour and kind (12 h can)" in summary(tuning)[-1]
 
 
+def test_each_kind_keeps_its_own_constants_and_tiny_ones_stay_above_0(folder: Path) -> None:
+    config = Config.model_validate({"alerts": {"anger": {"rare": 1e-6}, "distress": {"rare": 0.01}}})
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
+    assert 0 < found.chosen[Kind.ANGER].rare < 1e-5
+    assert found.chosen[Kind.DISTRESS].rare > 0.001
+    Config.model_validate(recommend(config, found.chosen).model_dump())
+
+
 def test_long_enough_drives_move_thresholds_to_the_quickest(folder: Path) -> None:
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=1000.0)
     assert found.chosen[Kind.ANGER].hold_s < Config().alerts.anger.hold_s

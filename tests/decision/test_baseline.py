@@ -282,6 +282,23 @@ def test_a_driver_who_is_not_known_yet_needs_more_evidence(look: Look) -> None:
     assert unknown_s > 3.0
 
 
+@pytest.mark.parametrize("shown", ["anger", "sadness"])
+@pytest.mark.parametrize("share", [0.55, 0.7, 0.9])
+def test_an_expression_from_the_first_second_on_is_an_alert_before_it_is_ordinary(
+    ride: Ride, shown: str, share: float
+) -> None:
+    ride.see(15.0, **{shown: share})
+    assert len(ride.starts()) == 1
+
+
+@pytest.mark.parametrize("shown", ["anger", "sadness"])
+def test_a_calm_face_is_no_evidence_where_nothing_is_learned(look: Look, shown: str) -> None:
+    ride = Ride(look, Config.model_validate({"baseline": {"enabled": False}}))
+    ride.see(120.0, **{shown: 0.1})
+    ride.see(1.2, **{shown: 0.95})
+    assert ride.starts() == []
+
+
 def test_a_look_that_comes_again_and_again_becomes_usual(ride: Ride) -> None:
     """A driver who looks sad for 1.5 s in every 15, as the model reads it, is warned of once at most."""
     for _ in range(40):

@@ -172,6 +172,17 @@ def test_an_alert_starts_where_an_expression_was_clear_once_and_goes_on(look: Lo
     assert start.score < Config().alerts.anger.enter <= start.peak
 
 
+def test_what_was_clear_before_an_absence_starts_no_alert_after_it(look: Look) -> None:
+    """The smoothed signal outlives the absence; it says nothing of whoever is there then."""
+    for seconds in (21.0, 40.0, 55.0):
+        ride = Ride(look)
+        ride.see(KNOWN_S)
+        ride.see(1.6, **ANGRY)
+        ride.miss(seconds)
+        ride.see(15.0, anger=0.45)
+        assert ride.phases == [], seconds
+
+
 def test_no_alert_starts_with_a_calm_frame(look: Look) -> None:
     """Evidence that waited for the cool-down starts nothing once the driver is calm."""
     config = Config.model_validate({"alerts": {"anger": {"leak": 0.0, "cool_down_s": 20.0}}})
@@ -268,6 +279,22 @@ class TestPause:
         assert ride.see(0.3, **ANGRY).state is State.UNCERTAIN
         assert ride.transitions == []
         assert ride.see(2.0).state is State.CALM
+
+    def test_what_was_seen_before_it_starts_no_alert_after_it(self, ride: Ride) -> None:
+        ride.see(KNOWN_S)
+        ride.see(1.6, **ANGRY)
+        ride.decider.pause(ride.t, 5.0)
+        ride.see(5.0)
+        ride.see(1.5, **ANGRY)
+        assert ride.phases == []
+
+    def test_what_led_to_the_alert_that_it_ended_is_not_learned(self, ride: Ride) -> None:
+        ride.see(KNOWN_S)
+        while not ride.phases:
+            ride.see(0.1, **ANGRY)
+        ride.decider.pause(ride.t, 10.0)
+        ride.see(12.0)
+        assert sum(ride.decider.resting_face.anger_s[-8:]) == 0.0
 
     def test_can_be_ended_early(self, ride: Ride) -> None:
         ride.see(3.0)
