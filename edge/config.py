@@ -199,7 +199,7 @@ class AlertConfig(Section):
     """One kind of alert: what counts as evidence and how long it must last.
 
     An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
-    was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 and
+    was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 or
     3.6 s.
     """
 
