@@ -76,9 +76,7 @@ class Baseline:
         """Learn nothing from the frames of the last ``learn_after_s``."""
         self._waiting.clear()
 
-    def update(
-        self, interval: Interval, observation: Observation, read: Pair, *, alert: bool, pending: bool = False
-    ) -> bool:
+    def update(self, interval: Interval, observation: Observation, read: Pair, *, alert: bool, pending: bool) -> bool:
         """Take in one frame whose own signals, not smoothed, are ``read``; return whether a new driver begins with it.
 
         ``alert`` stops the learning; ``pending``, evidence of a clear expression, puts it off for PENDING_S at most.
@@ -103,7 +101,7 @@ class Baseline:
     def shares(self, read: Pair) -> list[float]:
         """The share of the time, above 0, in which this driver at rest shows as much as ``read`` or more."""
         config = self.config
-        learned = self._learned if config.enabled else _Shown()
+        learned = self._learned if config.enabled else _NOTHING
         unknown = config.enabled and learned.seconds < config.floor_s
         times = config.unknown_times if unknown else 1.0
         shares, usual = [], (times * config.ordinary_anger, times * config.ordinary_distress)
@@ -194,6 +192,9 @@ class _Shown:
         """Seconds spent at ``value`` or above."""
         row, (level, above) = self._counts[kind], _level(value)
         return (sum(row[level + 1 :]) + (1.0 - above) * row[level]) / self._unit
+
+
+_NOTHING = _Shown()
 
 
 def _level(value: float) -> tuple[int, float]:
