@@ -21,7 +21,7 @@ FLEET := .venv-fleet
 TRAINING := .venv-training
 TFLITE := .venv-tflite
 # What depends on the TFLite runtime; the second run of the suite is these tests.
-RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/demo
+RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \

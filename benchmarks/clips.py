@@ -17,7 +17,7 @@ NOISE = 2.0  # standard deviation in luma steps: a picture that never changes wo
 
 def bundled_clip() -> Path:
     """The demo's clip."""
-    return Path(str(resources.files("edge") / "demo" / "clip.mp4"))
+    return Path(str(resources.files("edge") / "tools" / "demo" / "clip.mp4"))
 
 
 def drive(clips: Sequence[Path], fps: float) -> Iterator[NDArray[np.uint8]]:

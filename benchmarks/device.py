@@ -19,7 +19,7 @@ from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import load_config
 from edge.mqtt.client import Publisher
 from edge.mqtt.outbox import Outbox
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
 
 EMPTY_DEADLINE_S = 120.0
 

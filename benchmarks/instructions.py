@@ -37,11 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from edge.about import About
-from edge.bench import FRAME_PERIOD_S, WAYS, Way, build_finder, bundled_clip, clip_frames
 from edge.config import Config
+from edge.domain import Frame
 from edge.pipeline import Pipeline
-from edge.records import Frame
+from edge.service.versions import About
+from edge.tools.bench import FRAME_PERIOD_S, WAYS, Way, build_finder, bundled_clip, clip_frames
 from edge.vision.expression import ExpressionReader
 
 FRAMES = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from edge.domain import EXPRESSIONS, Kind, Level, Phase, State
 from edge.mqtt.messages import (
     ENTROPY_BYTES,
     AlertMessage,
@@ -16,7 +17,6 @@ from edge.mqtt.messages import (
     VersionsPart,
     uuid7,
 )
-from edge.records import EXPRESSIONS, Kind, Level, Phase, State
 
 
 def made_alert(

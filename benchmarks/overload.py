@@ -21,19 +21,19 @@ from rich.table import Table
 
 from benchmarks.clips import bundled_clip, drive, record
 from benchmarks.mosquitto import free_port
-from edge.about import About
 from edge.board.notify import Notifier
 from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
+from edge.domain import Frame, Sight, Step
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import ENTROPY_BYTES
 from edge.mqtt.outbox import Outbox
-from edge.parts import Steps
 from edge.pipeline import Pipeline
-from edge.records import Frame, Sight, Step
-from edge.resting import RestingFaceFile
-from edge.service import Service, board_stamp
+from edge.service.loop import Service, board_stamp
+from edge.service.ports import Steps
+from edge.service.resting_face import RestingFaceFile
+from edge.service.versions import About
 from edge.timing import StageTimes
 
 FPS = 30.0

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.peer import Peer, missing
-from edge.bench import FRAME_PERIOD_S, KEPT_FRAMES, WARM_UP, WAYS, TimedPipeline, bundled_clip, clip_frames
 from edge.config import Config
-from edge.records import Frame
+from edge.domain import Frame
+from edge.tools.bench import FRAME_PERIOD_S, KEPT_FRAMES, WARM_UP, WAYS, TimedPipeline, bundled_clip, clip_frames
 
 WANTED = {"following": 0.5, "searching": 0.8}
 WANTED_REST = 0.20

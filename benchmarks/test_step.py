@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.peer import missing
 from benchmarks.ratios import contestants
-from edge.bench import KEPT_FRAMES, WARM_UP, bundled_clip, clip_frames
+from edge.tools.bench import KEPT_FRAMES, WARM_UP, bundled_clip, clip_frames
 
 PEERS = Path(os.environ.get("EVENKEEL_PEERS", "../shared/peers"))
 FRAMES = 1000

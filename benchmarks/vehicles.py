@@ -24,9 +24,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from benchmarks.limits import raise_file_limit
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import PublishConfig
+from edge.domain import Kind
 from edge.mqtt.client import OFF, OFFLINE, ONLINE
 from edge.mqtt.messages import OutboxPart, Stamp, Topics
-from edge.records import Kind
 
 KEEPALIVE_S = 60
 MISC_S = 10.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.score import GRACE_S, LEAST_S, Episode, Score
 from edge.config import AlertConfig, SmoothingConfig
-from edge.records import Kind
+from edge.domain import Kind
 
 Floats = NDArray[np.float64]
 KINDS = tuple(Kind)

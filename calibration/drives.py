@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from calibration.score import Episode
 from edge.config import QualityConfig
-from edge.records import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
+from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
 from edge.vision.crop import CropRule
 from edge.vision.quality import assess
 

@@ -30,8 +30,8 @@ from calibration.rivals import confusion, frame_mean, hidden_markov
 from calibration.score import Alert, Episode, Score, judge
 from edge.config import AlertConfig, Config, SmoothingConfig, VisionConfig
 from edge.decision.decider import Decider
-from edge.records import EXPRESSIONS, Kind, Phase
-from edge.replay import replay
+from edge.domain import EXPRESSIONS, Kind, Phase
+from edge.traces.replay import replay
 from edge.vision.expression import ExpressionReader
 from models.training import expression_data
 from models.training.expression_readers import OURS, Candidate, open_candidates

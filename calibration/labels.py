@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.score import Episode
+from edge.domain import Kind
 from edge.errors import UnavailableError, UsageError
-from edge.records import Kind
 
 COLUMNS = ("start", "end", "kind")
 

@@ -13,8 +13,8 @@ from calibration.batch import KINDS
 from calibration.plots import new_figure
 from calibration.score import Score
 from calibration.tune import ENOUGH_FALSE, HOLDS_S, Tuning, recommend, sections, shows_rate
+from edge.domain import Kind
 from edge.errors import UnavailableError
-from edge.records import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.records import Kind
+from edge.domain import Kind
 
 GRACE_S = 1.0
 """An alert that starts this long after an episode still belongs to it."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config
+from edge.domain import Kind
 from edge.errors import UnavailableError
-from edge.records import Kind
-from edge.trace import SCHEMA_VERSION, read_trace
+from edge.traces.trace import SCHEMA_VERSION, read_trace
 
 if TYPE_CHECKING:
     import ibis

@@ -21,8 +21,8 @@ from calibration.score import Alert, Episode, Score, judge
 from calibration.table import read_rows
 from edge.config import AlertConfig, Config
 from edge.decision.decider import Decider
-from edge.records import EXPRESSIONS, Kind, Phase
-from edge.trace import read_trace
+from edge.domain import EXPRESSIONS, Kind, Phase
+from edge.traces.trace import read_trace
 
 ENTERS = (0.4, 0.5, 0.6)
 SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)

@@ -82,7 +82,7 @@ def run(
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
 ) -> None:
     """Run the service: read the camera, publish state and alerts over MQTT."""
-    from edge.service import serve
+    from edge.service.loop import serve
 
     serve(lambda: _load(config, source), trace=trace, loop=loop)
 
@@ -92,7 +92,7 @@ def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Hurry: every frame as soon as the one before is done.")] = False,
 ) -> None:
     """Play a bundled clip against a broker in this process, and show what a subscriber receives."""
-    from edge.demo import run_demo
+    from edge.tools.demo import run_demo
 
     raise typer.Exit(run_demo(fast=fast))
 
@@ -105,7 +105,7 @@ def replay(
     trace: TraceFile = None,
 ) -> None:
     """Run a clip or a trace through the same pipeline, as fast as it goes."""
-    from edge.replay import replay as replay_path
+    from edge.traces.replay import replay as replay_path
 
     summary = replay_path(path, load_config(config), events=events, trace=trace)
     with_face = summary.frames_with_face / summary.frames if summary.frames else 0.0
@@ -143,8 +143,8 @@ def aim(
     """Help to place the camera: is the face in the seat region, big, sharp and bright enough, and what to change."""
     from rich.console import Console
 
-    from edge.aim.aim import aim as aim_camera
-    from edge.aim.preview import Preview
+    from edge.tools.aim.aim import aim as aim_camera
+    from edge.tools.aim.preview import Preview
 
     served = Preview(port, preview_s) if preview else None
     aim_camera(_load(config, source), Console(), until_good=until_good, preview=served)
@@ -160,9 +160,9 @@ def doctor(
 
     from rich.console import Console
 
-    from edge.doctor.host import Host
-    from edge.doctor.report import as_json as report_json
-    from edge.doctor.report import examine, exit_code, print_lines
+    from edge.tools.doctor.host import Host
+    from edge.tools.doctor.report import as_json as report_json
+    from edge.tools.doctor.report import examine, exit_code, print_lines
 
     findings = examine(Host.here(config, os.environ))
     lines = list(findings) if as_json else print_lines(findings, Console())
@@ -177,7 +177,7 @@ def models(config: ConfigFile = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edge.about import verified_models
+    from edge.service.versions import verified_models
 
     table = Table("model", "version", "file", "sha256", "verified")
     for model in verified_models(load_config(config).vision):
@@ -198,7 +198,7 @@ def outbox(
 
     configuration = load_config(config)
     if flush:
-        from edge.service import board_stamp
+        from edge.service.loop import board_stamp
 
         typer.echo(f"{flush_waiting(configuration, os.environ, board_stamp())} alerts sent; the outbox is empty")
         return
@@ -240,7 +240,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Time every stage on this machine, following and searching, with every runtime here: also start-up and memory."""
-    from edge.bench import measure, print_report
+    from edge.tools.bench import measure, print_report
 
     report = measure(load_config(config), frames, clip)
     if as_json:

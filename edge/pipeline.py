@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.records import Face, Frame, Observation, Sight, Step
+from edge.domain import Face, Frame, Observation, Sight, Step
 from edge.timing import StageTimes
 from edge.vision import follow
 from edge.vision.quality import assess, fault, picture_fault

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import Config
+from edge.domain import EXPRESSIONS, Face, Frame, Sight, State
 from edge.pipeline import Pipeline
-from edge.records import EXPRESSIONS, Face, Frame, Sight, State
 from edge.timing import StageTimes
 
 Luma = NDArray[np.uint8]

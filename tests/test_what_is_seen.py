@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config
+from edge.domain import Frame, Phase, State, Step
 from edge.pipeline import Pipeline
-from edge.records import Frame, Phase, State, Step
 
 Luma = NDArray[np.uint8]
 Change = Callable[[Luma], Luma]
@@ -33,7 +33,7 @@ def clip() -> dict[str, list[Luma]]:
     """Five calm and five angry seconds of the bundled clip."""
     seconds = {"calm": CALM_S, "angry": ANGRY_S}
     frames: dict[str, list[Luma]] = {name: [] for name in seconds}
-    path = Path(str(resources.files("edge") / "demo" / "clip.mp4"))
+    path = Path(str(resources.files("edge") / "tools" / "demo" / "clip.mp4"))
     with open_camera(CameraConfig(source=str(path)), realtime=False) as camera, suppress(EndOfStream):
         for number in range(round(ANGRY_S[1] * camera.fps)):
             frame = camera.read(1.0)

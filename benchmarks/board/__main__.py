@@ -35,11 +35,11 @@ TESTS = (
     "tests/camera/test_luma.py",
     "tests/mqtt/test_contract.py",
     "tests/mqtt/test_outbox.py",
-    "tests/test_config.py",
+    "tests/config/test_config.py",
     "tests/test_pipeline.py",
-    "tests/test_replay.py",
+    "tests/traces/test_replay.py",
     "tests/systemd/test_unit.py",
-    "tests/test_trace.py",
+    "tests/traces/test_trace.py",
 )
 """What stands on compiled packages (LiteRT, numpy, OpenCV, pydantic, sqlite) or on the system.
 

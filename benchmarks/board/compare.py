@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from edge.trace import TraceLine, read_trace
+from edge.traces.trace import TraceLine, read_trace
 
 BOUNDS = {
     "probability": 0.25,

@@ -14,7 +14,7 @@ import cv2
 from benchmarks.board.root import Board
 
 SOURCE = Path(__file__).parents[2]
-CLIP = SOURCE / "edge/demo/clip.mp4"
+CLIP = SOURCE / "edge/tools/demo/clip.mp4"
 
 SUITE = ("tests", "benchmarks", "systemd", "models")
 """Folders of the repository that tests import or read; ``edge`` is the installed one."""

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 Clock = Callable[[], float]
 

@@ -15,8 +15,8 @@ from edge.camera.luma import upright
 from edge.camera.opencv import quieten
 from edge.camera.playback import Playback
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 

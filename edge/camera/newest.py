@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edge.camera import Camera, Clock, EndOfStream
 from edge.config import CameraConfig
+from edge.domain import Frame, Sight
 from edge.errors import CameraError
-from edge.records import Frame, Sight
 
 _log = logging.getLogger(__name__)
 

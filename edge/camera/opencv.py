@@ -10,8 +10,8 @@ import cv2
 from edge.camera import Clock, Source, without_credentials
 from edge.camera.luma import to_luma, upright
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 _OPEN_TIMEOUT_MS = 5000
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from edge.camera import Clock, Source
 from edge.camera.luma import upright
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 _log = logging.getLogger(__name__)
 

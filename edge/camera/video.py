@@ -14,8 +14,8 @@ from edge.camera.luma import to_luma, upright
 from edge.camera.opencv import quieten
 from edge.camera.playback import Playback
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 _log = logging.getLogger(__name__)
 

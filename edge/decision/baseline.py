@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edge.config import BaselineConfig
 from edge.decision.interval import Interval
-from edge.records import Face, Kind, Observation, Sight
+from edge.domain import Face, Kind, Observation, Sight
 
 SURE = 0.01
 """A reading nearer to 0 or 1 says no more than this: an int8 model answers in steps of 1/256."""

@@ -14,7 +14,7 @@ from edge.decision.interval import Interval
 from edge.decision.policy import AlertPolicy
 from edge.decision.smoothing import Smoother
 from edge.decision.states import UnknownTracker
-from edge.records import EXPRESSIONS, Kind, Level, Observation, Sight, Signals, State, Step, Transition
+from edge.domain import EXPRESSIONS, Kind, Level, Observation, Sight, Signals, State, Step, Transition
 
 
 class Decider:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.config import AlertConfig
 from edge.decision.interval import Interval
-from edge.records import EXPRESSIONS, Kind, Level, Phase, Signals, Transition
+from edge.domain import EXPRESSIONS, Kind, Level, Phase, Signals, Transition
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import SmoothingConfig
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 
 _NOTHING = float(np.finfo(np.float32).tiny)
 """A mass from here down cannot be divided by in single precision."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.config import StatesConfig
 from edge.decision.interval import Interval
-from edge.records import Observation, Sight, State
+from edge.domain import Observation, Sight, State
 
 _STARTING = "not enough seen yet"
 _NO_FACE = "no face in the seat"

@@ -19,6 +19,7 @@ from typing import Self
 
 from edge import __version__
 from edge.config import Config
+from edge.domain import Kind, Phase
 from edge.mqtt.commands import Command, CommandError, RateLimit, parse_command
 from edge.mqtt.connect import Connector, client_id
 from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
@@ -34,7 +35,6 @@ from edge.mqtt.messages import (
 )
 from edge.mqtt.outbox import DAY_S, Outbox
 from edge.mqtt.session import Delivery, Ending, Session, Wake, Will
-from edge.records import Kind, Phase
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 from edge.config import Config
+from edge.domain import Kind, Phase, State
 from edge.mqtt.messages import Topics
-from edge.records import Kind, Phase, State
 
 MISSED_BEATS = 3
 """A value expires when this many of its messages in a row did not come."""

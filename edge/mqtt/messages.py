@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from edge.records import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
+from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
 
 SCHEMA_VERSION: Literal[1] = 1
 ENTROPY_BYTES = 10

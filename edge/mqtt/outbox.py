@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from edge.config import OutboxConfig
+from edge.domain import Phase
 from edge.errors import UnavailableError
 from edge.mqtt.messages import AlertMessage, OutboxPart, Stamp
-from edge.records import Phase
 
 _log = logging.getLogger(__name__)
 

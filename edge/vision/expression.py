@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
+from edge.domain import EXPRESSIONS, Face
 from edge.errors import ModelError
-from edge.records import EXPRESSIONS, Face
 from edge.vision.crop import CropRule, cut_crop
 from edge.vision.manifest import Manifest, bundled
 from edge.vision.tflite import TfliteModel

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
+from edge.domain import Face
 from edge.errors import ModelError
-from edge.records import Face
 from edge.vision.manifest import GridSpec, Manifest, bundled
 from edge.vision.shrink import halve
 from edge.vision.tflite import TfliteModel

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import Face
+from edge.domain import Face
 from edge.vision.face import face_middle, face_size
 
 KEEP_S = 2.0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import QualityConfig
-from edge.records import Face, Quality, Sight
+from edge.domain import Face, Quality, Sight
 from edge.vision.shrink import STEP_PX, halve
 
 _SAMPLES = 64

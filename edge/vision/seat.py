@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.records import Face
+from edge.domain import Face
 
 Shares = tuple[float, float, float, float]
 """Left, top, right, bottom, as shares of the picture."""

@@ -20,9 +20,9 @@ from rich.console import Console
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config
+from edge.domain import Face, Sight, Step
 from edge.errors import EvenkeelError
 from edge.pipeline import Pipeline
-from edge.records import Face, Sight, Step
 from edge.vision.face import face_size
 
 COLUMNS = 6

@@ -299,7 +299,7 @@ def main() -> None:
     parser.add_argument(
         "--detector", type=Path, default=Path("../shared/peers/yunet_2023mar.onnx"), help="YuNet face detector, ONNX"
     )
-    parser.add_argument("--out", type=Path, default=Path("edge/demo/clip.mp4"))
+    parser.add_argument("--out", type=Path, default=Path("edge/tools/demo/clip.mp4"))
     parser.add_argument("--seed", type=int, default=SEED, help="of sway, blinks and noise")
     options = parser.parse_args()
     write_clip(options.out, frames(options.data, options.detector, options.seed))

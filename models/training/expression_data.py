@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 from edge.vision.crop import CropRule, cut_crop
 from models.training import augment
 

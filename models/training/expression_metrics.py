@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 
 ANGER = EXPRESSIONS.index("anger")
 FEAR = EXPRESSIONS.index("fear")

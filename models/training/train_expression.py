@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.config import VisionConfig
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 from edge.vision.expression import ExpressionReader
 from models.training import export
 from models.training import expression_data as data

@@ -15,7 +15,7 @@ from benchmarks.board.__main__ import TESTS
 from benchmarks.board.compare import BOUNDS, compare_events, compare_traces, frame_time
 from benchmarks.board.root import BOARDS
 from benchmarks.board.stage import CLIP, SOURCE, packages_for_tests, thin
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 
 FRAME_S = 0.0667
 Change = Callable[[list[dict[str, Any]]], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.instructions import FRAMES, TOLERANCE, Count, split, verdict
-from edge.bench import Way
+from edge.tools.bench import Way
 
 PROFILE = """# callgrind format
 ob=(1) /usr/lib/libpython3.11.so

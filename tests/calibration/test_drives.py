@@ -16,7 +16,7 @@ from calibration.rivals import confusion, frame_mean
 from calibration.score import Alert, Episode, judge
 from edge.config import Config, QualityConfig
 from edge.decision.decider import Decider
-from edge.records import EXPRESSIONS, Kind, Phase, Sight
+from edge.domain import EXPRESSIONS, Kind, Phase, Sight
 from edge.vision.crop import CropRule
 
 RULE = CropRule(48, 0.5, 0.575, 0.376)

@@ -16,9 +16,9 @@ from calibration.tune import Tuning, recommend, sections, tune
 from edge.cli import app
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
+from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
 from edge.errors import UnavailableError, UsageError
-from edge.records import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
-from edge.trace import TraceWriter
+from edge.traces.trace import TraceWriter
 
 pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
 

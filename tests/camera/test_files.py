@@ -16,8 +16,8 @@ from edge.camera import Camera, EndOfStream, open_camera
 from edge.camera.folder import PictureFolder
 from edge.camera.video import VideoFile
 from edge.config import CameraConfig
+from edge.domain import Frame
 from edge.errors import CameraError
-from edge.records import Frame
 
 MakeClip = Callable[..., Path]
 

@@ -25,7 +25,7 @@ from benchmarks.webcam import Webcam
 from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig
-from edge.records import Sight
+from edge.domain import Sight
 
 DEADLINE_S = 60.0
 TIMES = 3

@@ -12,8 +12,8 @@ import pytest
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import STALL_S, FrozenGuard, NewestFrame
 from edge.config import CameraConfig
+from edge.domain import Frame, Sight
 from edge.errors import CameraError
-from edge.records import Frame, Sight
 
 QUICK = CameraConfig(reopen_min_s=0.001, reopen_max_s=0.004, timeout_s=5)
 DEADLINE_S = 5.0

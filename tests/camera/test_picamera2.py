@@ -16,8 +16,8 @@ from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
 from edge.camera.picamera2 import BUFFERS
 from edge.config import CameraConfig
+from edge.domain import Sight
 from edge.errors import CameraError
-from edge.records import Sight
 from tests.camera.fake_picamera2 import FakePicamera2, Request, Sensor
 
 DEADLINE_S = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge.records import EXPRESSIONS, Face, Observation, Quality, Sight
+from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight
 
 Look = Callable[..., Observation]
 Box = tuple[float, float, float, float]

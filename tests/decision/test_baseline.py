@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge.config import Config
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.decision.decider import Decider
-from edge.records import Kind, Observation, Phase, Sight, Step, Transition
+from edge.domain import Kind, Observation, Phase, Sight, Step, Transition
 
 Look = Callable[..., Observation]
 

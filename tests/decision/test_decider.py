@@ -10,7 +10,7 @@ import pytest
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.smoothing import Smoother
-from edge.records import Kind, Observation, Phase, Sight, State, Step, Transition
+from edge.domain import Kind, Observation, Phase, Sight, State, Step, Transition
 
 Look = Callable[..., Observation]
 

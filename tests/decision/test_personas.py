@@ -17,7 +17,7 @@ import pytest
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.records import Kind, Level, Observation, Phase, Sight, State, Step, Transition
+from edge.domain import Kind, Level, Observation, Phase, Sight, State, Step, Transition
 
 Look = Callable[..., Observation]
 Script = Callable[[float], dict[str, float] | Sight | None]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.records import Kind, Level, Observation, Phase, Sight, State, Step, Transition
+from edge.domain import Kind, Level, Observation, Phase, Sight, State, Step, Transition
 
 Look = Callable[..., Observation]
 Moment = tuple[float, Sight, float, float, float]

@@ -15,7 +15,7 @@ from benchmarks.messages import made_state
 from edge.config import Config
 from edge.mqtt.client import Publisher
 from edge.mqtt.outbox import Outbox
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
 
 
 class Certificates:

@@ -17,7 +17,7 @@ import edge.mqtt
 from benchmarks.messages import made_alert, made_health
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import OutboxPart
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

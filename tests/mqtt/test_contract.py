@@ -16,6 +16,20 @@ import pytest
 
 import edge.mqtt
 from edge.config import Config
+from edge.domain import (
+    EXPRESSIONS,
+    Face,
+    Kind,
+    Level,
+    Observation,
+    Phase,
+    Quality,
+    Sight,
+    Signals,
+    State,
+    Step,
+    Transition,
+)
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
@@ -39,20 +53,6 @@ from edge.mqtt.messages import (
 )
 from edge.mqtt.outbox import Outbox
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
-from edge.records import (
-    EXPRESSIONS,
-    Face,
-    Kind,
-    Level,
-    Observation,
-    Phase,
-    Quality,
-    Sight,
-    Signals,
-    State,
-    Step,
-    Transition,
-)
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

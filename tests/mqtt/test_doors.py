@@ -14,10 +14,10 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from benchmarks.messages import made_alert, made_health
 from benchmarks.mosquitto import free_port
 from benchmarks.network import Network
-from edge.demo.broker import EmbeddedBroker
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import Topics
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
+from edge.tools.demo.broker import EmbeddedBroker
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

@@ -22,7 +22,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.outbox import Outbox, read_waiting
 from edge.mqtt.session import Session
-from edge.service import board_stamp, build_service
+from edge.service.loop import board_stamp, build_service
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -200,7 +200,7 @@ def test_a_service_that_starts_takes_over_from_a_flush(
 
 def test_a_service_holds_its_outbox_as_long_as_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("Pipeline", "About"):  # no models are needed for this
-        monkeypatch.setattr(f"edge.service.{name}", MagicMock())
+        monkeypatch.setattr(f"edge.service.loop.{name}", MagicMock())
     with build_service(configuration(1, path), reload=Config), claim(path) as ours:
         assert not ours
     with claim(path) as ours:

@@ -18,12 +18,12 @@ import pytest
 
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.domain import Observation, Sight, State
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command, RateLimit
 from edge.mqtt.messages import CommandName, Topics
 from edge.mqtt.outbox import Outbox
-from edge.records import Observation, Sight, State
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
 
 TOPICS = Topics("evenkeel", "van-7")
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "3000"))

@@ -17,10 +17,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import Config
+from edge.domain import Kind, Phase, State
 from edge.mqtt.discovery import discovery_payload, discovery_topic
 from edge.mqtt.messages import OutboxPart
-from edge.records import Kind, Phase, State
-from edge.service import board_stamp
+from edge.service.loop import board_stamp
 
 TEXT = {"type": "string", "minLength": 1}
 TEMPLATE = {"type": "string", "pattern": r"^\{\{ .* \}\}$"}

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import OutboxConfig
+from edge.domain import Kind, Level, Phase
 from edge.mqtt.messages import AlertMessage, ModelsPart, Stamp
 from edge.mqtt.outbox import Outbox, outbox_path
-from edge.records import Kind, Level, Phase
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 UNSET_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.config import Config
+from edge.domain import Kind, Level, Phase, State
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import (
     AlertMessage,
@@ -39,7 +40,6 @@ from edge.mqtt.messages import (
     uuid7,
 )
 from edge.mqtt.outbox import Outbox
-from edge.records import Kind, Level, Phase, State
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

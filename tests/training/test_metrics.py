@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.records import EXPRESSIONS
+from edge.domain import EXPRESSIONS
 from models.training.expression_metrics import (
     ANGER,
     YAWN,

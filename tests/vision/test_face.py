@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
-from edge.records import Face
+from edge.domain import Face
 from edge.vision.face import FaceFinder, View, cell_centres, decode, face_size
 
 CELLS = cell_centres(128, 160, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.records import Face
+from edge.domain import Face
 from edge.vision.face import face_size
 from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro
 

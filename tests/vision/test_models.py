@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, VisionConfig
+from edge.domain import EXPRESSIONS
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
-from edge.records import EXPRESSIONS
 from edge.vision.expression import ExpressionReader
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled, load_manifest
@@ -180,7 +180,7 @@ def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
 
 def every_second() -> Iterator[NDArray[np.uint8]]:
     """A frame of each second of the demo's clip."""
-    clip = Path(str(resources.files("edge") / "demo" / "clip.mp4"))
+    clip = Path(str(resources.files("edge") / "tools" / "demo" / "clip.mp4"))
     with open_camera(CameraConfig(source=str(clip)), realtime=False) as camera, contextlib.suppress(EndOfStream):
         for number in count():
             frame = camera.read(1.0)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import QualityConfig
-from edge.records import Face, Sight
+from edge.domain import Face, Sight
 from edge.vision.quality import assess, fault, picture_fault, pose, sharpness
 
 CONFIG = QualityConfig()

@@ -1,0 +1,134 @@
+"""TOML in, a validated configuration out, or one line for each fault.
+
+``EVENKEEL_<SECTION>__<KEY>`` environment variables override the file (``EVENKEEL_MQTT__HOST=broker``); nested sections
+add another ``__``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, to_json
+
+from edge.config.schema import Config
+from edge.errors import ConfigError
+
+ENV_PREFIX = "EVENKEEL_"
+
+
+def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read ``path`` (or nothing), apply the environment's overrides and validate the whole.
+
+    Raises:
+        ConfigError: with one line per fault that names the file or variable, the key, the value and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    data = {} if path is None else _read_toml(path)
+    overrides = _apply_environment(data, environ)
+    try:
+        # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
+        return Config.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
+    except ValidationError as error:
+        lines = [_describe(fault, path, overrides) for fault in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def schema_json() -> str:
+    """The JSON Schema of the configuration, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give an existing one with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
+
+
+def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Put each override into ``data``; return which variable set which key, for error messages."""
+    origin: dict[tuple[str, ...], str] = {}
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX):
+            continue
+        if "__" not in name:
+            raise ConfigError(f"{name}: names no key; write {ENV_PREFIX}<SECTION>__<KEY>, as {ENV_PREFIX}MQTT__HOST")
+        keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        table = data
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{name}: {'.'.join(keys[:-1])} is not a section")
+        table[keys[-1]] = _parse_value(environ[name], keys)
+        origin[keys] = name
+    return origin
+
+
+def _parse_value(text: str, keys: tuple[str, ...]) -> Any:
+    """The text itself for a key that takes text, else a TOML value where it is one (number, true, array, table)."""
+    field = _field_at(keys)
+    if field is not None and _takes_text(field.annotation):
+        return text
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _describe(fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]) -> str:
+    keys = tuple(str(part) for part in fault["loc"])
+    origin = next((name for at, name in overrides.items() if at[: len(keys)] == keys), None)
+    where = origin or (str(path) if path else "defaults")
+    message = fault["msg"].removeprefix("Value error, ")
+    key = ".".join(keys)
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: {key}: unknown key; known here: {', '.join(_known_keys(keys[:-1]))}"
+    if isinstance(fault["input"], dict):
+        return f"{where}: {key}: {message}"
+    field = _field_description(keys)
+    return f"{where}: {key} = {fault['input']!r}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
+
+
+def _section_at(keys: tuple[str, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] = Config
+    for key in keys:
+        field = model.model_fields.get(key)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return None
+        model = field.annotation
+    return model
+
+
+def _known_keys(keys: tuple[str, ...]) -> list[str]:
+    model = _section_at(keys)
+    return sorted(model.model_fields) if model else []
+
+
+def _takes_text(annotation: Any) -> bool:
+    """Whether a field is a string, a path or a choice of strings, perhaps optional."""
+    choices = get_args(annotation) or (annotation,)
+    return any(choice in (str, Path) or isinstance(choice, str) for choice in choices)
+
+
+def _field_at(keys: tuple[str, ...]) -> FieldInfo | None:
+    model = _section_at(keys[:-1]) if keys else None
+    return model.model_fields.get(keys[-1]) if model else None
+
+
+def _field_description(keys: tuple[str, ...]) -> str:
+    field = _field_at(keys)
+    return (field.description or "").rstrip(".") if field else ""

@@ -1,0 +1,545 @@
+"""The one configuration model: every key with its unit, range, default and description.
+
+Every field has a default that works, so an empty file is a valid configuration. Passwords are never part of the
+configuration: it only names the file that holds one.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.domain import EXPRESSIONS, Kind
+
+TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def default_device_id() -> str:
+    """The host's name, reduced to what an MQTT topic part may hold."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "evenkeel"
+
+
+class Section(BaseModel):
+    """A table of the configuration file: frozen, and strict about keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DeviceConfig(Section):
+    """Which device this is."""
+
+    id: str = Field(
+        default_factory=default_device_id,
+        pattern=TOPIC_PART,
+        description="Name of this device in every MQTT topic: letters, digits, '_', '.', '-'. Default: host name.",
+    )
+
+
+class CameraConfig(Section):
+    """Where frames come from."""
+
+    source: str = Field(
+        default="picamera2",
+        min_length=1,
+        description=(
+            "'picamera2', 'v4l2:/dev/video0', 'gst:PIPELINE', 'rtsp://…', a video file (played once in real time), "
+            "or a folder of pictures."
+        ),
+    )
+    width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
+    height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
+    fps: float = Field(default=15.0, ge=1, le=120, description="Frames a second to ask for and to process at most.")
+    empty_fps: float = Field(
+        default=5.0, ge=1, le=120, description="Frames a second to process at most while the seat is empty."
+    )
+    stream: Literal["main", "lores"] = Field(
+        default="main", description="picamera2 stream that the luma is taken from."
+    )
+    rotate_deg: Literal[0, 90, 180, 270] = Field(
+        default=0, description="Clockwise turn that brings the picture upright, degrees."
+    )
+    seat: tuple[Share, Share, Share, Share] = Field(
+        default=(0.0, 0.0, 1.0, 1.0),
+        description="Where the driver's face may be: left, top, right, bottom, as shares of the picture.",
+    )
+    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Longest wait for one frame, seconds.")
+    reopen_min_s: float = Field(
+        default=1.0, gt=0, le=60, description="First pause before a lost camera is reopened, seconds."
+    )
+    reopen_max_s: float = Field(default=30.0, gt=0, le=3600, description="Longest such pause, seconds.")
+    frozen_s: float = Field(
+        default=3.0,
+        gt=0,
+        le=60,
+        description="A picture that stays the same to the bit for this long is frozen, seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        left, top, right, bottom = self.seat
+        if left >= right or top >= bottom:
+            raise ValueError("seat must be left < right and top < bottom")
+        if self.reopen_min_s > self.reopen_max_s:
+            raise ValueError("reopen_min_s must not be above reopen_max_s")
+        return self
+
+
+class VisionConfig(Section):
+    """Models and how they are run."""
+
+    runtime: Literal["auto", "litert", "tflite"] = Field(
+        default="auto",
+        description="TFLite runtime: 'litert' (ai-edge-litert), 'tflite' (tflite-runtime), or whichever is there.",
+    )
+    threads: int = Field(default=1, ge=1, le=16, description="Threads for each model.")
+    face_model: Path | None = Field(default=None, description="Face model manifest (.toml); default: the bundled one.")
+    expression_model: Path | None = Field(
+        default=None, description="Expression model manifest (.toml); default: the bundled one."
+    )
+    min_face_score: Share = Field(default=0.75, description="Least detector score that counts as a face.")
+    expression_every: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Read the expression in every n-th frame with the driver's face; between them the last one holds.",
+    )
+
+
+class QualityConfig(Section):
+    """When a face can be read well. Between 'poor' and 'good' a frame's weight rises from 0 to 1.
+
+    The defaults were set on 1,185 frames of 57 drivers seen from mirror and dash, hard side light included (YawDD): of
+    the calm ones 95 % weigh above 0.9 and 0.3 % below 0.3, while the same frames blurred to a detail of 4 % of the face
+    weigh 0.29 and darkened to 15 % of their light 0.28 (medians). A mirror camera sees a driver who looks ahead at 31°
+    of yaw (median; 95 % below 51°), so turns count only from there.
+    """
+
+    poor_brightness: Share = Field(
+        default=0.04, description="Mean face luma at which a frame counts nothing, share of full scale."
+    )
+    good_brightness: Share = Field(
+        default=0.12, description="Mean face luma from which brightness no longer matters, share."
+    )
+    max_brightness: Share = Field(
+        default=0.97, description="Mean face luma above which the face is overexposed, share."
+    )
+    poor_size_px: float = Field(
+        default=20.0, ge=1, description="Face size (√(w·h)) at which a frame counts nothing, pixels."
+    )
+    good_size_px: float = Field(default=44.0, ge=1, description="Face size from which size no longer matters, pixels.")
+    poor_sharpness: Share = Field(default=0.05, description="Sharpness at which a frame counts nothing.")
+    good_sharpness: Share = Field(default=0.10, description="Sharpness from which it no longer matters.")
+    good_turn_deg: float = Field(
+        default=50.0, ge=0, le=90, description="Turn (yaw or pitch) up to which pose does not matter, degrees."
+    )
+    poor_turn_deg: float = Field(
+        default=75.0, ge=0, le=90, description="Turn from which a frame counts nothing, degrees."
+    )
+    good_score: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.7, description="Detector score from which it no longer matters; towards 0 a frame counts nothing."
+    )
+    min_weight: Share = Field(default=0.05, description="Weight of a face below which its expression is not even read.")
+    dark_picture: Share = Field(default=0.03, description="Whole picture darker than this is 'dark', mean luma share.")
+    bright_picture: Share = Field(
+        default=0.96, description="Whole picture brighter than this is 'overexposed', mean luma share."
+    )
+    flat_picture: Share = Field(
+        default=0.015,
+        description="Whole picture with less spread than this is 'covered', standard deviation as share of full scale.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for low, high in (
+            ("poor_brightness", "good_brightness"),
+            ("poor_size_px", "good_size_px"),
+            ("poor_sharpness", "good_sharpness"),
+            ("good_turn_deg", "poor_turn_deg"),
+            ("dark_picture", "bright_picture"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(f"{low} must be below {high}")
+        return self
+
+
+class SmoothingConfig(Section):
+    """How predictions are smoothed over time, for what is published and for upholding an alert.
+
+    On simulated drives (calibration/README.md) 0.4 and 0.7 s are alike. ``max_step_s`` lets a camera at 3 frames a
+    second count fully.
+    """
+
+    time_constant_s: float = Field(
+        default=0.7, gt=0, le=30, description="Time constant of the exponential smoothing, seconds."
+    )
+    max_step_s: float = Field(
+        default=0.4,
+        gt=0,
+        le=5,
+        description="Longest time that one frame can speak for, seconds: a frame after a gap counts no more.",
+    )
+
+
+class AlertConfig(Section):
+    """One kind of alert: what counts as evidence and how long it must last.
+
+    An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
+    was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 or
+    3.6 s.
+    """
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}."
+    )
+    enter: Share = Field(default=0.50, description="Smoothed signal that an alert needs to start, and that upholds it.")
+    exit: Share = Field(default=0.30, description="Signal below which an alert is on its way out.")
+    seldom: float = Field(
+        default=0.45,
+        gt=0,
+        le=0.95,
+        description="What this driver shows for a smaller share of the time is evidence; more: alerts come of less.",
+    )
+    rare: float = Field(
+        default=0.001,
+        ge=1e-6,
+        lt=1,
+        description="What this driver shows for this share of the time or less: a second of it is one of evidence.",
+    )
+    hold_s: float = Field(default=1.8, ge=0, le=60, description="Evidence that starts an alert, seconds.")
+    hold_beside_s: float = Field(
+        default=3.6,
+        ge=0,
+        le=120,
+        description="The same while an alert of the other kind is on, seconds; 'hold_s' where that is longer.",
+    )
+    urgent_s: float = Field(
+        default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
+    )
+    release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
+    fade_s: float = Field(
+        default=20.0,
+        ge=0,
+        le=600,
+        description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
+    )
+    leak: float = Field(
+        default=2.0,
+        ge=0,
+        le=10,
+        description="Evidence that a second of what is always there takes away, seconds.",
+    )
+    leak_open: float = Field(
+        default=0.7,
+        ge=0,
+        le=10,
+        description="Evidence for 'urgent' that a second at 'exit' or below takes away, seconds.",
+    )
+    leak_unseen: float = Field(
+        default=0.05, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
+    )
+    cool_down_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="Least time from an alert's end to the next start of its kind, seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        unknown = sorted(set(self.weights) - set(EXPRESSIONS))
+        if unknown:
+            raise ValueError(f"weights has unknown expressions {unknown}; known: {', '.join(EXPRESSIONS)}")
+        if not any(self.weights.values()):
+            raise ValueError("weights needs at least one expression above 0")
+        if self.exit >= self.enter:
+            raise ValueError("exit must be below enter")
+        if self.rare >= self.seldom:
+            raise ValueError("rare must be below seldom")
+        return self
+
+
+class AngerConfig(AlertConfig):
+    """Anger shown in the face."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        default={"anger": 1.0, "disgust": 0.5},
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
+    )
+
+
+class DistressConfig(AlertConfig):
+    """Distress shown in the face: fear or sadness."""
+
+    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
+        default={"fear": 1.0, "sadness": 1.0},
+        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
+    )
+
+
+class AlertsConfig(Section):
+    """The two kinds of alert."""
+
+    anger: AngerConfig = Field(default_factory=AngerConfig, description="Alert for displayed anger.")
+    distress: DistressConfig = Field(default_factory=DistressConfig, description="Alert for displayed fear or sadness.")
+
+    def of(self, kind: Kind) -> AlertConfig:
+        """The section for one kind of alert."""
+        return self.anger if kind is Kind.ANGER else self.distress
+
+
+class BaselineConfig(Section):
+    """The driver's resting face, learned while driving, against which every reading is held.
+
+    On simulated drives (calibration/README.md) this is what tells an episode from a calm face that the model misreads.
+
+    Place and size tell one driver's face from the next one's in hardly any case: over 57 drivers' stills and 3 clips
+    one driver's face is up to 0.6 of its size away from its usual place, and two drivers' are 0.4 apart (median). They
+    tell the driver from a passenger, at most; ``moved_by`` lies above what one driver does.
+    """
+
+    enabled: bool = Field(default=True, description="Learn the driver's resting face.")
+    floor_s: float = Field(
+        default=25.0, ge=1, le=3600, description="Confident sight that is needed before it is used, seconds."
+    )
+    memory_s: float = Field(
+        default=300.0, ge=1, le=86400, description="Sight that what was learned reaches back over, seconds."
+    )
+    ordinary: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.12,
+        description="Signal of an ordinary face at rest: assumed until the driver's is learned, and the least.",
+    )
+    max_rest: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.3, description="Most that a face at rest can be taken to show."
+    )
+    learn_after_s: float = Field(
+        default=4.0,
+        ge=0,
+        le=60,
+        description="A frame is learned from this long after it was seen, and not at all if an alert came meanwhile.",
+    )
+    assumed_s: float = Field(
+        default=20.0,
+        ge=1,
+        le=3600,
+        description="How long an ordinary face counts as watched beside the driver's own, seconds.",
+    )
+    ordinary_anger: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
+        default=0.02,
+        description="Share of the time in which an ordinary face at rest is read as angry at 0.5 or more.",
+    )
+    ordinary_distress: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
+        default=0.04,
+        description="Share of the time in which an ordinary face at rest is read as distressed at 0.5 or more.",
+    )
+    unknown_times: float = Field(
+        default=5.0,
+        ge=1,
+        le=100,
+        description="The same is taken to be so many times as usual until 'floor_s' of the driver were seen.",
+    )
+    max_times: float = Field(
+        default=20.0,
+        ge=1,
+        le=1000,
+        description="How many times as usual as in an ordinary face a reading can be taken to be in the driver's.",
+    )
+    min_weight: Share = Field(default=0.5, description="Frames of less weight are not learned from.")
+    new_driver_after_s: float = Field(
+        default=20.0, ge=1, le=3600, description="No face for this long: learning starts anew, seconds."
+    )
+    moved_after_s: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="No face for this long and then one that is elsewhere: learning starts anew, seconds.",
+    )
+    moved_by: float = Field(
+        default=0.8,
+        gt=0,
+        le=10,
+        description="What counts as elsewhere: face sizes to the last place, or this much larger or smaller.",
+    )
+    changed_by: float = Field(
+        default=0.7,
+        gt=0,
+        le=10,
+        description="Mean of the last floor_s this far from what was learned, in log-odds: only the last are kept.",
+    )
+    max_age_hours: float = Field(
+        default=8.0, ge=0, le=168, description="Older stored numbers are not used after a restart, hours; 0: none are."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for low, high in (("floor_s", "memory_s"), ("ordinary", "max_rest")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not be above {high}")
+        return self
+
+
+class StatesConfig(Section):
+    """How long something must last before the state says so, and how long until it no longer does."""
+
+    blind_after_s: float = Field(
+        default=1.0, ge=0, le=60, description="No usable picture for this long is 'blind', seconds."
+    )
+    absent_after_s: float = Field(default=2.0, ge=0, le=60, description="No face for this long is 'absent', seconds.")
+    uncertain_after_s: float = Field(
+        default=1.5, ge=0, le=60, description="A face that cannot be read for this long is 'uncertain', seconds."
+    )
+    calm_after_s: float = Field(
+        default=1.0, ge=0, le=60, description="Good readings for this long end an unknown state, seconds."
+    )
+    lost_after_s: float = Field(
+        default=15.0,
+        ge=1,
+        le=600,
+        description="An open alert ends when the driver could not be read for this long, seconds.",
+    )
+    min_confidence: float = Field(
+        default=0.3, gt=0, le=1, description="Confidence of the signals below which the state is 'uncertain'."
+    )
+
+
+class TlsConfig(Section):
+    """Encryption of the MQTT connection."""
+
+    enabled: bool = Field(default=False, description="Use TLS 1.2 or newer.")
+    ca_file: Path | None = Field(default=None, description="CA certificates (PEM); default: the system's.")
+    cert_file: Path | None = Field(default=None, description="Client certificate (PEM).")
+    key_file: Path | None = Field(default=None, description="Client key (PEM).")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class MqttConfig(Section):
+    """The broker and how to reach it."""
+
+    host: str = Field(default="localhost", min_length=1, description="Broker's host name or address.")
+    port: int = Field(default=1883, ge=1, le=65535, description="Broker's port (8883 is usual with TLS).")
+    prefix: str = Field(default="evenkeel", pattern=TOPIC_PART, description="First part of every topic.")
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto", description="MQTT version; 'auto' tries 5 and falls back to 3.1.1."
+    )
+    username: str | None = Field(default=None, min_length=1, description="User name at the broker.")
+    password_file: Path | None = Field(
+        default=None,
+        description="File with the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
+    )
+    allow_plain_password: bool = Field(
+        default=False, description="Send a password without TLS to a broker on another host."
+    )
+    keepalive_s: int = Field(default=30, ge=5, le=3600, description="MQTT keep-alive, seconds.")
+    reconnect_min_s: float = Field(
+        default=1.0, ge=0.1, le=60, description="First pause before a new connection is tried, seconds."
+    )
+    reconnect_max_s: float = Field(default=60.0, ge=0.1, le=3600, description="Longest such pause, seconds.")
+    tls: TlsConfig = Field(default_factory=TlsConfig, description="Encryption.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.reconnect_min_s > self.reconnect_max_s:
+            raise ValueError("reconnect_min_s must not be above reconnect_max_s")
+        return self
+
+
+class OutboxConfig(Section):
+    """Where alerts wait until the broker has acknowledged them."""
+
+    path: Path | None = Field(
+        default=None,
+        description=(
+            "SQLite file; default: 'outbox.db' in $STATE_DIRECTORY where systemd sets it, else "
+            "~/.local/state/evenkeel/outbox.db."
+        ),
+    )
+    max_bytes: int = Field(
+        default=5_000_000, ge=10_000, le=1_000_000_000, description="Size of the waiting payloads at most, bytes."
+    )
+    max_age_days: float = Field(default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days.")
+
+
+class TraceConfig(Section):
+    """The trace that ``run --trace`` writes: numbers of every frame, no picture; about 35 MB an hour at 15 frames/s."""
+
+    max_mb: float = Field(
+        default=1000.0, ge=1, le=1_000_000, description="Size of all parts of the trace together, megabytes."
+    )
+    max_age_days: float = Field(default=14.0, gt=0, le=365, description="Age of a full part at most, days.")
+
+
+class HeatConfig(Section):
+    """How a hot board is spared: its frame rate goes down step by step, and up again once it has cooled.
+
+    The defaults stay below 80 °C, where a Raspberry Pi begins to slow itself down.
+    """
+
+    hot_c: float = Field(
+        default=75.0,
+        ge=30,
+        le=120,
+        description="The frame rate is lowered from here on, and while the board throttles itself, degrees Celsius.",
+    )
+    cool_c: float = Field(default=68.0, ge=20, le=110, description="It rises again up to here, degrees Celsius.")
+    step: float = Field(default=0.7, ge=0.3, le=0.95, description="What a step down leaves of the frame rate, share.")
+    min_fps: float = Field(
+        default=5.0, ge=1, le=120, description="It is not lowered below this; as much as camera.fps: never, frames/s."
+    )
+    down_s: float = Field(default=20.0, ge=1, le=600, description="Least time between two steps down, seconds.")
+    up_s: float = Field(
+        default=60.0, ge=1, le=3600, description="Time that it must be cool before each step up, seconds."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.cool_c >= self.hot_c:
+            raise ValueError("cool_c must be below hot_c")
+        return self
+
+
+class PublishConfig(Section):
+    """How often things are published."""
+
+    heartbeat_s: float = Field(
+        default=10.0, ge=1, le=3600, description="State is published at least this often, seconds."
+    )
+    health_s: float = Field(default=30.0, ge=1, le=3600, description="Health is published this often, seconds.")
+    max_pause_s: float = Field(
+        default=3600.0, ge=1, le=86400, description="Longest pause that a command may ask for, seconds."
+    )
+
+
+class DiscoveryConfig(Section):
+    """Home Assistant."""
+
+    enabled: bool = Field(default=True, description="Publish Home Assistant device discovery.")
+    prefix: str = Field(default="homeassistant", pattern=TOPIC_PART, description="Home Assistant's discovery prefix.")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    device: DeviceConfig = Field(default_factory=DeviceConfig, description="Which device this is.")
+    camera: CameraConfig = Field(default_factory=CameraConfig, description="Where frames come from.")
+    vision: VisionConfig = Field(default_factory=VisionConfig, description="Models and how they are run.")
+    quality: QualityConfig = Field(default_factory=QualityConfig, description="When a face can be read well.")
+    smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="How predictions are smoothed.")
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="What makes an alert.")
+    baseline: BaselineConfig = Field(default_factory=BaselineConfig, description="The driver's resting face.")
+    states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")
+    mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
+    outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")
+    trace: TraceConfig = Field(default_factory=TraceConfig, description="How much of a trace is kept.")
+    heat: HeatConfig = Field(default_factory=HeatConfig, description="How a hot board is spared.")
+    publish: PublishConfig = Field(default_factory=PublishConfig, description="How often things are published.")
+    discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")

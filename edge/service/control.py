@@ -1,0 +1,92 @@
+"""What the service is told while it runs: commands over MQTT, and to read its configuration again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from edge.board.notify import Notifier
+from edge.config import Config
+from edge.errors import EvenkeelError
+from edge.mqtt.commands import Command
+from edge.mqtt.messages import CommandName
+from edge.service.ports import Outlet, Steps
+from edge.service.resting_face import RestingFaceFile
+
+_log = logging.getLogger(__name__)
+
+RELOADABLE = ("quality", "smoothing", "alerts", "baseline", "states")
+"""Sections that a reload changes while the service runs; the others wait for a restart."""
+
+
+class Orders:
+    """Obeys commands and reloads, between two frames.
+
+    ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``memory`` keeps the driver's
+    resting face over a restart.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        pipeline: Steps,
+        publisher: Outlet,
+        notifier: Notifier,
+        memory: RestingFaceFile,
+        reload: Callable[[], Config],
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._notifier = notifier
+        self._memory = memory
+        self._reload = reload
+        self._clock = clock
+
+    def obey_commands(self) -> None:
+        """Do what has been asked over MQTT, and answer."""
+        while (command := self._publisher.poll_command()) is not None:
+            ok, message = self._obey(command)
+            _log.info("command %s: %s", command.name, message)
+            self._publisher.answer(command, ok=ok, message=message)
+
+    def reload(self, *, started: bool = True) -> tuple[bool, str]:
+        """Read the configuration again; where it is wrong keep the old one and say why.
+
+        A service that has not ``started`` yet is not called ready after it.
+        """
+        self._notifier.reloading()
+        try:
+            fresh = self._reload()
+        except EvenkeelError as error:
+            _log.error("reload refused, the old configuration stays: %s", error)
+            return False, f"the old configuration stays: {error}"
+        finally:
+            if started:
+                self._notifier.ready()
+        changed = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self._config, name)]
+        self._config = self._config.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
+        self._pipeline.reconfigure(self._config)
+        later = [name for name in changed if name not in RELOADABLE]
+        message = f"reloaded; only after a restart: {', '.join(later)}" if later else "reloaded"
+        _log.info("%s", message)
+        return True, message
+
+    def _obey(self, command: Command) -> tuple[bool, str]:
+        now, decider = self._clock(), self._pipeline.decider
+        match command.name:
+            case CommandName.PAUSE:
+                seconds = command.seconds or 0.0
+                decider.pause(now, seconds)
+                return True, f"paused for {seconds:g} s"
+            case CommandName.RESUME:
+                decider.resume(now)
+                return True, "resumed"
+            case CommandName.RECALIBRATE:
+                decider.recalibrate()
+                self._memory.clear()
+                return True, "the driver's resting face is learned anew"
+            case CommandName.RELOAD:
+                return self.reload()

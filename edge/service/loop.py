@@ -1,0 +1,297 @@
+"""The loop: newest frame in, pipeline, publish, watchdog; reload, stop."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.board.heat import RateLimit
+from edge.board.notify import Notifier
+from edge.board.sensors import Heat, clock_synced, read_heat
+from edge.board.watch import HeatWatch
+from edge.camera import EndOfStream, is_file_source, open_camera
+from edge.camera.newest import NewestFrame
+from edge.config import Config
+from edge.domain import Frame, Sight, State, Step
+from edge.errors import UnavailableError
+from edge.mqtt.claim import claim
+from edge.mqtt.client import Publisher
+from edge.mqtt.messages import ENTROPY_BYTES, Stamp
+from edge.mqtt.outbox import Outbox, outbox_path
+from edge.pipeline import Pipeline
+from edge.service.control import Orders
+from edge.service.pacing import Pace
+from edge.service.ports import Frames, Outlet, Steps, Trace
+from edge.service.reporter import Reporter
+from edge.service.resting_face import RestingFaceFile
+from edge.service.versions import About
+from edge.timing import StageTimes
+from edge.traces.parts import RotatingTrace
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""Longest wait at a time: how late a signal, a command or a heartbeat can be noticed."""
+
+RESTING_FACE_PERIOD_S = 300.0
+"""The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
+
+
+def board_stamp() -> Stamp:
+    """This moment on the board's clocks."""
+    return Stamp(
+        time=datetime.now(UTC), uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME), clock_synced=bool(clock_synced())
+    )
+
+
+def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
+    """Run the service that ``load``'s configuration describes, until SIGTERM, SIGINT or a file's end.
+
+    SIGHUP calls ``load`` again.
+
+    Raises:
+        ConfigError, ModelError, UnavailableError: before anything is published.
+        CameraError: a file source cannot be read; a camera is waited for instead.
+    """
+    with build_service(load(), reload=load, trace=trace, loop=loop, settled=_spare_the_collector) as service:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        service.run()
+
+
+@contextmanager
+def build_service(
+    config: Config,
+    *,
+    reload: Callable[[], Config],
+    trace: Path | None = None,
+    loop: bool = False,
+    frames: Frames | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    stamp: Callable[[], Stamp] = board_stamp,
+    settled: Callable[[], None] = lambda: None,
+) -> Iterator[Service]:
+    """The service with everything that it needs; what must be closed is closed at the end of the ``with``.
+
+    ``frames`` stand in for the configured camera; ``clock`` and ``stamp`` then tell the time that goes with them.
+    ``settled`` is called after the first decision.
+
+    Raises:
+        ConfigError, ModelError, UnavailableError: something of it is wrong or missing.
+    """
+    with ExitStack() as stack:
+        pipeline = Pipeline.from_config(config)
+        path = outbox_path(config.outbox, os.environ)
+        if not stack.enter_context(claim(path)):
+            _log.warning("outbox %s is used by another process; give each service its own outbox.path", path)
+        outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
+        memory = RestingFaceFile(path.parent)
+        if resting := memory.load(stamp(), config.baseline.max_age_hours):
+            pipeline.decider.restore(resting)
+        yield Service(
+            config,
+            frames=frames
+            or NewestFrame(
+                lambda: open_camera(config.camera, loop=loop),
+                config.camera,
+                reopen=not is_file_source(config.camera.source),
+            ),
+            pipeline=pipeline,
+            publisher=Publisher(config, outbox, clock=board_stamp, environ=os.environ),
+            notifier=Notifier.from_environment(),
+            about=About.of(config.vision),
+            reload=reload,
+            entropy=lambda: os.urandom(ENTROPY_BYTES),
+            times=pipeline.times,
+            memory=memory,
+            trace=stack.enter_context(RotatingTrace(trace, config.trace)) if trace else None,
+            clock=clock,
+            stamp=stamp,
+            settled=settled,
+        )
+
+
+def _spare_the_collector() -> None:
+    """Take all that was made so far out of the garbage collector's rounds.
+
+    A full round over it would take as long as many frames, and what is there by then stays until the end.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+class Service:
+    """Runs until it is stopped, or until a file has been played.
+
+    ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
+    bytes for each episode's id. ``times`` are the pipeline's, to which ``step`` (all of it) and ``age`` (from exposure
+    to decision) are added. ``memory`` keeps the driver's resting face over a restart. ``heat`` reads how warm the board
+    is. ``settled`` is called once, after the first decision.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        frames: Frames,
+        pipeline: Steps,
+        publisher: Outlet,
+        notifier: Notifier,
+        about: About,
+        reload: Callable[[], Config],
+        entropy: Callable[[], bytes],
+        times: StageTimes,
+        memory: RestingFaceFile,
+        trace: Trace | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        stamp: Callable[[], Stamp] = board_stamp,
+        heat: Callable[[], Heat] = read_heat,
+        sleep: Callable[[float], None] = time.sleep,
+        settled: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._camera = config.camera
+        self._frames = frames
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._notifier = notifier
+        self._memory = memory
+        self._trace = trace
+        self._clock = clock
+        self._stamp = stamp
+        self._sleep = sleep
+        self._settled = settled
+        self._times = times
+        self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock)
+        self._reporter = Reporter(
+            config,
+            frames=frames,
+            heat=self._heat,
+            publisher=publisher,
+            notifier=notifier,
+            about=about,
+            entropy=entropy,
+            times=times,
+            clock=clock,
+            stamp=stamp,
+        )
+        self._orders = Orders(
+            config,
+            pipeline=pipeline,
+            publisher=publisher,
+            notifier=notifier,
+            memory=memory,
+            reload=reload,
+            clock=clock,
+        )
+        self._pace = Pace()
+        self._step: Step | None = None
+        self._stop_asked = self._reload_asked = self._started = False
+        self._kept_t = clock()
+
+    def stop(self) -> None:
+        """Ask for a clean stop; safe in a signal handler."""
+        self._stop_asked = True
+
+    def reload(self) -> None:
+        """Ask for the configuration to be read again; safe in a signal handler."""
+        self._reload_asked = True
+
+    def run(self) -> None:
+        """Work until ``stop``, or the end of a file; then say ``offline``."""
+        try:
+            with self._frames:
+                while not self._stop_asked:
+                    self._turn()
+        except EndOfStream:
+            _log.info("end of %s", self._camera.source)
+        finally:
+            self._notifier.stopping()
+            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())
+            if self._started:
+                self._publisher.stop()
+            self._notifier.close()
+
+    def _turn(self) -> None:
+        """Do what was asked for meanwhile, then a step if there is one to do, then what is due."""
+        if self._reload_asked:
+            self._reload_asked = False
+            self._orders.reload(started=self._started)
+        if self._started:
+            self._orders.obey_commands()
+        step = self._next_step()
+        if step is not None:
+            self._take(step)
+        self._heat.look()
+        if self._step is not None:
+            self._reporter.tell_health(self._step.state)
+        self._keep_resting_face()
+
+    def _next_step(self) -> Step | None:
+        """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
+        open_t = self._pace.open_t if self._frames.paced else -math.inf
+        early_s = open_t - self._clock()
+        if early_s > 0:
+            self._sleep(min(early_s, TICK_S))
+            if early_s > TICK_S:
+                return None
+        frame = self._frames.take(TICK_S, open_t)
+        now = self._clock()
+        if frame is not None:
+            self._pace.take(now - self._frames.age_s, self._rate())
+            return self._read_frame(frame)
+        blind = self._frames.blindness()
+        if blind is None:
+            return None
+        step = self._pipeline.step_blind(now, *blind)
+        if not self._frames.stuck:  # then only a restart helps, which the watchdog brings
+            self._notifier.alive()
+        return step
+
+    def _rate(self) -> float:
+        """Frames a second to read: fewer on a hot board, and while nobody has been there for long."""
+        step = self._step
+        if step is not None and step.state is State.ABSENT and step.observation.sight is Sight.NO_FACE:
+            return min(self._camera.empty_fps, self._heat.fps)
+        return self._heat.fps
+
+    def _read_frame(self, frame: Frame) -> Step:
+        with self._times.measure("step"):
+            step = self._pipeline.step(frame)
+        self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
+        self._reporter.count_frame()
+        self._notifier.alive()
+        return step
+
+    def _take(self, step: Step) -> None:
+        """Publish what a step says, the first one before the connection is begun."""
+        self._step = step
+        self._write_trace(step)
+        self._reporter.tell(step, self._pipeline.decider.calibrated_percent)
+        if not self._started:
+            self._publisher.start()
+            self._notifier.ready()
+            self._started = True
+            self._settled()
+
+    def _write_trace(self, step: Step) -> None:
+        if self._trace is None:
+            return
+        try:
+            self._trace.write(step)
+        except UnavailableError as error:  # a full disk ends the trace, never the monitoring
+            _log.warning("%s; the trace ends here", error)
+            self._trace = None
+
+    def _keep_resting_face(self) -> None:
+        if self._clock() - self._kept_t >= RESTING_FACE_PERIOD_S:
+            self._kept_t = self._clock()
+            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())

@@ -1,0 +1,115 @@
+"""What the service asks of its parts, so that each can be another one: a fake in a test, a clip in the demo."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from edge.config import Config
+from edge.decision.baseline import RestingFace
+from edge.domain import Frame, Sight, Step
+from edge.mqtt.commands import Command
+from edge.mqtt.messages import AlertMessage, HealthMessage, OutboxPart, StateMessage
+
+
+class Decisions(Protocol):
+    """What is asked of ``edge.decision.Decider``."""
+
+    def pause(self, t: float, seconds: float) -> None:
+        """Say ``paused`` until ``t + seconds``."""
+
+    def resume(self, t: float) -> None:
+        """End a pause."""
+
+    def recalibrate(self) -> None:
+        """Forget the driver's resting face."""
+
+    @property
+    def calibrated_percent(self) -> float | None:
+        """How far the resting face is learned."""
+
+    @property
+    def resting_face(self) -> RestingFace:
+        """What was learned, to be kept over a restart."""
+
+
+class Steps(Protocol):
+    """What is asked of ``edge.pipeline.Pipeline``."""
+
+    @property
+    def decider(self) -> Decisions:
+        """The decisions behind the steps."""
+
+    def step(self, frame: Frame) -> Step:
+        """Read one frame and decide."""
+
+    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+        """Decide without a picture."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Use these thresholds and timers from now on, and keep the state."""
+
+
+class Outlet(Protocol):
+    """What is asked of ``edge.mqtt.client.Publisher``."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no broker, or None."""
+
+    def start(self) -> None:
+        """Begin to connect, without waiting."""
+
+    def stop(self) -> bool:
+        """Say ``offline`` and disconnect."""
+
+    def publish_state(self, message: StateMessage) -> None:
+        """Say the state."""
+
+    def publish_alert(self, message: AlertMessage) -> AlertMessage:
+        """Store and send an alert."""
+
+    def publish_health(self, message: HealthMessage) -> None:
+        """Say how the device is."""
+
+    def outbox_health(self) -> OutboxPart:
+        """The outbox as health tells it."""
+
+    def poll_command(self) -> Command | None:
+        """The next command, or None."""
+
+    def answer(self, command: Command, *, ok: bool, message: str) -> None:
+        """Tell the sender what came of it."""
+
+
+class Frames(AbstractContextManager[object], Protocol):
+    """What is asked of ``edge.camera.newest.NewestFrame``."""
+
+    @property
+    def paced(self) -> bool:
+        """Whether frames come in their own time, so that some may be skipped; else each one is taken in its turn."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a newer one has overtaken."""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last good frame."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether only a restart helps."""
+
+    def take(self, timeout_s: float, came_after: float) -> Frame | None:
+        """The newest frame not taken yet that came in after that time; EndOfStream after the last."""
+
+    def blindness(self) -> tuple[Sight, str] | None:
+        """Why there is no picture, or None."""
+
+
+class Trace(Protocol):
+    """What is asked of ``edge.traces.trace.TraceWriter``."""
+
+    def write(self, step: Step) -> None:
+        """Add one step."""

@@ -1,0 +1,65 @@
+"""Each frame of a clip in its turn, as fast as the service takes them, under the clip's own times."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from edge.camera import Camera, open_camera
+from edge.config import CameraConfig
+from edge.domain import Frame, Sight
+from edge.mqtt.messages import Stamp
+from edge.service.loop import board_stamp
+
+
+class EveryFrame:
+    """Stands in for ``NewestFrame``: none is dropped, none is waited for. ``clock`` and ``stamp`` go on with the clip.
+
+    Raises:
+        CameraError: the clip cannot be read.
+    """
+
+    paced = False
+    dropped = 0
+    stuck = False
+    age_s = 0.0
+
+    def __init__(self, config: CameraConfig) -> None:
+        self._camera: Camera = open_camera(config, realtime=False)
+        self._start = board_stamp()
+        self._t = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._camera.close()
+
+    def take(self, timeout_s: float, came_after: float) -> Frame | None:  # noqa: ARG002 - none is left out
+        """The next frame.
+
+        Raises:
+            EndOfStream: that was the last one.
+        """
+        frame = self._camera.read(timeout_s)
+        self._t = frame.t
+        return frame
+
+    def blindness(self) -> tuple[Sight, str] | None:
+        """None: a clip has a picture until it ends."""
+        return None
+
+    def clock(self) -> float:
+        """Seconds from the start of the clip."""
+        return self._t
+
+    def stamp(self) -> Stamp:
+        """The board's clocks as they would stand had the clip been played in real time."""
+        return Stamp(
+            time=self._start.time + timedelta(seconds=self._t),
+            uptime_s=self._start.uptime_s + self._t,
+            clock_synced=self._start.clock_synced,
+        )

@@ -1,0 +1,56 @@
+"""Checks of the way to the broker: who we say we are, and whether it lets us in."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from edge.config import Config
+from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
+from edge.mqtt.connect import client_id
+from edge.mqtt.errand import knock
+from edge.mqtt.security import is_loopback, password_file
+from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
+from edge.tools.doctor.host import READ, Host, User
+
+
+def broker(host: Host, config: Config) -> Finding:
+    """Whether the broker accepts a connection, made under a name of its own beside a running service's."""
+    where = f"{config.mqtt.host}:{config.mqtt.port}"
+    try:
+        knock(config, host.environ, f"{client_id(config)}-doctor")
+    except ConfigError as error:
+        return failed_by(error, "correct [mqtt]")
+    except UnavailableError as error:
+        here = is_loopback(config.mqtt.host)
+        remedy = "`systemctl status mosquitto` tells more" if here else "the broker's log tells more"
+        return failed_by(error, f"correct [mqtt], or the broker: {remedy}; alerts wait in the outbox meanwhile")
+    secured = "with TLS" if config.mqtt.tls.enabled else "without TLS"
+    return passed(f"{where} accepts {config.mqtt.username or 'a client without a name'}, {secured}")
+
+
+def credentials(host: Host, config: Config) -> Finding:
+    """Whether the service can read the files that it makes itself known by, and nobody else the secret ones."""
+    tls, handed_over = config.mqtt.tls, password_file(config.mqtt, host.environ)
+    secrets = [path for path in (handed_over, tls.key_file) if path is not None]
+    # what systemd hands over is read by root, the rest by the service
+    own = (config.mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls.enabled else ()))
+    name = host.user.name
+    if refused := [path for path in own if path is not None and host.user.is_refused(path, READ)]:
+        remedy = f"`sudo chown root:{name}` and `sudo chmod 640` it"
+        return failed(f"{', '.join(map(str, refused))} cannot be read by {name}", remedy, EXIT_CONFIG)
+    if exposed := [path for path in secrets if _is_exposed(path, host.user)]:
+        texts = [f"{path} (mode {stat.S_IMODE(path.stat().st_mode):o})" for path in exposed]
+        return warned(f"others can read {', '.join(texts)}", f"`sudo chown root:{name}` and `sudo chmod 640` it")
+    if not secrets:
+        return passed("none are configured")
+    return passed(f"{', '.join(map(str, secrets))}: nobody else can read")
+
+
+def _is_exposed(path: Path, user: User) -> bool:
+    """Whether others than root and the service get at a file; one that is missing is the broker line's affair."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return bool(status.st_mode & (stat.S_IRWXO if status.st_gid == user.gid else stat.S_IRWXO | stat.S_IRWXG))

@@ -1,0 +1,1 @@
+"""Traces of numbers: written, rotated, read, and replayed."""

@@ -1,0 +1,220 @@
+"""Replay: a clip or a trace through the same decision as on the road, as fast as it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge.camera import EndOfStream, open_camera
+from edge.config import Config
+from edge.decision.decider import Decider
+from edge.domain import Kind, Phase, Sight, State, Step, Transition
+from edge.errors import CameraError, UsageError
+from edge.mqtt.messages import ENTROPY_BYTES, Episodes, ModelsPart, Stamp, alert_message
+from edge.pipeline import Pipeline
+from edge.traces.jsonlines import JsonLinesFile
+from edge.traces.trace import TraceWriter, read_trace
+
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_TRACE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of a replay. ``shares`` says which share of the frames each state had; ``faults`` what was left out."""
+
+    frames: int
+    frames_with_face: int
+    duration_s: float
+    shares: dict[State, float]
+    alerts: dict[Kind, int]
+    faults: tuple[str, ...]
+
+
+class EventWriter:
+    """Writes alerts to ``path`` as JSON Lines: the payload of the MQTT contract plus ``t``, seconds from the start.
+
+    Nothing in it depends on when or where it is written: wall time starts at 1970 and is marked as not synchronised,
+    ids are drawn from a hash of ``name`` and their number. Used as a context manager.
+
+    Raises:
+        UnavailableError: the file cannot be written, also from ``write``.
+    """
+
+    def __init__(self, path: Path, name: str, models: ModelsPart) -> None:
+        self._name = name
+        self._models = models
+        self._episodes = Episodes(self._entropy)
+        self._drawn = 0
+        self._sequence = 0
+        self._file = JsonLinesFile(path, "events")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, transition: Transition) -> None:
+        """Add one event."""
+        now = _START + timedelta(seconds=transition.t)
+        message = alert_message(
+            transition,
+            episode=self._episodes.of(transition, now),
+            sequence=self._sequence,
+            stamp=Stamp(time=now, uptime_s=max(0.0, transition.t), clock_synced=False),
+            models=self._models,
+        )
+        self._sequence += 1
+        event = {"t": round(transition.t, 4), **json.loads(message.payload())}
+        self._file.write(json.dumps(event, ensure_ascii=False))
+
+    def _entropy(self) -> bytes:
+        self._drawn += 1
+        return hashlib.sha256(f"{self._name} {self._drawn}".encode()).digest()[:ENTROPY_BYTES]
+
+
+def replay(
+    path: Path,
+    config: Config,
+    *,
+    events: Path | None = None,
+    trace: Path | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Run a clip, a folder of pictures or a trace through the decision; ``events`` and ``trace`` are written if given.
+
+    A progress bar goes to ``console`` (by default stderr) where that is a terminal.
+
+    Raises:
+        CameraError: there is no such clip, or it cannot be read.
+        ModelError: a model is missing or damaged (clips only: a trace needs none).
+        UsageError: a file to write is the one that is replayed.
+        UnavailableError: the trace cannot be read, a file cannot be written, or there is no TFLite runtime.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - unlike Path's, it takes a name that is too long for one that is not there
+        raise CameraError(f"{path}: no such clip, folder or trace")
+    if events is not None and trace is not None and events.resolve() == trace.resolve():
+        raise UsageError(f"{events}: events and trace cannot go into one file; name two")
+    for output in (events, trace):
+        if output is not None and output.exists() and output.samefile(path):
+            raise UsageError(f"{output}: this is what is being replayed; write to another file")
+    source = _TraceSource(path, config) if _is_trace(path) else _ClipSource(path, config)
+    tally = _Tally()
+    with ExitStack() as stack:
+        event_writer = stack.enter_context(EventWriter(events, path.name, source.models)) if events else None
+        trace_writer = stack.enter_context(TraceWriter(trace, origin_t=0.0)) if trace else None
+        for step in _with_progress(source, path.name, console or Console(stderr=True)):
+            tally.add(step)
+            if trace_writer is not None:
+                trace_writer.write(step)
+            if event_writer is not None:
+                for transition in step.transitions:
+                    event_writer.write(transition)
+    return tally.summary(tuple(source.faults))
+
+
+class _ClipSource:
+    """Steps of a clip or a folder of pictures, with the clip's own times."""
+
+    def __init__(self, path: Path, config: Config) -> None:
+        camera = config.camera.model_copy(update={"source": str(path)})
+        self._camera = open_camera(camera, realtime=False)
+        try:
+            self._pipeline = Pipeline.from_config(config)
+        except BaseException:
+            self._camera.close()
+            raise
+        self._timeout_s = camera.timeout_s
+        finder, reader = self._pipeline.finder.manifest, self._pipeline.reader.manifest
+        self.models = ModelsPart(face=f"{finder.name} {finder.version}", expression=f"{reader.name} {reader.version}")
+        self.total = int(getattr(self._camera, "frames", 0)) or None
+        self.faults: list[str] = []
+
+    def __iter__(self) -> Iterator[Step]:
+        with self._camera:
+            while True:
+                try:
+                    frame = self._camera.read(self._timeout_s)
+                except EndOfStream:
+                    return
+                yield self._pipeline.step(frame)
+
+
+class _TraceSource:
+    """Steps of a trace: only the decision is made anew."""
+
+    models = ModelsPart(face="trace", expression="trace")
+    total = None
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self._path = path
+        self._decider = Decider(config)
+        self.faults: list[str] = []
+
+    def __iter__(self) -> Iterator[Step]:
+        for line in read_trace(self._path, self.faults.append):
+            yield self._decider.update(line.observation())
+
+
+class _Tally:
+    """Counts for the summary."""
+
+    def __init__(self) -> None:
+        self._states: Counter[State] = Counter()
+        self._alerts: Counter[Kind] = Counter()
+        self._faces = 0
+        self._first_t: float | None = None
+        self._last_t = 0.0
+
+    def add(self, step: Step) -> None:
+        self._states[step.state] += 1
+        self._faces += step.observation.sight is Sight.FACE
+        self._alerts.update(transition.kind for transition in step.transitions if transition.phase is Phase.START)
+        self._last_t = step.signals.t
+        if self._first_t is None:
+            self._first_t = step.signals.t
+
+    def summary(self, faults: tuple[str, ...]) -> Summary:
+        frames = self._states.total()
+        return Summary(
+            frames=frames,
+            frames_with_face=self._faces,
+            duration_s=0.0 if self._first_t is None else self._last_t - self._first_t,
+            shares={state: self._states[state] / frames for state in State if self._states[state]},
+            alerts={kind: self._alerts[kind] for kind in Kind},
+            faults=faults,
+        )
+
+
+def _is_trace(path: Path) -> bool:
+    """Told by its suffix, or by the brace that every line of a trace begins with."""
+    if path.suffix.lower() in _TRACE_SUFFIXES:
+        return True
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == b"{"
+    except OSError as error:
+        raise CameraError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _with_progress(source: _ClipSource | _TraceSource, name: str, console: Console) -> Iterator[Step]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(source, total=source.total, description=name)

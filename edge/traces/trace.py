@@ -1,0 +1,214 @@
+"""Traces: a drive as numbers, one observation a line (JSON Lines), without any picture."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
+from edge.errors import UnavailableError
+from edge.traces.jsonlines import JsonLinesFile
+
+SCHEMA_VERSION = 1
+
+_log = logging.getLogger(__name__)
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Point = tuple[float, float]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class FacePart(_Part):
+    """A face, in pixels of the picture."""
+
+    box: tuple[float, float, float, float]
+    points: tuple[Point, Point, Point, Point, Point]
+    score: Share
+
+
+class QualityPart(_Part):
+    """Quality of the face, named as in the MQTT contract."""
+
+    brightness: float
+    sharpness: float
+    size_px: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    weight: Share
+
+
+class SignalsPart(_Part):
+    """Smoothed evidence when the line was written."""
+
+    anger: Share
+    distress: Share
+    confidence: Share
+
+
+class TraceLine(_Part):
+    """One line of a trace.
+
+    ``t`` is in seconds from the trace's origin. ``expression`` holds the probabilities of this one frame, null where
+    none was read; ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``.
+    """
+
+    version: Literal[1] = Field(alias="schema")
+    t: float = Field(ge=0, le=1e9)
+    sight: Sight
+    sight_reason: str = ""
+    face: FacePart | None
+    quality: QualityPart | None
+    expression: dict[str, Share] | None
+    signals: SignalsPart
+    state: State
+    reason: str
+
+    def observation(self) -> Observation:
+        """What the decision was told."""
+        face, quality, expression = self.face, self.quality, self.expression
+        return Observation(
+            t=self.t,
+            sight=self.sight,
+            face=Face(face.box, np.array(face.points, np.float32), face.score) if face else None,
+            quality=Quality(**{name.removesuffix("_deg"): value for name, value in quality}) if quality else None,
+            probabilities=np.array([expression.get(name, 0.0) for name in EXPRESSIONS], np.float32)
+            if expression
+            else None,
+            reason=self.sight_reason,
+        )
+
+
+class TraceWriter:
+    """Writes steps to ``path``, used as a context manager; what was there before is overwritten.
+
+    Times are written relative to ``origin_t``, by default the time of the first step.
+
+    Raises:
+        UnavailableError: the file cannot be written, also from ``write``.
+    """
+
+    def __init__(self, path: Path, origin_t: float | None = None) -> None:
+        self._origin_t = origin_t
+        self._file = JsonLinesFile(path, "trace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, step: Step) -> None:
+        """Add one step."""
+        if self._origin_t is None:
+            self._origin_t = step.observation.t
+        self._file.write(_to_json(step, self._origin_t))
+
+
+def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> Iterator[TraceLine]:
+    """The lines of a trace, one by one. A line that is cut off, of another version or wrong is left out.
+
+    ``on_fault`` gets one message for each such line and for each time that goes back, with file and line number.
+
+    Raises:
+        UnavailableError: the file cannot be read, or none of its lines can be used.
+    """
+    used = 0
+    last_t = -math.inf
+    try:
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                if not text.strip():
+                    continue
+                line = _parse(text, f"{path}:{number}", on_fault)
+                if line is None:
+                    continue
+                if line.t < last_t:
+                    on_fault(f"{path}:{number}: time goes back from {last_t:g} s to {line.t:g} s; line used")
+                last_t = line.t
+                used += 1
+                yield line
+    except OSError as error:
+        raise UnavailableError(f"{path}: trace cannot be read: {error.strerror}") from error
+    if not used:
+        raise UnavailableError(f"{path}: no usable line; write a trace with `evenkeel replay CLIP --trace {path.name}`")
+
+
+def _parse(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLine | None:
+    try:
+        return _LINE.validate_json(text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+    if fault["type"] == "json_invalid":
+        cut = "" if text.endswith(b"\n") else "cut off, "
+        on_fault(f"{where}: {cut}not JSON; line left out")
+    elif fault["loc"][:1] == ("schema",):
+        on_fault(f"{where}: not a line of trace version {SCHEMA_VERSION}; line left out")
+    else:
+        on_fault(f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; line left out")
+    return None
+
+
+_LINE = TypeAdapter(TraceLine)
+
+
+def _to_json(step: Step, origin_t: float) -> str:
+    """One line. Rounded to what the measurement is worth: a tenth of a millisecond, a hundredth of a pixel, 1e-4."""
+    observation, signals = step.observation, step.signals
+    line = {
+        "schema": SCHEMA_VERSION,
+        "t": round(observation.t - origin_t, 4),
+        "sight": observation.sight,
+        "sight_reason": observation.reason,
+        "face": observation.face and _face(observation.face),
+        "quality": observation.quality and _quality(observation.quality),
+        "expression": None
+        if observation.probabilities is None
+        else {name: _share(value) for name, value in zip(EXPRESSIONS, observation.probabilities, strict=True)},
+        "signals": {
+            "anger": _share(signals.anger),
+            "distress": _share(signals.distress),
+            "confidence": _share(signals.confidence),
+        },
+        "state": step.state,
+        "reason": step.reason,
+    }
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def _face(face: Face) -> dict[str, object]:
+    return {
+        "box": [round(float(value), 1) for value in face.box],
+        "points": [[round(float(x), 2), round(float(y), 2)] for x, y in face.points],
+        "score": _share(face.score),
+    }
+
+
+def _quality(quality: Quality) -> dict[str, float]:
+    return {
+        "brightness": _share(quality.brightness),
+        "sharpness": _share(quality.sharpness),
+        "size_px": round(quality.size_px, 1),
+        "yaw_deg": round(quality.yaw, 1),
+        "pitch_deg": round(quality.pitch, 1),
+        "roll_deg": round(quality.roll, 1),
+        "weight": _share(quality.weight),
+    }
+
+
+def _share(value: float | np.floating[np.typing.NBitBase]) -> float:
+    # sums of float32 may pass 1 by a rounding error
+    return min(max(round(float(value), 4), 0.0), 1.0)

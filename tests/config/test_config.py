@@ -1,0 +1,186 @@
+"""The configuration: defaults that work, errors that name file, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from edge.config import Config, load_config, schema_json
+from edge.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "systemd" / "evenkeel.toml"
+MACHINE_DEPENDENT = {("device", "id")}
+
+
+def fields(model: type[BaseModel] = Config, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of the configuration with its field."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from fields(kind, (*path, name))
+        else:
+            yield (*path, name), field
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "evenkeel.toml"
+    path.write_text(text)
+    return path
+
+
+def fault_of(path: Path | None, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environ or {})
+    assert caught.value.exit_code == 78
+    return str(caught.value)
+
+
+def test_an_empty_file_is_a_valid_configuration(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, ""), {}) == load_config(None, {})
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, '[mqtt]\nhost = "file"\nport = 1\n[alerts.anger]\nhold_s = 1\n')
+    config = load_config(path, {"EVENKEEL_MQTT__HOST": "broker", "EVENKEEL_ALERTS__ANGER__HOLD_S": "2.5", "HOME": "/x"})
+    assert (config.mqtt.host, config.mqtt.port, config.alerts.anger.hold_s) == ("broker", 1, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[camera\n", "not valid TOML"),
+        ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: empty_fps, fps"),
+        ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, baseline, camera"),
+        ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than or equal to 1 (Frames a second"),
+        ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
+        ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),
+        ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
+        ("[alerts.anger]\nenter = 0.3\nexit = 0.5\n", "alerts.anger: exit must be below enter"),
+        ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger: rare must be below seldom"),
+        ("[alerts.anger]\nweights = { rage = 1 }\n", "weights has unknown expressions ['rage']"),
+        ('[mqtt]\nprefix = "a/#"\n', "mqtt.prefix = 'a/#'"),
+        ("camera = 5\n", "camera = 5"),
+    ],
+)
+def test_a_wrong_file_is_one_line_with_file_key_value_and_what_is_allowed(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    path = write(tmp_path, text)
+    message = fault_of(path)
+    assert message.startswith(f"{path}: ")
+    assert fault in message
+    assert "\n" not in message
+
+
+def test_every_fault_has_a_line_of_its_own(tmp_path: Path) -> None:
+    assert len(fault_of(write(tmp_path, "[camera]\nfps = 0\n[mqtt]\nport = 0\n")).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[camera]\nfps = true",
+        '[camera]\nwidth_px = "640"',
+        "[camera]\nwidth_px = 640.0",
+        '[mqtt]\nport = "1883"',
+        '[mqtt.tls]\nenabled = "yes"',
+        "[discovery]\nenabled = 0",
+        "[alerts.anger]\nhold_s = true",
+        "[device]\nid = 7",
+        "[camera]\nfps = nan",
+        "[states]\nmin_confidence = 0",
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_never_turned_into_the_right_one(tmp_path: Path, line: str) -> None:
+    key = line.split()[1]
+    assert f".{key} = " in fault_of(write(tmp_path, line))
+
+
+def test_a_whole_number_passes_where_a_fraction_may_stand(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "[camera]\nfps = 10\nseat = [0, 0.1, 1, 1]\n"), {}).camera.fps == 10.0
+
+
+def test_nesting_without_end_is_no_configuration(tmp_path: Path) -> None:
+    assert "nested too deep" in fault_of(write(tmp_path, "[camera]\nseat = " + "[" * 5000))
+
+
+def test_a_variable_that_names_no_key_is_refused_with_the_right_form() -> None:
+    with pytest.raises(ConfigError, match="EVENKEEL_MQTT_HOST: names no key; write EVENKEEL_<SECTION>__<KEY>"):
+        load_config(None, {"EVENKEEL_MQTT_HOST": "foo"})
+
+
+def test_a_missing_file_is_named_with_the_remedy() -> None:
+    assert fault_of(Path("/no/such.toml")) == "/no/such.toml: no such file; give an existing one with --config"
+
+
+def test_a_folder_and_a_binary_file_are_no_configuration(tmp_path: Path) -> None:
+    assert "cannot be read" in fault_of(tmp_path)
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(bytes(range(256)))
+    assert str(binary) in fault_of(binary)
+
+
+def test_a_wrong_variable_is_named_instead_of_the_file(tmp_path: Path) -> None:
+    message = fault_of(write(tmp_path, ""), {"EVENKEEL_MQTT__PORT": "99999"})
+    assert message.startswith("EVENKEEL_MQTT__PORT: mqtt.port = 99999")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys"),
+    [
+        ("EVENKEEL_DEVICE__ID", "7.10", ("device", "id")),
+        ("EVENKEEL_MQTT__USERNAME", "true", ("mqtt", "username")),
+        ("EVENKEEL_MQTT__PROTOCOL", "5", ("mqtt", "protocol")),
+        ("EVENKEEL_OUTBOX__PATH", "2026", ("outbox", "path")),
+    ],
+)
+def test_a_variable_for_a_text_key_is_taken_as_it_is_though_it_looks_like_a_number(
+    name: str, text: str, keys: tuple[str, str]
+) -> None:
+    config = load_config(None, {name: text})
+    assert str(getattr(getattr(config, keys[0]), keys[1])) == text
+
+
+def test_a_password_typed_into_the_file_is_not_printed(tmp_path: Path) -> None:
+    message = fault_of(write(tmp_path, '[mqtt]\npassword = "hunter2"\n'))
+    assert "mqtt.password: unknown key" in message
+    assert "password_file" in message
+    assert "hunter2" not in message
+
+
+def test_every_key_has_a_description() -> None:
+    assert [path for path, field in fields() if not field.description] == []
+
+
+def test_the_schema_is_json_with_every_section() -> None:
+    assert set(json.loads(schema_json())["properties"]) == set(Config.model_fields)
+
+
+def test_the_shipped_example_loads_as_it_is() -> None:
+    assert load_config(EXAMPLE, {}) == load_config(None, {})
+
+
+def test_the_shipped_example_shows_every_key_with_its_default() -> None:
+    shown = tomllib.loads(re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+    Config.model_validate(shown)
+    keys = dict(flat(shown))
+    assert set(keys) == {path for path, _ in fields()}
+    for path, field in fields():
+        default = field.get_default(call_default_factory=True)
+        if default is not None and path not in MACHINE_DEPENDENT:
+            assert keys[path] == (list(default) if isinstance(default, tuple) else default), path
+
+
+def flat(table: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and name != "weights":
+            yield from flat(value, (*path, name))
+        else:
+            yield (*path, name), value

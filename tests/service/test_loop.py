@@ -1,0 +1,553 @@
+"""The loop: what it publishes, when it feeds the watchdog, how it stops, reloads and obeys."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from edge.board.notify import Notifier
+from edge.board.sensors import Heat
+from edge.camera import Camera, EndOfStream, Source
+from edge.camera.newest import NewestFrame
+from edge.config import Config, HeatConfig, load_config
+from edge.decision.baseline import RestingFace
+from edge.decision.decider import Decider
+from edge.domain import (
+    EXPRESSIONS,
+    Face,
+    Frame,
+    Kind,
+    Level,
+    Observation,
+    Phase,
+    Quality,
+    Sight,
+    Signals,
+    State,
+    Step,
+    Transition,
+)
+from edge.errors import CameraError, UnavailableError
+from edge.mqtt.client import Publisher
+from edge.mqtt.commands import Command
+from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, OutboxPart, Stamp, StateMessage
+from edge.mqtt.outbox import Outbox
+from edge.service.loop import Service, board_stamp
+from edge.service.ports import Trace
+from edge.service.resting_face import RestingFaceFile
+from edge.service.versions import About
+from edge.timing import StageTimes
+from edge.traces.trace import TraceWriter
+
+DEADLINE_S = 5.0
+ENTROPY = b"0123456789"
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.001)
+
+
+def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transition, ...] = ()) -> Step:
+    signals = Signals(t, 0.1, 0.2, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
+    return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
+
+
+SHOWN = (12.0, *[0.0] * 18)
+"""Seconds at each level of a resting face."""
+
+
+class FakeDecider:
+    calibrated_percent = 40.0
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.resting_face = RestingFace(12.0, -0.8, -2.2, SHOWN, SHOWN)
+
+    def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
+        self.calls.append(("pause", seconds))
+
+    def resume(self, t: float) -> None:  # noqa: ARG002 - as above
+        self.calls.append(("resume",))
+
+    def recalibrate(self) -> None:
+        self.calls.append(("recalibrate",))
+
+
+class FakePipeline:
+    """Says ``states`` one after the other, and the last of them for ever; takes ``slow_s`` for each frame."""
+
+    def __init__(self, states: Iterable[State] = (State.CALM,), slow_s: float = 0.0) -> None:
+        self.decider = FakeDecider()
+        self.transitions: list[Transition] = []
+        self.seen: list[float] = []
+        self.blind: list[tuple[Sight, str]] = []
+        self._states = iter(states)
+        self._state = State.CALM
+        self._slow_s = slow_s
+
+    def step(self, frame: Frame) -> Step:
+        time.sleep(self._slow_s)
+        self.seen.append(frame.t)
+        self._state = next(self._states, self._state)
+        transitions, self.transitions = tuple(self.transitions), []
+        return step_of(frame.t, self._state, transitions=transitions)
+
+    def reconfigure(self, config: Config) -> None:
+        self.decider.calls.append(("reconfigure", config.alerts.anger.hold_s, config.mqtt.host))
+
+    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+        self.blind.append((sight, reason))
+        return step_of(t, State.BLIND, reason)
+
+
+class FakePublisher:
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.states: list[StateMessage] = []
+        self.alerts: list[AlertMessage] = []
+        self.health: list[HealthMessage] = []
+        self.commands: list[Command] = []
+        self.answers: list[tuple[CommandName, bool, str]] = []
+        self.problem: str | None = None
+
+    def start(self) -> None:
+        self.log.append("start")
+
+    def stop(self) -> bool:
+        self.log.append("stop")
+        return True
+
+    def publish_state(self, message: StateMessage) -> None:
+        self.log.append(f"state {message.state}")
+        self.states.append(message)
+
+    def publish_alert(self, message: AlertMessage) -> AlertMessage:
+        self.alerts.append(message)
+        return message
+
+    def publish_health(self, message: HealthMessage) -> None:
+        self.health.append(message)
+
+    def outbox_health(self) -> OutboxPart:
+        return OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
+
+    def poll_command(self) -> Command | None:
+        return self.commands.pop(0) if self.commands else None
+
+    def answer(self, command: Command, *, ok: bool, message: str) -> None:
+        self.answers.append((command.name, ok, message))
+
+
+class FakeNotifier(Notifier):
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.sent: list[str] = []
+
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        self.sent.append(message)
+
+
+class Ticker(Source):
+    """A camera that gives a new picture every ``period_s``, ``count`` times, then ends or fails."""
+
+    live = True
+
+    def __init__(self, period_s: float = 0.002, count: int | None = None, last: Exception | None = None) -> None:
+        self._period_s = period_s
+        self._left = count
+        self._last = last or EndOfStream()
+        self._random = np.random.default_rng(1)
+
+    def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - never late
+        if self._left == 0:
+            raise self._last
+        self._left = None if self._left is None else self._left - 1
+        time.sleep(self._period_s)
+        return Frame(self._random.integers(0, 255, (48, 64), np.uint8), time.monotonic())
+
+
+class Hanging(Source):
+    def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - that is the fault
+        time.sleep(DEADLINE_S)
+        raise CameraError("late")
+
+
+class Bench:
+    """A service with everything around it faked, run in a thread."""
+
+    def __init__(
+        self,
+        camera: Callable[[], Camera],
+        config: Config | None = None,
+        *,
+        pipeline: FakePipeline | None = None,
+        trace: Trace | None = None,
+        state_folder: Path | None = None,
+        heat: Callable[[], Heat] = lambda: Heat(None, None),
+    ) -> None:
+        self.config = config or quick()
+        self.pipeline = pipeline or FakePipeline()
+        self.publisher = FakePublisher()
+        self.notifier = FakeNotifier()
+        self.frames = NewestFrame(camera, self.config.camera)
+        self.reloaded: Config | Exception = self.config
+        self.service = Service(
+            self.config,
+            frames=self.frames,
+            pipeline=self.pipeline,
+            publisher=self.publisher,
+            notifier=self.notifier,
+            about=About("litert", "face 1", "expression 1"),
+            reload=self._reload,
+            entropy=lambda: ENTROPY,
+            times=StageTimes(),
+            memory=RestingFaceFile(state_folder or Path(os.devnull)),  # by default nothing can be kept
+            trace=trace,
+            stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
+            heat=heat,
+        )
+        self.thread = threading.Thread(target=self.service.run)
+
+    def _reload(self) -> Config:
+        if isinstance(self.reloaded, Exception):
+            raise self.reloaded
+        return self.reloaded
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.service.stop()
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive()
+
+
+def quick(**camera: float) -> Config:
+    return Config.model_validate(
+        {
+            "camera": {"fps": 120, "timeout_s": 0.05, "reopen_min_s": 0.01, "reopen_max_s": 0.02, **camera},
+            "publish": {"heartbeat_s": 3600, "health_s": 3600},
+        }
+    )
+
+
+def test_the_first_state_is_set_before_the_connection_begins_and_ready_follows() -> None:
+    with Bench(Ticker) as bench:
+        eventually(lambda: "READY=1" in bench.notifier.sent)
+        assert bench.publisher.log[:2] == ["state calm", "start"]
+
+
+def test_a_state_is_published_when_it_changes_and_only_then() -> None:
+    states = [State.CALM] * 5 + [State.WARNING] * 5 + [State.URGENT] * 5 + [State.CALM]
+    with Bench(Ticker, pipeline=FakePipeline(states)) as bench:
+        eventually(lambda: len(bench.pipeline.seen) > 40)
+    assert [message.state for message in bench.publisher.states] == ["calm", "warning", "urgent", "calm"]
+
+
+def test_a_heartbeat_repeats_the_state() -> None:
+    config = quick()
+    config = config.model_copy(update={"publish": config.publish.model_copy(update={"heartbeat_s": 0.02})})
+    with Bench(Ticker, config) as bench:
+        eventually(lambda: len(bench.publisher.states) >= 5)
+
+
+def test_the_steps_of_an_episode_become_alerts_with_one_id() -> None:
+    pipeline = FakePipeline()
+    now = time.monotonic()
+    started = Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now - 2, 0.8, 0.9, "anger")
+    ended = Transition(now + 3, Kind.ANGER, Phase.END, Level.WARNING, 1, now - 2, 0.1, 0.9, "neutral")
+    pipeline.transitions = [started, ended]
+    with Bench(Ticker, pipeline=pipeline) as bench:
+        eventually(lambda: len(bench.publisher.alerts) == 2)
+    first, last = bench.publisher.alerts
+    assert (first.kind, first.phase, last.phase) == ("anger", "start", "end")
+    assert first.id == last.id
+    assert isinstance(first.id, UUID)
+    assert first.models.face == "face 1"
+
+
+def test_the_watchdog_is_fed_once_for_every_frame_that_was_read() -> None:
+    with Bench(lambda: Ticker(count=20, period_s=0.01), quick(fps=120)) as bench:
+        bench.thread.join(DEADLINE_S)
+    assert bench.notifier.sent.count("WATCHDOG=1") == len(bench.pipeline.seen) > 0
+
+
+def test_a_hanging_camera_is_an_honest_blind_that_feeds_the_watchdog() -> None:
+    with Bench(Hanging) as bench:
+        eventually(lambda: len(bench.pipeline.blind) >= 2)
+        assert bench.pipeline.blind[0] == (Sight.NO_PICTURE, "no frame within 0.05 s")
+        assert "WATCHDOG=1" in bench.notifier.sent
+        assert "READY=1" in bench.notifier.sent
+        assert bench.publisher.states[0].state is State.BLIND
+
+
+def test_a_capture_thread_that_is_stuck_starves_the_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NewestFrame, "stuck", True)
+    with Bench(Hanging) as bench:
+        eventually(lambda: len(bench.pipeline.blind) >= 2)
+    assert "WATCHDOG=1" not in bench.notifier.sent
+
+
+def test_a_camera_lost_and_found_goes_blind_with_the_reason_and_comes_back() -> None:
+    present = threading.Event()
+    first = Ticker(count=3, last=CameraError("camera v4l2:/dev/video0: no frame"))
+
+    def open_next() -> Camera:
+        if present.is_set():
+            return Ticker()
+        if first._left:
+            return first
+        raise CameraError("camera v4l2:/dev/video0: no such device")
+
+    with Bench(open_next) as bench:
+        eventually(lambda: State.BLIND in [message.state for message in bench.publisher.states])
+        eventually(lambda: (Sight.NO_PICTURE, "camera v4l2:/dev/video0: no such device") in bench.pipeline.blind)
+        present.set()
+        eventually(lambda: bench.publisher.states[-1].state is State.CALM)
+
+
+def test_the_end_of_a_file_ends_the_service_and_says_offline() -> None:
+    with Bench(lambda: Ticker(count=3)) as bench:
+        bench.thread.join(DEADLINE_S)
+        assert not bench.thread.is_alive()
+    assert bench.publisher.log[-1] == "stop"
+    assert bench.notifier.sent[-1] == "STOPPING=1"
+
+
+@pytest.mark.parametrize("camera", [Ticker, Hanging])
+def test_a_stop_takes_far_less_than_two_seconds(camera: Callable[[], Camera]) -> None:
+    with Bench(camera) as bench:
+        eventually(lambda: "start" in bench.publisher.log)
+        asked = time.monotonic()
+        bench.service.stop()
+        bench.thread.join(DEADLINE_S)
+        assert time.monotonic() - asked < 1.5
+    assert bench.publisher.log[-1] == "stop"
+
+
+def test_health_tells_rates_stages_and_problems() -> None:
+    config = quick()
+    config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.1})})
+    with Bench(Ticker, config) as bench:
+        bench.publisher.problem = "broker localhost:1883: refused"
+        eventually(lambda: len(bench.publisher.health) >= 2)
+    health = bench.publisher.health[-1]
+    assert health.fps is not None
+    assert health.fps > 0
+    assert set(health.stages) == {"step", "age"}
+    assert health.stages["step"].p50_ms <= health.stages["step"].p95_ms
+    assert health.problems == ["broker localhost:1883: refused"]
+    assert health.versions.face_model == "face 1"
+    assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
+
+
+def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.board.watch.HEAT_PERIOD_S", 0.01)
+    config = quick(fps=100)
+    config = config.model_copy(
+        update={
+            "heat": HeatConfig(step=0.5, min_fps=30, down_s=1),
+            "publish": config.publish.model_copy(update={"health_s": 0.1}),
+        }
+    )
+    with Bench(Ticker, config, heat=lambda: Heat(81.4, throttled=False)) as bench:
+        eventually(lambda: len(bench.publisher.health) >= 2)
+        eventually(lambda: len(bench.pipeline.seen) > 20)
+    assert np.median(np.diff(bench.pipeline.seen[5:])) == pytest.approx(1 / 50, rel=0.4)
+    health = bench.publisher.health[-1]
+    assert (health.fps_limit, health.temperature_c, health.throttled) == (50.0, 81.4, False)
+    assert health.problems == ["board at 81 °C: at most 50 frames a second"]
+    assert caplog.text.count("board at 81 °C: at most 50 frames a second") == 1
+
+
+def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
+    with Bench(Ticker) as bench:
+        bench.publisher.commands += [Command(CommandName.PAUSE, 30.0), Command(CommandName.RESUME)]
+        eventually(lambda: len(bench.publisher.answers) == 2)
+    assert bench.pipeline.decider.calls == [("pause", 30.0), ("resume",)]
+    assert bench.publisher.answers[0] == (CommandName.PAUSE, True, "paused for 30 s")
+
+
+def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:
+    stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
+    kept = RestingFaceFile(tmp_path)
+    kept.keep(RestingFace(12.0, -0.4, -2.2, SHOWN, SHOWN), stamp)
+    with Bench(Ticker, state_folder=tmp_path) as bench:
+        bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
+        eventually(lambda: len(bench.publisher.answers) == 1)
+        assert kept.load(stamp, 8.0) is None
+    assert bench.publisher.answers[0][1] is True
+    assert ("recalibrate",) in bench.pipeline.decider.calls
+
+
+def test_the_resting_face_is_published_as_it_is_learned_and_kept_at_the_stop(tmp_path: Path) -> None:
+    with Bench(Ticker, state_folder=tmp_path) as bench:
+        eventually(lambda: bool(bench.publisher.states))
+    assert bench.publisher.states[0].calibrated_percent == 40.0
+    stamp = Stamp(datetime(2026, 1, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
+    assert RestingFaceFile(tmp_path).load(stamp, 8.0) == bench.pipeline.decider.resting_face
+
+
+@pytest.fixture(params=["signal", "command"])
+def ask_reload(request: pytest.FixtureRequest) -> Callable[[Bench], None]:
+    def ask(bench: Bench) -> None:
+        if request.param == "signal":
+            bench.service.reload()
+        else:
+            bench.publisher.commands.append(Command(CommandName.RELOAD))
+
+    return ask
+
+
+def test_a_reload_changes_thresholds_and_tells_what_waits_for_a_restart(
+    tmp_path: Path, ask_reload: Callable[[Bench], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "evenkeel.toml"
+    path.write_text('[alerts.anger]\nhold_s = 2.5\n[mqtt]\nhost = "elsewhere"\n')
+    caplog.set_level("INFO")
+    with Bench(Ticker) as bench:
+        eventually(lambda: "READY=1" in bench.notifier.sent)
+        bench.reloaded = load_config(path, {})
+        ask_reload(bench)
+        eventually(lambda: bool(bench.pipeline.decider.calls))
+    assert bench.pipeline.decider.calls == [("reconfigure", 2.5, "localhost")]
+    assert "only after a restart: camera, mqtt" in caplog.text
+    reloading = next(i for i, text in enumerate(bench.notifier.sent) if text.startswith("RELOADING=1\nMONOTONIC_USEC="))
+    assert "READY=1" in bench.notifier.sent[reloading:]
+
+
+class AngryPipeline(FakePipeline):
+    """Decides with the real decision on a driver who is angry all the time."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.real = Decider(config)
+        self.steps: list[Step] = []
+
+    def step(self, frame: Frame) -> Step:
+        self.seen.append(frame.t)
+        read = np.array([name == "anger" for name in EXPRESSIONS], np.float32)
+        face = Face((0.0, 0.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)
+        quality = Quality(0.5, 0.5, 60.0, 0.0, 0.0, 0.0, 1.0)
+        self.steps.append(self.real.update(Observation(frame.t, Sight.FACE, face, quality, read)))
+        return self.steps[-1]
+
+    def reconfigure(self, config: Config) -> None:
+        super().reconfigure(config)
+        self.real.reconfigure(config)
+
+
+def test_a_reload_ends_no_episode_and_the_driver_is_watched_on(ask_reload: Callable[[Bench], None]) -> None:
+    hasty = {"enter": 0.5, "exit": 0.3, "hold_s": 0.2}
+    config = quick().model_copy(update={"alerts": Config.model_validate({"alerts": {"anger": hasty}}).alerts})
+    pipeline = AngryPipeline(config)
+    with Bench(Ticker, config, pipeline=pipeline) as bench:
+        eventually(lambda: bool(bench.publisher.alerts))
+        slower = Config.model_validate({"alerts": {"anger": hasty | {"hold_s": 9.0}}})
+        bench.reloaded = config.model_copy(update={"alerts": slower.alerts})
+        ask_reload(bench)
+        eventually(lambda: bool(pipeline.decider.calls))
+        seen = len(pipeline.seen)
+        eventually(lambda: len(pipeline.seen) > seen + 20)
+    assert pipeline.decider.calls == [("reconfigure", 9.0, "localhost")]
+    assert [message.phase for message in bench.publisher.alerts] == ["start"]
+    assert {step.state for step in pipeline.steps[seen:]} == {State.WARNING}
+
+
+def test_a_bad_file_keeps_the_old_configuration_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "evenkeel.toml"
+    path.write_text("[alerts.anger]\nhold_s = -1\n")
+    with Bench(Ticker) as bench:
+        eventually(lambda: "READY=1" in bench.notifier.sent)
+        try:
+            load_config(path, {})
+        except Exception as error:  # noqa: BLE001 - handed on as it is
+            bench.reloaded = error
+        bench.publisher.commands.append(Command(CommandName.RELOAD))
+        eventually(lambda: len(bench.publisher.answers) == 1)
+        seen = len(bench.pipeline.seen)
+        eventually(lambda: len(bench.pipeline.seen) > seen + 3)
+    _, ok, message = bench.publisher.answers[0]
+    assert not ok
+    assert f"{path}: alerts.anger.hold_s = -1" in message
+    assert "the old configuration stays" in caplog.text
+    assert bench.pipeline.decider.calls == []
+
+
+def test_a_trace_holds_every_step(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path) as trace, Bench(lambda: Ticker(count=10), trace=trace) as bench:
+        bench.thread.join(DEADLINE_S)
+    assert len(path.read_text().splitlines()) == len(bench.pipeline.seen) + len(bench.pipeline.blind)
+
+
+class FullDisk:
+    def write(self, step: Step) -> None:
+        raise UnavailableError(f"trace.jsonl: trace cannot be written at {step.observation.t}: No space left on device")
+
+
+def test_a_full_disk_ends_the_trace_and_not_the_monitoring(caplog: pytest.LogCaptureFixture) -> None:
+    with Bench(Ticker, trace=FullDisk()) as bench:
+        eventually(lambda: len(bench.pipeline.seen) > 5)
+    assert caplog.text.count("the trace ends here") == 1
+
+
+def test_a_real_broker_gets_state_health_and_offline(
+    mosquitto: Any, subscribe: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = Config.model_validate(
+        {
+            "device": {"id": "van-7"},
+            "mqtt": {"port": mosquitto.port},
+            "outbox": {"path": str(tmp_path / "outbox.db")},
+            "camera": {"fps": 50},
+            "publish": {"health_s": 1},
+        }
+    )
+    subscriber = subscribe(mosquitto.port)
+    with closing(Outbox.from_config(config.outbox, {}, board_stamp())) as outbox:
+        pipeline = FakePipeline()
+        now = time.monotonic()
+        pipeline.transitions = [Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
+        service = Service(
+            config,
+            frames=NewestFrame(Ticker, config.camera),
+            pipeline=pipeline,
+            publisher=Publisher(config, outbox, clock=board_stamp, environ={}),
+            notifier=FakeNotifier(),
+            about=About("litert", "face 1", "expression 1"),
+            reload=lambda: config,
+            entropy=lambda: ENTROPY,
+            times=StageTimes(),
+            memory=RestingFaceFile(tmp_path),
+        )
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        subscriber.wait_for("evenkeel/van-7/availability", b"online")
+        assert b'"calm"' in subscriber.wait_for("evenkeel/van-7/state")
+        assert b'"start"' in subscriber.wait_for("evenkeel/van-7/alert")
+        subscriber.wait_for("evenkeel/van-7/health")
+        subscriber.publish("evenkeel/van-7/command/pause", '{"seconds": 5, "id": "a"}')
+        assert b'"ok":true' in subscriber.wait_for("evenkeel/van-7/command/pause/result")
+        service.stop()
+        subscriber.wait_for("evenkeel/van-7/availability", b"offline")
+        thread.join(DEADLINE_S)

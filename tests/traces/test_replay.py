@@ -1,0 +1,240 @@
+"""Replay of clips and traces: the same pipeline, the same events every time, clear words where it cannot be."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from uuid import UUID
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from edge.config import Config
+from edge.decision.decider import Decider
+from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight, State
+from edge.errors import CameraError, UnavailableError, UsageError
+from edge.mqtt.messages import AlertMessage
+from edge.pipeline import Pipeline
+from edge.traces.replay import replay
+from edge.traces.trace import TraceWriter, read_trace
+
+FPS = 10
+ANGRY_LUMA = 160
+CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
+
+
+class Model:
+    name = "fake"
+    version = "7"
+
+
+class Finder:
+    manifest = Model()
+
+    def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:  # noqa: ARG002 - the interface
+        points = np.array([(60, 40), (100, 40), (80, 65), (65, 85), (95, 85)], np.float32)
+        return [Face((40.0, 15.0, 80.0, 90.0), points, 0.9)]
+
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:  # noqa: ARG002 - the interface
+        return face
+
+    def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
+        del luma, face
+        return True
+
+    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:  # noqa: ARG002 - the interface
+        return face
+
+
+class Reader:
+    """A bright picture is anger, a dim one is none."""
+
+    manifest = Model()
+
+    def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:  # noqa: ARG002 - the interface
+        return probabilities("anger" if luma.mean() > ANGRY_LUMA else "neutral")
+
+
+def probabilities(shown: str) -> NDArray[np.float32]:
+    return np.array([name == shown for name in EXPRESSIONS], np.float32)
+
+
+@pytest.fixture
+def fake_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pipeline, "from_config", lambda config: Pipeline(config, Finder(), Reader()))
+
+
+@pytest.fixture
+def clip(tmp_path: Path, fake_models: None) -> Path:  # noqa: ARG001 - a clip is of no use without them
+    """3 s of calm, 5 s of anger, 5 s of calm."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (160, 120))
+    noise = np.random.default_rng(0).integers(-40, 40, (120, 160, 3))
+    for n in range(13 * FPS):
+        level = 190 if 3 * FPS <= n < 8 * FPS else 100
+        writer.write((level + noise).clip(0, 255).astype(np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """The same as a trace."""
+    path = tmp_path / "drive.jsonl"
+    decider = Decider(Config())
+    quality = Quality(0.4, 0.2, 85.0, 0.0, 0.0, 0.0, 1.0)
+    with TraceWriter(path) as writer:
+        for n in range(13 * FPS):
+            shown = probabilities("anger" if 3 * FPS <= n < 8 * FPS else "neutral")
+            (face,) = Finder().find_all(np.zeros((120, 160), np.uint8))
+            writer.write(decider.update(Observation(500 + n / FPS, Sight.FACE, face, quality, shown)))
+    return path
+
+
+def events_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_summary_counts_frames_faces_states_and_alerts(clip: Path) -> None:
+    summary = replay(clip, Config())
+    assert (summary.frames, summary.frames_with_face) == (130, 130)
+    assert summary.duration_s == pytest.approx(12.9)
+    assert summary.alerts == {Kind.ANGER: 1, Kind.DISTRESS: 0}
+    assert sum(summary.shares.values()) == pytest.approx(1.0)
+    assert set(summary.shares) == {State.UNCERTAIN, State.CALM, State.WARNING}
+    assert summary.shares[State.UNCERTAIN] < 0.15
+    assert summary.faults == ()
+
+
+def test_events_are_the_contracts_alerts_with_the_time_in_the_clip(clip: Path, tmp_path: Path) -> None:
+    replay(clip, Config(), events=tmp_path / "events.jsonl")
+    start, end = events_of(tmp_path / "events.jsonl")
+    assert (start["phase"], end["phase"]) == ("start", "end")
+    assert start["t"] == pytest.approx(4.6, abs=0.4)
+    assert start["id"] == end["id"]
+    assert UUID(str(start["id"])).version == 7
+    for event in (start, end):
+        message = AlertMessage.model_validate_json(json.dumps(event))
+        assert message.time.timestamp() == pytest.approx(float(str(event["t"])), abs=1e-3)
+        assert not message.clock_synced
+        assert message.models.face == "fake 7"
+
+
+def test_the_same_clip_gives_the_same_bytes_twice(clip: Path, tmp_path: Path) -> None:
+    written = []
+    for run in ("one", "two"):
+        events, trace = tmp_path / f"{run}.events", tmp_path / f"{run}.trace"
+        replay(clip, Config(), events=events, trace=trace)
+        written.append((events.read_bytes(), trace.read_bytes()))
+    assert written[0] == written[1]
+    assert written[0][0]
+
+
+def test_another_clip_gives_other_ids(clip: Path, tmp_path: Path) -> None:
+    replay(clip, Config(), events=tmp_path / "one")
+    replay(clip.rename(tmp_path / "other.avi"), Config(), events=tmp_path / "two")
+    assert events_of(tmp_path / "one")[0]["id"] != events_of(tmp_path / "two")[0]["id"]
+
+
+def test_the_trace_of_a_clip_replays_to_the_same_events(clip: Path, tmp_path: Path) -> None:
+    first, again, trace = tmp_path / "first", tmp_path / "again", tmp_path / "trace.jsonl"
+    replay(clip, Config(), events=first, trace=trace)
+    replay(trace, Config(), events=again)
+    for one, other in zip(events_of(first), events_of(again), strict=True):
+        assert (one["t"], one["kind"], one["phase"]) == (other["t"], other["kind"], other["phase"])
+
+
+def test_a_trace_is_judged_by_the_configuration_of_today(drive: Path) -> None:
+    assert replay(drive, Config()).alerts[Kind.ANGER] == 1
+    strict = Config.model_validate({"alerts": {"anger": {"hold_s": 30.0}}})
+    assert replay(drive, strict).alerts[Kind.ANGER] == 0
+
+
+def test_a_damaged_trace_is_used_as_far_as_it_goes_and_its_faults_are_told(drive: Path) -> None:
+    drive.write_text(drive.read_text()[:-100])
+    summary = replay(drive, Config())
+    assert summary.frames == 129
+    assert summary.faults == (f"{drive}:130: cut off, not JSON; line left out",)
+
+
+def test_a_trace_without_a_face_is_an_empty_seat(tmp_path: Path) -> None:
+    decider = Decider(Config())
+    with TraceWriter(tmp_path / "empty.jsonl") as writer:
+        for n in range(100):
+            writer.write(decider.update(Observation(n / FPS, Sight.NO_FACE)))
+    summary = replay(tmp_path / "empty.jsonl", Config())
+    assert summary.frames_with_face == 0
+    assert summary.shares[State.ABSENT] > 0.7
+    assert State.CALM not in summary.shares
+
+
+def test_a_folder_of_pictures_is_replayed_too(tmp_path: Path, fake_models: None) -> None:  # noqa: ARG001
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n in range(3):
+        cv2.imwrite(str(folder / f"{n}.png"), np.random.default_rng(n).integers(60, 140, (120, 160), np.uint8))
+    assert replay(folder, Config()).frames == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all", b"RIFF\x00\x00\x00\x00AVI LIST"])
+def test_a_clip_that_is_none_is_named_and_is_unavailable(tmp_path: Path, fake_models: None, content: bytes) -> None:  # noqa: ARG001
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(CameraError, match=r"clip\.mp4") as caught:
+        replay(path, Config())
+    assert caught.value.exit_code == 69
+    assert "\n" not in str(caught.value)
+
+
+def test_a_clip_cut_short_is_replayed_as_far_as_it_goes(clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert 0 < replay(clip, Config()).frames < 130
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match=r"gone\.mp4: no such clip, folder or trace"):
+        replay(tmp_path / "gone.mp4", Config())
+
+
+def test_an_empty_trace_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "drive.jsonl").touch()
+    with pytest.raises(UnavailableError, match=r"drive\.jsonl: no usable line") as caught:
+        replay(tmp_path / "drive.jsonl", Config())
+    assert caught.value.exit_code == 69
+
+
+def test_what_is_replayed_is_not_overwritten(drive: Path) -> None:
+    before = drive.read_bytes()
+    with pytest.raises(UsageError, match="write to another file"):
+        replay(drive, Config(), trace=drive)
+    assert drive.read_bytes() == before
+
+
+def test_events_and_trace_do_not_go_into_one_file(drive: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name two"):
+        replay(drive, Config(), events=tmp_path / "out.jsonl", trace=tmp_path / "." / "out.jsonl")
+
+
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there() -> None:
+    with pytest.raises(CameraError, match="no such clip"):
+        replay(Path("x" * 300), Config())
+
+
+def test_progress_is_shown_on_a_terminal_only(drive: Path) -> None:
+    for terminal in (True, False):
+        screen = StringIO()
+        replay(drive, Config(), console=Console(file=screen, force_terminal=terminal, width=80))
+        assert (drive.name in screen.getvalue()) is terminal
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="the clips are not on this machine")
+@pytest.mark.parametrize("name", ["driver_calm.avi", "driver_yawn_smile.avi"])
+def test_a_calm_or_yawning_driver_gives_no_alert(name: str, tmp_path: Path) -> None:
+    summary = replay(CLIPS / name, Config(), trace=tmp_path / "trace.jsonl")
+    assert summary.alerts == {Kind.ANGER: 0, Kind.DISTRESS: 0}
+    assert summary.frames_with_face >= 0.95 * summary.frames
+    assert sum(1 for _ in read_trace(tmp_path / "trace.jsonl")) == summary.frames

@@ -1,0 +1,167 @@
+"""Traces: what is written can be read again, and what is wrong is said with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.config import Config
+from edge.decision.decider import Decider
+from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
+from edge.errors import UnavailableError
+from edge.traces.trace import TraceWriter, read_trace
+
+Write = Callable[..., Path]
+
+
+def angry(t: float) -> Observation:
+    points = np.array([[10, 20], [50, 20], [30, 40], [15, 55], [45, 55]], np.float32) + 1 / 3
+    quality = Quality(0.41234567, 0.2, 60.04, -12.34, 5.0, 1.0, 1.0)
+    probabilities = np.array([0.2 if name == "neutral" else 0.1 for name in EXPRESSIONS], np.float32)
+    return Observation(t, Sight.FACE, Face((5.0, 6.0, 60.0, 60.0), points, 0.87654321), quality, probabilities)
+
+
+def steps() -> list[Step]:
+    decider = Decider(Config())
+    seen = [*(angry(1000 + n / 10) for n in range(30)), Observation(1003.0, Sight.DARK, reason="picture is dark")]
+    return [decider.update(observation) for observation in seen]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def make(origin_t: float | None = None) -> Path:
+        path = tmp_path / "drive.jsonl"
+        with TraceWriter(path, origin_t) as writer:
+            for step in steps():
+                writer.write(step)
+        return path
+
+    return make
+
+
+def faults_of(path: Path) -> tuple[int, list[str]]:
+    """How many lines were used, and what was said of the others."""
+    faults: list[str] = []
+    used = sum(1 for _ in read_trace(path, faults.append))
+    return used, faults
+
+
+def test_a_line_holds_what_the_format_promises(write: Write) -> None:
+    lines = [json.loads(text) for text in write().read_text().splitlines()]
+    assert set(lines[0]) >= {"t", "face", "quality", "expression", "signals", "state", "reason"}
+    assert set(lines[0]["face"]) == {"box", "points", "score"}
+    assert list(lines[0]["expression"]) == list(EXPRESSIONS)
+    assert lines[-1]["face"] is None
+    assert lines[-1]["expression"] is None
+
+
+def test_numbers_are_rounded_to_what_they_are_worth(write: Write) -> None:
+    line = json.loads(write().read_text().splitlines()[0])
+    assert line["face"]["points"][0] == [10.33, 20.33]
+    assert line["face"]["score"] == 0.8765
+    assert line["quality"]["yaw_deg"] == -12.3
+
+
+def test_times_count_from_the_first_step_or_from_the_origin_given(write: Write) -> None:
+    assert next(read_trace(write())).t == 0.0
+    assert next(read_trace(write(origin_t=900.0))).t == 100.0
+
+
+def test_what_was_observed_is_read_again(write: Write) -> None:
+    lines = list(read_trace(write()))
+    first, last = lines[0].observation(), lines[-1].observation()
+    assert first.face is not None
+    assert first.quality is not None
+    assert first.probabilities is not None
+    assert first.face.points == pytest.approx(angry(0.0).face.points, abs=0.01)  # type: ignore[union-attr]
+    assert first.quality.yaw == pytest.approx(-12.3)
+    assert first.probabilities.dtype == np.float32
+    assert (last.sight, last.reason, last.probabilities) == (Sight.DARK, "picture is dark", None)
+    assert lines[-2].state is State.CALM
+
+
+def test_each_line_is_on_disk_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "drive.jsonl"
+    with TraceWriter(path) as writer:
+        writer.write(steps()[0])
+        assert path.read_text().endswith("}\n")
+
+
+def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
+    path = write()
+    path.write_text(path.read_text()[:-40])
+    assert faults_of(path) == (30, [f"{path}:31: cut off, not JSON; line left out"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "not a line of trace version 1"),
+        ({"t": "soon"}, "t: input should be a valid number"),
+        ({"sight": "fog"}, "sight: input should be"),
+        ({"expression": {"anger": 7.0}}, "expression.anger: input should be less than or equal to 1"),
+    ],
+)
+def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(
+    write: Write, change: dict[str, object], words: str
+) -> None:
+    path = write()
+    lines = path.read_text().splitlines()
+    lines[2] = json.dumps(json.loads(lines[2]) | change)
+    path.write_text("\n".join(lines))
+    used, (fault,) = faults_of(path)
+    assert used == 30
+    assert fault.startswith(f"{path}:3: {words}")
+
+
+def test_a_time_that_goes_back_is_said_and_used(write: Write) -> None:
+    path = write()
+    path.write_text(path.read_text() * 2)
+    assert faults_of(path) == (62, [f"{path}:32: time goes back from 3 s to 0 s; line used"])
+
+
+def test_keys_that_a_later_version_1_adds_are_left_alone(write: Write) -> None:
+    path = write()
+    path.write_text(json.dumps(json.loads(path.read_text().splitlines()[0]) | {"speed_kmh": 50}))
+    assert faults_of(path) == (1, [])
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\x00\xff\xfe", b'{"t": 1}\n'])
+def test_a_file_without_a_usable_line_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "drive.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UnavailableError, match=r"drive\.jsonl: no usable line"):
+        faults_of(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"gone\.jsonl: trace cannot be read: No such file"):
+        list(read_trace(tmp_path / "gone.jsonl"))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"trace\.jsonl: trace cannot be written: No such file"):
+        TraceWriter(tmp_path / "nowhere" / "trace.jsonl")
+
+
+def test_a_writer_whose_disk_is_full_closes_in_silence() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with TraceWriter(full) as writer, pytest.raises(UnavailableError, match="No space left"):
+        writer.write(steps()[0])
+
+
+def test_a_full_disk_is_told_as_such() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with (
+        pytest.raises(UnavailableError, match="/dev/full: trace cannot be written: No space left"),
+        TraceWriter(full) as w,
+    ):
+        w.write(steps()[0])
