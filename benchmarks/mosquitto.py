@@ -1,42 +1,30 @@
-"""A mosquitto of one's own, for tests and measurements: on loopback only, started, stopped and killed at will."""
+"""Mosquitto, for tests and measurements."""
 
 from __future__ import annotations
 
 import getpass
-import os
-import shutil
-import signal
-import socket
+import re
 import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-START_DEADLINE_S = 10.0
-
-
-class BrokerError(Exception):
-    """Mosquitto is not installed or does not start."""
+from benchmarks.server import Server, program
 
 
 def executable() -> str | None:
-    """Where mosquitto is; Debian puts it to /usr/sbin, which an ordinary user's PATH leaves out."""
-    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    """Where mosquitto is."""
+    return program("mosquitto")
 
 
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Mosquitto:
-    """A mosquitto of its own on 127.0.0.1:``port``, which stays the same over ``stop``, ``kill`` and ``start``.
+class Mosquitto(Server):
+    """A mosquitto of its own.
 
     ``settings`` and ``listener`` are lines for its configuration file, ``log_type`` is what it logs. With
-    ``per_listener`` settings such as passwords belong to the listener that they follow. Its files lie in ``folder``.
+    ``per_listener`` settings such as passwords belong to the listener that they follow. In both, ``{folder}`` is where
+    its files lie.
     """
+
+    name = "mosquitto"
 
     def __init__(
         self,
@@ -47,69 +35,37 @@ class Mosquitto:
         log_type: str = "all",
         per_listener: bool = False,
     ) -> None:
-        self.port = free_port()
-        self.folder = folder
-        self._log = folder / "mosquitto.log"
+        super().__init__(folder)
         self._config = folder / "mosquitto.conf"
-        lines = [
+        self._head = [
             f"user {getpass.getuser()}",  # started by root it would change user and lose sight of its own files
             f"log_type {log_type}",
             f"per_listener_settings {str(per_listener).lower()}",
             f"listener {self.port} 127.0.0.1",
             listener,
-            settings,
         ]
-        self._config.write_text("\n".join(lines) + "\n")
-        self._process: subprocess.Popen[bytes] | None = None
+        self.configure(settings)
 
-    @property
-    def log(self) -> str:
-        """What the broker has logged so far."""
-        return self._log.read_text(errors="replace")
+    def configure(self, settings: str) -> None:
+        """Give it other settings from its next start on."""
+        lines = "\n".join([*self._head, settings])
+        self._config.write_text(lines.replace("{folder}", str(self.folder)) + "\n")
 
-    @property
-    def pid(self) -> int:
-        """The running process.
+    @classmethod
+    def missing(cls) -> str | None:
+        """Whether it is installed."""
+        return None if executable() else "mosquitto is not installed (apt-get install mosquitto)"
 
-        Raises:
-            BrokerError: it does not run.
-        """
-        if self._process is None:
-            raise BrokerError("mosquitto does not run")
-        return self._process.pid
+    @classmethod
+    def version(cls) -> str:
+        """As its help says it."""
+        told = subprocess.run([executable() or cls.name, "-h"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - a fixed tool
+        found = re.search(r"version (\S+)", told)
+        return found[1] if found else "of an unknown version"
 
-    def start(self) -> None:
-        """Start the broker and return when it accepts connections.
+    def forget(self) -> None:
+        """Delete its database."""
+        (self.folder / "mosquitto.db").unlink(missing_ok=True)
 
-        Raises:
-            BrokerError: it is not installed, or does not come up.
-        """
-        found = executable()
-        if found is None:
-            raise BrokerError("mosquitto is not installed (apt-get install mosquitto)")
-        with self._log.open("ab") as log:
-            command = [found, "-c", str(self._config)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own file
-        deadline = time.monotonic() + START_DEADLINE_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise BrokerError(f"mosquitto ended at once:\n{self.log}")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.01)
-        raise BrokerError(f"mosquitto did not listen within {START_DEADLINE_S} s:\n{self.log}")
-
-    def stop(self) -> None:
-        """End the broker as its service manager would (SIGTERM)."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the broker as a power cut would (SIGKILL)."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(timeout=10)
-            self._process = None
+    def _command(self) -> Sequence[str]:
+        return [executable() or self.name, "-c", str(self._config)]

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import bundled_clip, drive, record
-from benchmarks.mosquitto import free_port
+from benchmarks.server import free_port
 from edge.board.notify import Notifier
 from edge.camera import open_camera
 from edge.camera.newest import NewestFrame

@@ -12,8 +12,8 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from benchmarks.messages import made_alert, made_health
-from benchmarks.mosquitto import free_port
 from benchmarks.network import Network
+from benchmarks.server import free_port
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import Topics
 from edge.service.loop import board_stamp

@@ -18,7 +18,7 @@ STOP_S = 5.0
 class EmbeddedBroker:
     """A broker with an event loop and a thread of its own; used as a context manager. ``port`` is set on entry.
 
-    Everybody on this machine may connect, nobody else can: it listens on 127.0.0.1 only.
+    Everybody on this machine may connect, nobody else can: it listens on 127.0.0.1 only. Port 0 stands for a free one.
 
     Raises:
         UnavailableError: amqtt is not installed, or the broker does not start.
@@ -26,8 +26,8 @@ class EmbeddedBroker:
 
     host = "127.0.0.1"
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._ready = threading.Event()
@@ -66,7 +66,7 @@ class EmbeddedBroker:
             raise UnavailableError("the demo's broker needs the package amqtt: pip install 'evenkeel[demo]'") from None
         for name in ("amqtt", "transitions"):  # their reports of every connection would drown the demo's own words
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self.port = _free_port(self.host)
+        self.port = self.port or _free_port(self.host)
         broker = Broker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
