@@ -36,8 +36,13 @@ def holders(nodes: set[Path], proc: Path = PROC) -> list[Process]:
         except OSError:  # gone meanwhile, or another user's
             continue
         if held:
-            found.append(Process(pid, PROGRAM if _is_service(proc, pid) else _name(proc, pid)))
+            found.append(named(pid, proc))
     return found
+
+
+def named(pid: int, proc: Path = PROC) -> Process:
+    """The process of that number; ``?`` stands for a name that this user cannot see."""
+    return Process(pid, PROGRAM if _is_service(proc, pid) else _name(proc, pid))
 
 
 def may_see(process: Process, proc: Path = PROC) -> bool:

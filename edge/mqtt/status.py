@@ -12,12 +12,13 @@ from rich.table import Table
 
 from edge.config import Config
 from edge.errors import UnavailableError
-from edge.mqtt.claim import claim
+from edge.mqtt.claim import claim_outbox, hold
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.messages import AlertMessage, Stamp, rfc3339
 from edge.mqtt.outbox import Outbox, outbox_path, read_waiting
 
 ROWS = 20
+SENDS_ITSELF = "a service that runs sends its alerts itself; its log and its health tell why they wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,13 @@ def flush_waiting(config: Config, environ: Mapping[str, str], now: Stamp) -> int
     path = outbox_path(config.outbox, environ)
     if not read_waiting(path):
         return 0
-    with claim(path) as ours:
-        if not ours:
-            raise UnavailableError(
-                f"outbox {path} is in use: the service is running and sends its alerts itself; "
-                "its log and its health tell why they wait"
-            )
-        with contextlib.closing(Outbox.from_config(config.outbox, environ, now)) as outbox:
-            if outbox.problem is not None:
-                raise UnavailableError(outbox.problem)
-            return flush_outbox(config, environ, outbox)
+    with (
+        hold(config, path, remedy=SENDS_ITSELF),
+        contextlib.closing(Outbox.from_config(config.outbox, environ, now)) as outbox,
+    ):
+        if outbox.problem is not None:
+            raise UnavailableError(outbox.problem)
+        return flush_outbox(config, environ, outbox)
 
 
 def print_outbox(view: OutboxView) -> None:
@@ -81,5 +79,5 @@ def print_outbox(view: OutboxView) -> None:
 
 
 def _in_use(path: Path) -> bool:
-    with claim(path) as ours:
-        return not ours
+    with claim_outbox(path) as holder:
+        return holder is not None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import MagicMock
 
 import pytest
 
@@ -17,12 +15,12 @@ from benchmarks.messages import made_alert
 from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, UnavailableError
-from edge.mqtt.claim import claim
+from edge.mqtt.claim import claim_device, claim_outbox
 from edge.mqtt.client import Publisher
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.outbox import Outbox, read_waiting
 from edge.mqtt.session import Session
-from edge.service.loop import board_stamp, build_service
+from edge.service.loop import board_stamp
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -101,7 +99,7 @@ def test_waiting_alerts_are_shown_and_stay(evenkeel: Command, path: Path) -> Non
 
 def test_looking_beside_a_running_service_says_so_and_disturbs_nothing(evenkeel: Command, path: Path) -> None:
     store(path, "waits")
-    with claim(path), outbox_at(path) as outbox:
+    with claim_outbox(path), outbox_at(path) as outbox:
         code, out, _ = evenkeel(1, "outbox")
         assert (code, "the service is running" in out) == (0, True)
         outbox.put(made_alert(board_stamp(), "more"))
@@ -144,11 +142,12 @@ def test_a_flush_without_a_broker_says_why_and_loses_nothing(evenkeel: Command, 
 
 def test_a_flush_leaves_the_alerts_to_a_service_that_runs(mosquitto: Mosquitto, evenkeel: Command, path: Path) -> None:
     store(path, "the service's")
-    with claim(path):
-        code, _, err = evenkeel(mosquitto.port, "outbox", "--flush")
-    assert code == EXIT_UNAVAILABLE
-    assert "the service is running" in err
-    assert len(read_waiting(path)) == 1
+    for held in (claim_outbox(path), claim_device(configuration(mosquitto.port, path))):
+        with held:
+            code, _, err = evenkeel(mosquitto.port, "outbox", "--flush")
+        assert code == EXIT_UNAVAILABLE
+        assert "a service that runs sends its alerts itself" in err
+        assert len(read_waiting(path)) == 1
 
 
 def test_a_flush_that_the_access_list_forbids_says_so_and_keeps_the_alert(
@@ -196,36 +195,6 @@ def test_a_service_that_starts_takes_over_from_a_flush(
     hears.wait(lambda: len({json.loads(p)["sequence"] for p in hears.payloads(ALERT)}) == 60, "all alerts")
     first = dict.fromkeys(json.loads(payload)["reason"] for payload in hears.payloads(ALERT))
     assert list(first) == [str(number) for number in range(60)]
-
-
-def test_a_service_holds_its_outbox_as_long_as_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("Pipeline", "About"):  # no models are needed for this
-        monkeypatch.setattr(f"edge.service.loop.{name}", MagicMock())
-    with build_service(configuration(1, path), reload=Config), claim(path) as ours:
-        assert not ours
-    with claim(path) as ours:
-        assert ours
-
-
-def test_the_kernel_frees_the_claim_of_a_killed_process(path: Path) -> None:
-    script = f"""
-import os, signal
-from pathlib import Path
-from edge.mqtt.claim import claim
-with claim(Path({str(path)!r})) as ours:
-    assert ours
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)  # noqa: S603 - our own script
-    assert killed.returncode == -9, killed.stderr.decode()
-    with claim(path) as ours:
-        assert ours
-
-
-def test_a_folder_that_cannot_be_made_is_nobodys(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with claim(tmp_path / "file" / "outbox.db") as ours:
-        assert ours
 
 
 def test_the_description_for_home_assistant_is_printed(evenkeel: Command) -> None:
