@@ -51,10 +51,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An expression as it was read, probabilities (9,), of which face, and in how many frames it was used."""
+    """An expression as it was read, probabilities (9,), of which face, in how many frames it was used and when last."""
 
     probabilities: NDArray[np.float32]
     face: Face
+    t: float
     frames: int = 1
 
 
@@ -123,14 +124,20 @@ class Pipeline:
 
     def _read(self, frame: Frame, face: Face) -> NDArray[np.float32]:
         """The face's expression; between the frames that are read, the last reading of the same face holds."""
-        last = self._reading
-        every = self._config.vision.expression_every
-        if last is None or last.frames >= every or follow.distance(face, last.face) > follow.NEAR_SIZES / 2:
-            with self.times.measure("expression"):
-                self._reading = Reading(self.reader.read(frame.luma, face), face)
+        if (held := self._held(frame, face)) is not None:
+            self._reading = replace(held, frames=held.frames + 1, t=frame.t)
         else:
-            self._reading = replace(last, frames=last.frames + 1)
+            with self.times.measure("expression"):
+                self._reading = Reading(self.reader.read(frame.luma, face), face, frame.t)
         return self._reading.probabilities
+
+    def _held(self, frame: Frame, face: Face) -> Reading | None:
+        """The last reading where it may stand for this frame too: not for another face, nor across a gap."""
+        last = self._reading
+        if last is None or last.frames >= self._config.vision.expression_every:
+            return None
+        near = follow.distance(face, last.face) <= follow.NEAR_SIZES / 2
+        return last if near and 0 <= frame.t - last.t <= follow.KEEP_S else None
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""

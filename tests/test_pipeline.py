@@ -156,7 +156,7 @@ def test_the_expression_is_read_in_every_third_frame_and_holds_between_them() ->
     assert all(step.observation.probabilities is not None for step in steps)
 
 
-@pytest.mark.parametrize("gap", ["nobody", "no picture"])
+@pytest.mark.parametrize("gap", ["nobody", "no picture", "asleep"])
 def test_after_a_gap_the_expression_is_read_at_once(gap: str) -> None:
     pipeline, finder, reader = build(vision={"expression_every": 10})
     pipeline.step(Frame(cabin(), 0.0))
@@ -164,9 +164,9 @@ def test_after_a_gap_the_expression_is_read_at_once(gap: str) -> None:
         finder.at = None
         assert pipeline.step(Frame(cabin(), 0.1)).observation.probabilities is None
         finder.at = (0.5, 0.5)
-    else:
+    elif gap == "no picture":
         pipeline.step_blind(0.1, Sight.NO_PICTURE, "frozen")
-    pipeline.step(Frame(cabin(), 0.2))
+    pipeline.step(Frame(cabin(), 8 * 3600.0 if gap == "asleep" else 0.2))
     assert len(reader.faces) == 2
 
 

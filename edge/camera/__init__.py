@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from edge.board.clock import uptime_s
 from edge.config import CameraConfig
 from edge.domain import Frame
 from edge.errors import CameraError
@@ -67,9 +67,7 @@ class Source:
         self.close()
 
 
-def open_camera(
-    config: CameraConfig, *, clock: Clock = time.monotonic, loop: bool = False, realtime: bool = True
-) -> Camera:
+def open_camera(config: CameraConfig, *, clock: Clock = uptime_s, loop: bool = False, realtime: bool = True) -> Camera:
     """Open the source that ``config.source`` names.
 
     A file plays in real time on ``clock``, like a camera, and drops what is late; with ``realtime=False`` it gives

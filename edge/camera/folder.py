@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board.clock import uptime_s
 from edge.camera import Clock, EndOfStream, Source
 from edge.camera.luma import upright
 from edge.camera.opencv import quieten
@@ -35,7 +36,7 @@ class PictureFolder(Source):
         path: Path,
         config: CameraConfig,
         *,
-        clock: Clock = time.monotonic,
+        clock: Clock = uptime_s,
         loop: bool = False,
         realtime: bool = True,
         sleep: Callable[[float], None] = time.sleep,

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board.clock import uptime_s
 from edge.camera import Camera, Clock, EndOfStream
 from edge.config import CameraConfig
 from edge.domain import Frame, Sight
@@ -58,6 +59,7 @@ class NewestFrame:
     with ``reopen=False`` (a file, which does not mend itself) its failure is the end.
 
     Used as a context manager: the thread runs inside it. ``open_source`` raises CameraError where there is no camera.
+    ``clock`` tells the age of what was seen; ``awake`` stands still while the board sleeps, as the camera's waits do.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class NewestFrame:
         config: CameraConfig,
         *,
         reopen: bool = True,
-        clock: Clock = time.monotonic,
+        clock: Clock = uptime_s,
+        awake: Clock = time.monotonic,
     ) -> None:
         self.dropped = 0
         self.paced = True
@@ -74,6 +77,7 @@ class NewestFrame:
         self._config = config
         self._reopen = reopen
         self._clock = clock
+        self._awake = awake
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._fault: CameraError | None = None
@@ -81,11 +85,13 @@ class NewestFrame:
         self._stop = threading.Event()
         self._frozen = FrozenGuard(config.frozen_s)
         self._pause_s = config.reopen_min_s
-        self._last_t = self._due_t = clock()
+        self._last_t = clock()
+        self._due_t = awake()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def __enter__(self) -> Self:
-        self._last_t = self._due_t = self._clock()
+        self._last_t = self._clock()
+        self._due_t = self._awake()
         self._thread.start()
         return self
 
@@ -133,7 +139,7 @@ class NewestFrame:
     @property
     def stuck(self) -> bool:
         """True where the thread hangs inside its camera: nothing but a restart of the process mends that."""
-        return self._end is None and self._clock() > self._due_t + STALL_S
+        return self._end is None and self._awake() > self._due_t + STALL_S
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -158,7 +164,7 @@ class NewestFrame:
 
     def _capture(self, camera: Camera) -> None:
         while not self._stop.is_set():
-            self._due_t = self._clock() + self._config.timeout_s
+            self._due_t = self._awake() + self._config.timeout_s
             frame = camera.read(self._config.timeout_s)
             if camera.live and self._frozen.is_frozen(frame):
                 raise FrozenError(f"the picture has not changed for {self._config.frozen_s:g} s")
@@ -189,6 +195,6 @@ class NewestFrame:
             self._fault, self._frame = fault, None
             pause_s = self._pause_s
             self._pause_s = min(2 * pause_s, self._config.reopen_max_s)
-            self._due_t = self._clock() + pause_s
+            self._due_t = self._awake() + pause_s
             self._changed.notify_all()
         self._stop.wait(pause_s)

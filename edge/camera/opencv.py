@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 
 import cv2
 
+from edge.board.clock import uptime_s
 from edge.camera import Clock, Source, without_credentials
 from edge.camera.luma import to_luma, upright
 from edge.config import CameraConfig
@@ -29,7 +29,7 @@ class OpenCvCamera(Source):
 
     live = True
 
-    def __init__(self, config: CameraConfig, *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, config: CameraConfig, *, clock: Clock = uptime_s) -> None:
         self._clock = clock
         self._name = without_credentials(config.source)
         self._rotate_deg = config.rotate_deg

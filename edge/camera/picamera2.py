@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board.clock import uptime_s
 from edge.camera import Clock, Source
 from edge.camera.luma import upright
 from edge.config import CameraConfig
@@ -35,7 +36,7 @@ class PiCamera(Source):
 
     live = True
 
-    def __init__(self, config: CameraConfig, *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, config: CameraConfig, *, clock: Clock = uptime_s) -> None:
         self.fps = config.fps
         self._clock = clock
         self._stream = config.stream

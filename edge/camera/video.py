@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from edge.board.clock import uptime_s
 from edge.camera import Clock, EndOfStream, Source
 from edge.camera.luma import to_luma, upright
 from edge.camera.opencv import quieten
@@ -38,7 +39,7 @@ class VideoFile(Source):
         path: Path,
         config: CameraConfig,
         *,
-        clock: Clock = time.monotonic,
+        clock: Clock = uptime_s,
         loop: bool = False,
         realtime: bool = True,
         sleep: Callable[[float], None] = time.sleep,

@@ -81,9 +81,7 @@ class Decider:
     def pause(self, t: float, seconds: float) -> None:
         """Stop judging for ``seconds`` from ``t`` on. Open episodes end; their ends come with the next step."""
         self._advance(t)
-        signals = self._signals(self._now)
-        for kind, policy in self._policies.items():
-            self._note(policy.end(self._now, signals.of(kind), "paused"))
+        self._end_episodes("paused")
         self._pause_left_s = seconds
         self._forget()
 
@@ -91,6 +89,16 @@ class Decider:
         """End a pause before its time."""
         self._advance(t)
         self._pause_left_s = 0.0
+
+    def stop(self, t: float) -> Step | None:
+        """The last word before nobody watches any more: open episodes end. None where there are none."""
+        self._advance(t)
+        self._end_episodes("stopped")
+        if not self._pending:
+            return None
+        transitions, self._pending = tuple(self._pending), []
+        unseen = Observation(t, Sight.NO_PICTURE, reason="stopped")
+        return Step(unseen, self._signals(self._now), State.BLIND, "stopped", transitions)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with a resting face that was learned before a restart."""
@@ -148,6 +156,11 @@ class Decider:
     def _interval(self, elapsed_s: float, observation: Observation) -> Interval:
         spoken_s = min(elapsed_s, self._config.smoothing.max_step_s)
         return Interval(self._now, elapsed_s, spoken_s, spoken_s * _weight(observation))
+
+    def _end_episodes(self, reason: str) -> None:
+        signals = self._signals(self._now)
+        for kind, policy in self._policies.items():
+            self._note(policy.end(self._now, signals.of(kind), reason))
 
     def _note(self, transition: Transition | None) -> None:
         if transition is not None:

@@ -42,7 +42,10 @@ ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
 
 STOP_S = 0.9
-GOODBYE_S = 0.6
+LAST_WORDS_S = 0.3
+"""Longest time that ``stop`` gives to what is still to be said before ``offline``; alerts beyond it stay stored."""
+
+GOODBYE_S = 0.5
 """Longest wait for the broker's answer to ``offline``; after it the last will says the same."""
 
 STEADY_S = 10.0
@@ -114,6 +117,7 @@ class Publisher:
         self._acknowledged: list[int] = []
         self._alerts_from = 0.0
         self._refused: set[str] = set()
+        self._last_words_by: float | None = None
         self._goodbye_by: float | None = None
         self._discovery_at: float | None = None
         self._rate = command_limit or RateLimit()
@@ -327,14 +331,24 @@ class Publisher:
             self._last_sent = min(self._last_sent, delivery.sequence - 1)
 
     def _leave(self, session: Session, now: float) -> None:
-        """Say ``offline``, wait for the broker's answer, disconnect. Without an answer the will says it."""
+        """Say what is left, then ``offline``, and disconnect on the broker's answer; without one its will says it."""
         if self._goodbye_by is None:
+            self._last_words_by = self._last_words_by or now + LAST_WORDS_S
+            if now < self._last_words_by and self._has_more_to_say(now):
+                return
             self._goodbye_by = now + GOODBYE_S
             session.send(Delivery(self._topics.availability), OFFLINE, retain=True)
         elif not session.under_way:
             session.goodbye()
         elif now >= self._goodbye_by:
             session.drop()
+
+    def _has_more_to_say(self, now: float) -> bool:
+        """Whether something waits for room in the window."""
+        with self._lock:
+            if self._unsent or self._results:
+                return True
+        return now >= self._alerts_from and self._last_sent < self._outbox.newest
 
     def _take_command(self, name: str, payload: bytes) -> None:
         if not self._rate.allow(time.monotonic()):

@@ -13,16 +13,17 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.board.clock import uptime_s
 from edge.board.heat import RateLimit
 from edge.board.notify import Notifier
 from edge.board.sensors import Heat, clock_synced, read_heat
-from edge.board.watch import HeatWatch
+from edge.board.watch import HEAT_PERIOD_S, HeatWatch
 from edge.camera import EndOfStream, is_file_source, open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.domain import Frame, Sight, State, Step
 from edge.errors import UnavailableError
-from edge.mqtt.claim import claim
+from edge.mqtt.claim import BRIEF_S, hold
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import ENTROPY_BYTES, Stamp
 from edge.mqtt.outbox import Outbox, outbox_path
@@ -41,15 +42,17 @@ _log = logging.getLogger(__name__)
 TICK_S = 0.2
 """Longest wait at a time: how late a signal, a command or a heartbeat can be noticed."""
 
+MANAGED_S = 40.0
+"""A service manager's service waits so long for another process to let go of the device before it fails: less than
+TimeoutStartSec, and so long that StartLimitBurst is never reached. By hand nobody would see what it waits for."""
+
 RESTING_FACE_PERIOD_S = 300.0
 """The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
 
 
 def board_stamp() -> Stamp:
     """This moment on the board's clocks."""
-    return Stamp(
-        time=datetime.now(UTC), uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME), clock_synced=bool(clock_synced())
-    )
+    return Stamp(time=datetime.now(UTC), uptime_s=uptime_s(), clock_synced=bool(clock_synced()))
 
 
 def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
@@ -61,7 +64,10 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
         ConfigError, ModelError, UnavailableError: before anything is published.
         CameraError: a file source cannot be read; a camera is waited for instead.
     """
-    with build_service(load(), reload=load, trace=trace, loop=loop, settled=_spare_the_collector) as service:
+    patience_s = MANAGED_S if "NOTIFY_SOCKET" in os.environ else BRIEF_S
+    with build_service(
+        load(), reload=load, trace=trace, loop=loop, settled=_spare_the_collector, patience_s=patience_s
+    ) as service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
@@ -76,23 +82,24 @@ def build_service(
     trace: Path | None = None,
     loop: bool = False,
     frames: Frames | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = uptime_s,
     stamp: Callable[[], Stamp] = board_stamp,
     settled: Callable[[], None] = lambda: None,
+    patience_s: float = BRIEF_S,
 ) -> Iterator[Service]:
     """The service with everything that it needs; what must be closed is closed at the end of the ``with``.
 
     ``frames`` stand in for the configured camera; ``clock`` and ``stamp`` then tell the time that goes with them.
-    ``settled`` is called after the first decision.
+    ``settled`` is called after the first decision. ``patience_s`` is how long another process that holds the device or
+    the outbox is waited for, in seconds.
 
     Raises:
-        ConfigError, ModelError, UnavailableError: something of it is wrong or missing.
+        ConfigError, ModelError, UnavailableError: something of it is wrong, missing or in another process's hands.
     """
     with ExitStack() as stack:
         pipeline = Pipeline.from_config(config)
         path = outbox_path(config.outbox, os.environ)
-        if not stack.enter_context(claim(path)):
-            _log.warning("outbox %s is used by another process; give each service its own outbox.path", path)
+        stack.enter_context(hold(config, path, patience_s=patience_s))
         outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
         memory = RestingFaceFile(path.parent)
         if resting := memory.load(stamp(), config.baseline.max_age_hours):
@@ -152,9 +159,10 @@ class Service:
         times: StageTimes,
         memory: RestingFaceFile,
         trace: Trace | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = uptime_s,
         stamp: Callable[[], Stamp] = board_stamp,
         heat: Callable[[], Heat] = read_heat,
+        heat_period_s: float = HEAT_PERIOD_S,
         sleep: Callable[[float], None] = time.sleep,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
@@ -170,7 +178,7 @@ class Service:
         self._sleep = sleep
         self._settled = settled
         self._times = times
-        self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock)
+        self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock, period_s=heat_period_s)
         self._reporter = Reporter(
             config,
             frames=frames,
@@ -206,8 +214,9 @@ class Service:
         self._reload_asked = True
 
     def run(self) -> None:
-        """Work until ``stop``, or the end of a file; then say ``offline``."""
+        """Work until ``stop``, or the end of a file; then end the open episodes and say ``offline``."""
         try:
+            self._heat.start()
             with self._frames:
                 while not self._stop_asked:
                     self._turn()
@@ -215,10 +224,19 @@ class Service:
             _log.info("end of %s", self._camera.source)
         finally:
             self._notifier.stopping()
+            self._heat.close()
+            if self._started:
+                self._end_episodes()
             self._memory.keep(self._pipeline.decider.resting_face, self._stamp())
             if self._started:
                 self._publisher.stop()
             self._notifier.close()
+
+    def _end_episodes(self) -> None:
+        """An alert whose driver nobody watches any more is over, and is said to be."""
+        last = self._pipeline.decider.stop(self._clock())
+        if last is not None:
+            self._reporter.tell(last, self._pipeline.decider.calibrated_percent)
 
     def _turn(self) -> None:
         """Do what was asked for meanwhile, then a step if there is one to do, then what is due."""

@@ -21,6 +21,9 @@ class Decisions(Protocol):
     def resume(self, t: float) -> None:
         """End a pause."""
 
+    def stop(self, t: float) -> Step | None:
+        """End the open episodes, where there are any."""
+
     def recalibrate(self) -> None:
         """Forget the driver's resting face."""
 

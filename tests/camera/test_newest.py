@@ -201,7 +201,7 @@ def test_a_driver_that_raises_anything_else_does_not_end_the_thread() -> None:
 def test_a_camera_that_hangs_is_blind_after_the_timeout_and_stuck_much_later() -> None:
     now = [100.0]
     camera = Script([noisy(1)])
-    with NewestFrame(opening(camera), QUICK, clock=lambda: now[0]) as newest:
+    with NewestFrame(opening(camera), QUICK, clock=lambda: now[0], awake=lambda: now[0]) as newest:
         assert newest.take(DEADLINE_S) is not None
         camera.exhausted.wait(DEADLINE_S)
         assert newest.blindness() is None
@@ -226,3 +226,15 @@ def test_a_flat_picture_is_left_to_the_judgement_of_darkness() -> None:
     guard = FrozenGuard(frozen_s=1.0)
     dark = np.zeros((48, 64), np.uint8)
     assert not any(guard.is_frozen(Frame(dark, t)) for t in range(10))
+
+
+def test_a_board_that_slept_makes_the_last_picture_old_and_no_camera_stuck() -> None:
+    slept_s = [0.0]
+    camera = Script([noisy(1)])
+    with NewestFrame(opening(camera), QUICK, clock=lambda: 100.0 + slept_s[0], awake=lambda: 100.0) as newest:
+        camera.exhausted.wait(DEADLINE_S)
+        slept_s[0] = 8 * 3600.0
+        assert newest.take(0.0) is None  # taken before the night: of no use now
+        assert newest.blindness() == (Sight.NO_PICTURE, "no frame within 5 s")
+        assert not newest.stuck
+        camera.close()

@@ -233,6 +233,31 @@ def test_gap_of_an_hour_ends_an_alert_as_uncertain(ride: Ride) -> None:
     assert step.state is State.UNCERTAIN
 
 
+def test_a_night_asleep_is_unseen_and_the_next_driver_inherits_nothing(ride: Ride) -> None:
+    ride.see(KNOWN_S, anger=0.2)
+    assert ride.decider.calibrated_percent == 100.0
+    ride.t += 8 * 3600.0  # by the board's clock, which runs on in a suspend
+    step = ride.see(0.1, anger=0.2)
+    assert (step.state, ride.decider.calibrated_percent) == (State.UNCERTAIN, 0.0)
+    assert step.signals.confidence < 0.5
+
+
+def test_a_stop_ends_open_episodes_and_knows_nothing_any_more(ride: Ride) -> None:
+    ride.see(KNOWN_S)
+    ride.see(3.0, **ANGRY)
+    last = ride.decider.stop(ride.t + 0.2)
+    assert last is not None
+    assert [(x.kind, x.phase, x.reason) for x in last.transitions] == [(Kind.ANGER, Phase.END, "stopped")]
+    assert (last.state, last.reason) == (State.BLIND, "stopped")
+    assert last.transitions[0].duration_s == pytest.approx(ride.t + 0.2 - ride.transitions[0].started)
+    assert ride.decider.stop(ride.t + 0.3) is None
+
+
+def test_a_stop_without_an_episode_says_nothing(ride: Ride) -> None:
+    ride.see(3.0)
+    assert ride.decider.stop(ride.t) is None
+
+
 def test_blind_tells_the_reason_and_outranks_an_open_alert(ride: Ride) -> None:
     ride.see(KNOWN_S)
     assert ride.see(3.0, **ANGRY).state is State.WARNING

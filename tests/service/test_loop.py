@@ -15,6 +15,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from edge.board.clock import uptime_s
 from edge.board.notify import Notifier
 from edge.board.sensors import Heat
 from edge.camera import Camera, EndOfStream, Source
@@ -65,6 +66,12 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
     return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
 
 
+def last_step(t: float) -> Step:
+    """What a decider says at a stop in an episode."""
+    end = Transition(t, Kind.ANGER, Phase.END, Level.WARNING, 1, t - 3, 0.8, 0.9, "anger", "stopped")
+    return step_of(t, State.BLIND, "stopped", (end,))
+
+
 SHOWN = (12.0, *[0.0] * 18)
 """Seconds at each level of a resting face."""
 
@@ -74,6 +81,7 @@ class FakeDecider:
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.last: Step | None = None
         self.resting_face = RestingFace(12.0, -0.8, -2.2, SHOWN, SHOWN)
 
     def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
@@ -84,6 +92,9 @@ class FakeDecider:
 
     def recalibrate(self) -> None:
         self.calls.append(("recalibrate",))
+
+    def stop(self, t: float) -> Step | None:  # noqa: ARG002 - as above
+        return self.last
 
 
 class FakePipeline:
@@ -135,6 +146,7 @@ class FakePublisher:
         self.states.append(message)
 
     def publish_alert(self, message: AlertMessage) -> AlertMessage:
+        self.log.append(f"alert {message.kind} {message.phase}")
         self.alerts.append(message)
         return message
 
@@ -179,7 +191,7 @@ class Ticker(Source):
             raise self._last
         self._left = None if self._left is None else self._left - 1
         time.sleep(self._period_s)
-        return Frame(self._random.integers(0, 255, (48, 64), np.uint8), time.monotonic())
+        return Frame(self._random.integers(0, 255, (48, 64), np.uint8), uptime_s())
 
 
 class Hanging(Source):
@@ -200,12 +212,13 @@ class Bench:
         trace: Trace | None = None,
         state_folder: Path | None = None,
         heat: Callable[[], Heat] = lambda: Heat(None, None),
+        frames: NewestFrame | None = None,
     ) -> None:
         self.config = config or quick()
         self.pipeline = pipeline or FakePipeline()
         self.publisher = FakePublisher()
         self.notifier = FakeNotifier()
-        self.frames = NewestFrame(camera, self.config.camera)
+        self.frames = frames or NewestFrame(camera, self.config.camera)
         self.reloaded: Config | Exception = self.config
         self.service = Service(
             self.config,
@@ -221,6 +234,7 @@ class Bench:
             trace=trace,
             stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
             heat=heat,
+            heat_period_s=0.01,
         )
         self.thread = threading.Thread(target=self.service.run)
 
@@ -331,6 +345,28 @@ def test_the_end_of_a_file_ends_the_service_and_says_offline() -> None:
     assert bench.notifier.sent[-1] == "STOPPING=1"
 
 
+def test_an_open_episode_is_ended_before_the_service_says_offline() -> None:
+    with Bench(Ticker) as bench:
+        eventually(lambda: "start" in bench.publisher.log)
+        bench.pipeline.decider.last = last_step(uptime_s())
+        bench.service.stop()
+        bench.thread.join(DEADLINE_S)
+    assert bench.publisher.log[-3:] == ["alert anger end", "state blind", "stop"]
+    assert (bench.publisher.alerts[-1].reason, bench.publisher.states[-1].reason) == ("stopped", "stopped")
+
+
+def test_a_camera_file_that_breaks_off_ends_its_episode_too() -> None:
+    pipeline = FakePipeline()
+    pipeline.decider.last = last_step(uptime_s())
+    frames = NewestFrame(
+        lambda: Ticker(count=3, last=CameraError("clip.mp4: breaks off")), quick().camera, reopen=False
+    )
+    bench = Bench(Ticker, pipeline=pipeline, frames=frames)
+    with pytest.raises(CameraError, match="breaks off"):
+        bench.service.run()
+    assert bench.publisher.log[-3:] == ["alert anger end", "state blind", "stop"]
+
+
 @pytest.mark.parametrize("camera", [Ticker, Hanging])
 def test_a_stop_takes_far_less_than_two_seconds(camera: Callable[[], Camera]) -> None:
     with Bench(camera) as bench:
@@ -358,10 +394,7 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
 
 
-def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("edge.board.watch.HEAT_PERIOD_S", 0.01)
+def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(caplog: pytest.LogCaptureFixture) -> None:
     config = quick(fps=100)
     config = config.model_copy(
         update={
