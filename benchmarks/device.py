@@ -58,11 +58,15 @@ class Device:
         return now + self._chance.expovariate(hz)
 
     def _say_state(self) -> None:
-        self._publisher.publish_state(made_state(board_stamp(), f"state {time.monotonic_ns()}"))
+        self._publisher.publish_state(
+            made_state(board_stamp(), f"state {time.monotonic_ns()}", newest=self._publisher.newest)
+        )
 
     def _say_health(self) -> None:
         outbox = self._publisher.outbox_health()
-        self._publisher.publish_health(made_health(board_stamp(), outbox, (f"health {time.monotonic_ns()}",)))
+        self._publisher.publish_health(
+            made_health(board_stamp(), outbox, (f"health {time.monotonic_ns()}",), self._publisher.newest)
+        )
 
 
 def main() -> None:
@@ -80,7 +84,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     config = load_config(options.config)
     log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with contextlib.closing(Outbox.from_config(config.outbox, os.environ, board_stamp())) as outbox:
+    with contextlib.closing(Outbox.from_config(config, os.environ, board_stamp())) as outbox:
         publisher = Publisher(config, outbox, clock=board_stamp, environ=os.environ)
         publisher.publish_state(made_state(board_stamp()))
         device = Device(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from edge.domain import EXPRESSIONS, Kind, Level, Phase, State
 from edge.mqtt.messages import (
@@ -10,17 +11,22 @@ from edge.mqtt.messages import (
     AlertMessage,
     HealthMessage,
     ModelsPart,
+    Newest,
     OutboxPart,
     SignalsPart,
     Stamp,
     StateMessage,
+    Topics,
     VersionsPart,
     uuid7,
 )
+from edge.mqtt.outbox import Bounds, Outbox
+
+NONE_YET = Newest(1, 0)
 
 
 def made_alert(
-    stamp: Stamp, reason: str = "", *, phase: Phase = Phase.START, kind: Kind = Kind.ANGER, sequence: int = 0
+    stamp: Stamp, reason: str = "", *, phase: Phase = Phase.START, kind: Kind = Kind.ANGER, sequence: int = 1
 ) -> AlertMessage:
     """One step of an episode."""
     return AlertMessage(
@@ -28,7 +34,10 @@ def made_alert(
         uptime_s=stamp.uptime_s,
         clock_synced=stamp.clock_synced,
         id=uuid7(stamp.time, os.urandom(ENTROPY_BYTES)),
+        device_id="van-7",
+        epoch=1,
         sequence=sequence,
+        resent=False,
         kind=kind,
         phase=phase,
         level=Level.WARNING,
@@ -42,12 +51,14 @@ def made_alert(
     )
 
 
-def made_state(stamp: Stamp, reason: str = "", state: State = State.CALM) -> StateMessage:
+def made_state(stamp: Stamp, reason: str = "", state: State = State.CALM, newest: Newest = NONE_YET) -> StateMessage:
     """A state without a face's quality."""
     return StateMessage(
         time=stamp.time,
         uptime_s=stamp.uptime_s,
         clock_synced=stamp.clock_synced,
+        epoch=newest.epoch,
+        sequence=newest.sequence,
         state=state,
         reason=reason,
         signals=SignalsPart(anger=0.1, distress=0.0, confidence=1.0),
@@ -58,12 +69,16 @@ def made_state(stamp: Stamp, reason: str = "", state: State = State.CALM) -> Sta
     )
 
 
-def made_health(stamp: Stamp, outbox: OutboxPart, problems: tuple[str, ...] = ()) -> HealthMessage:
+def made_health(
+    stamp: Stamp, outbox: OutboxPart, problems: tuple[str, ...] = (), newest: Newest = NONE_YET
+) -> HealthMessage:
     """Health of a board that can tell little."""
     return HealthMessage(
         time=stamp.time,
         uptime_s=stamp.uptime_s,
         clock_synced=stamp.clock_synced,
+        epoch=newest.epoch,
+        sequence=newest.sequence,
         fps=15.0,
         fps_limit=15.0,
         dropped_frames=0,
@@ -76,3 +91,8 @@ def made_health(stamp: Stamp, outbox: OutboxPart, problems: tuple[str, ...] = ()
         problems=list(problems),
         versions=VersionsPart(evenkeel="0", python="3", runtime=None, face_model=None, expression_model=None),
     )
+
+
+def made_outbox(path: Path, now: Stamp, *, max_bytes: int = 10**7, device_id: str = "van-7") -> Outbox:
+    """An outbox with room."""
+    return Outbox(path, Topics("evenkeel", device_id), Bounds(max_bytes=max_bytes), now)

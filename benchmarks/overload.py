@@ -109,7 +109,7 @@ def run(folder: Path, seconds: float, times: StageTimes) -> int:
     )
     steps: Steps = SlowSteps(Pipeline.from_config(config), SLOWER / FPS, times)
     frames = NewestFrame(lambda: open_camera(config.camera, loop=True), config.camera)
-    with closing(Outbox.from_config(config.outbox, os.environ, board_stamp())) as outbox:
+    with closing(Outbox.from_config(config, os.environ, board_stamp())) as outbox:
         service = Service(
             config,
             frames=frames,

@@ -466,7 +466,18 @@ class OutboxConfig(Section):
     max_bytes: int = Field(
         default=5_000_000, ge=10_000, le=1_000_000_000, description="Size of the waiting payloads at most, bytes."
     )
-    max_age_days: float = Field(default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days.")
+    max_age_days: float = Field(
+        default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days of operation."
+    )
+    history_days: float = Field(
+        default=7.0,
+        gt=0,
+        le=365,
+        description="How long an acknowledged alert is kept for a receiver that missed it, days of operation.",
+    )
+    history_max_bytes: int = Field(
+        default=5_000_000, ge=0, le=1_000_000_000, description="Size of the acknowledged payloads at most, bytes."
+    )
 
 
 class TraceConfig(Section):

@@ -27,6 +27,7 @@ from edge.mqtt.messages import (
     AlertMessage,
     CommandName,
     HealthMessage,
+    Newest,
     OutboxPart,
     Stamp,
     StateMessage,
@@ -114,6 +115,7 @@ class Publisher:
 
         # used by the publisher's thread alone
         self._last_sent = 0
+        """The place in the outbox of the last alert that was sent on this connection."""
         self._acknowledged: list[int] = []
         self._alerts_from = 0.0
         self._refused: set[str] = set()
@@ -153,8 +155,14 @@ class Publisher:
         """Why there is no connection, in one line; None while there is one."""
         return self._problem
 
+    @property
+    def newest(self) -> Newest:
+        """The newest alert decided, as state and health tell it."""
+        return self._outbox.newest
+
     def outbox_health(self) -> OutboxPart:
-        """The outbox as health tells it."""
+        """The outbox as health tells it, what is too old given up."""
+        self._outbox.expire(self._clock())
         return self._outbox.health()
 
     def publish_state(self, message: StateMessage) -> None:
@@ -273,8 +281,8 @@ class Publisher:
         """Note what the broker has taken, and say once what it does not take."""
         if refusal is not None:
             self._refuse(delivery, refusal)
-        elif delivery.sequence is not None:
-            self._acknowledged.append(delivery.sequence)
+        elif delivery.place is not None:
+            self._acknowledged.append(delivery.place)
 
     def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Take a command, or Home Assistant's word that it has started. What is retained is of an earlier time."""
@@ -288,7 +296,7 @@ class Publisher:
 
     def _forget_acknowledged(self) -> None:
         if self._acknowledged:
-            self._outbox.delete(self._acknowledged)
+            self._outbox.delivered(self._acknowledged)
             self._acknowledged = []
 
     def _send_slots(self, session: Session) -> None:
@@ -314,21 +322,21 @@ class Publisher:
     def _send_alerts(self, session: Session) -> None:
         # one place in the window stays free, so that ten thousand old alerts do not hold up the newest state
         room = session.free - 1
-        if room <= 0 or self._last_sent >= self._outbox.newest:
+        if room <= 0 or self._last_sent >= self._outbox.newest_place:
             return
         for waiting in self._outbox.waiting(self._last_sent, room):
-            delivery = Delivery(self._topics.alert, waiting.sequence)
+            delivery = Delivery(Topics(waiting.prefix, waiting.device_id).alert, waiting.place)
             session.send(delivery, waiting.payload, retain=False, expires_s=self._alert_expires_s)
-            self._last_sent = waiting.sequence
+            self._last_sent = waiting.place
 
     def _refuse(self, delivery: Delivery, refusal: str) -> None:
         if delivery.topic not in self._refused:
             self._refused.add(delivery.topic)
             _log.warning("the broker refuses %s: %s; check its access list", delivery.topic, refusal)
-        if delivery.sequence is not None:
+        if delivery.place is not None:
             # it stays in the outbox and is tried again, with all that came after it, in order
             self._alerts_from = time.monotonic() + REFUSED_ALERT_PAUSE_S
-            self._last_sent = min(self._last_sent, delivery.sequence - 1)
+            self._last_sent = min(self._last_sent, delivery.place - 1)
 
     def _leave(self, session: Session, now: float) -> None:
         """Say what is left, then ``offline``, and disconnect on the broker's answer; without one its will says it."""
@@ -348,7 +356,7 @@ class Publisher:
         with self._lock:
             if self._unsent or self._results:
                 return True
-        return now >= self._alerts_from and self._last_sent < self._outbox.newest
+        return now >= self._alerts_from and self._last_sent < self._outbox.newest_place
 
     def _take_command(self, name: str, payload: bytes) -> None:
         if not self._rate.allow(time.monotonic()):

@@ -44,28 +44,31 @@ class Cargo(Protocol):
 
 
 class Alerts:
-    """The alerts in an outbox, each deleted when the broker has it."""
+    """The alerts in an outbox, each on the topic of the device that it is of, until the broker has it."""
 
-    def __init__(self, outbox: Outbox, topic: str, expires_s: int) -> None:
+    def __init__(self, outbox: Outbox, expires_s: int) -> None:
         self._outbox = outbox
-        self._topic = topic
         self._expires_s = expires_s
         self._last = 0
         self.sent = 0
 
     def load(self, room: int) -> list[Parcel]:
-        """The next alerts in order of their sequence."""
+        """The next alerts in order."""
         parcels = [
-            Parcel(Delivery(self._topic, waiting.sequence), waiting.payload, expires_s=self._expires_s)
+            Parcel(
+                Delivery(Topics(waiting.prefix, waiting.device_id).alert, waiting.place),
+                waiting.payload,
+                expires_s=self._expires_s,
+            )
             for waiting in self._outbox.waiting(self._last, room)
         ]
         if parcels:
-            self._last = parcels[-1].delivery.sequence or self._last
+            self._last = parcels[-1].delivery.place or self._last
         return parcels
 
     def unload(self, delivered: list[Delivery]) -> None:
-        """Delete what the broker has."""
-        self._outbox.delete([delivery.sequence for delivery in delivered if delivery.sequence is not None])
+        """Move what the broker has to the history."""
+        self._outbox.delivered([delivery.place for delivery in delivered if delivery.place is not None])
         self.sent += len(delivered)
 
 
@@ -180,8 +183,7 @@ def flush_outbox(config: Config, environ: Mapping[str, str], outbox: Outbox) -> 
     Raises:
         ConfigError, UnavailableError: as in ``Errand``; what was acknowledged by then is out of the outbox.
     """
-    topics = Topics(config.mqtt.prefix, config.device.id)
-    alerts = Alerts(outbox, topics.alert, math.ceil(config.outbox.max_age_days * DAY_S))
+    alerts = Alerts(outbox, math.ceil(config.outbox.max_age_days * DAY_S))
     Errand(config, environ, client_id(config), alerts).run()
     return alerts.sent
 

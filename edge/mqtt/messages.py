@@ -1,4 +1,4 @@
-"""The MQTT contract, version 1: every topic and every payload, and pure builders from the pipeline's records.
+"""The MQTT contract, version 2: every topic and every payload, and pure builders from the pipeline's records.
 
 Nothing here knows a broker, a clock or a source of randomness: time, ids and sequence numbers come in as arguments,
 so ``replay`` builds the same payloads as the service and builds them the same way twice. ``README.md`` beside this
@@ -18,7 +18,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+MAX_EPOCH = 2**53 - 1
+"""The highest number that every JSON reader keeps whole."""
+
 ENTROPY_BYTES = 10
 CLOCK_SET = timedelta(seconds=1)
 """A start that moves by more than this between two messages of an episode tells that the wall clock was set."""
@@ -37,6 +40,11 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+OpenKind = Annotated[Kind, WithJsonSchema({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$"})]
+"""A kind of alert as this version knows it; the contract leaves room for more."""
+
+Epoch = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
+Number = Annotated[int, Field(ge=1)]
 
 
 class CommandName(StrEnum):
@@ -91,6 +99,14 @@ class Topics:
         return self._below(f"command/{name}/result")
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Newest:
+    """The newest alert that a device has decided; ``sequence`` 0 says that there is none yet in this ``epoch``."""
+
+    epoch: int
+    sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """One moment on a board's clocks.
@@ -105,7 +121,7 @@ class Stamp:
 
 
 class Part(BaseModel):
-    """A table inside a payload. Frozen; unknown keys are ignored, because version 1 may gain some."""
+    """A table inside a payload. Frozen; unknown keys are ignored, because version 2 may gain some."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
 
@@ -113,7 +129,7 @@ class Part(BaseModel):
 class Message(Part):
     """What every JSON payload carries."""
 
-    version: Literal[1] = Field(default=SCHEMA_VERSION, alias="schema", description="Version of the contract.")
+    version: Literal[2] = Field(default=SCHEMA_VERSION, alias="schema", description="Version of the contract.")
     time: Time = Field(description="Wall clock of the device, RFC 3339 in UTC.")
     uptime_s: float = Field(ge=0, description="Seconds since the board started, monotonic.")
     clock_synced: bool = Field(description="Whether 'time' can be believed.")
@@ -121,6 +137,13 @@ class Message(Part):
     def payload(self) -> bytes:
         """The JSON text as it goes to the broker."""
         return self.model_dump_json().encode()
+
+
+class Telling(Message):
+    """A message that tells which alert is the newest, so that a receiver knows what it has missed."""
+
+    epoch: Epoch = Field(description="Epoch of the newest alert decided.")
+    sequence: int = Field(ge=0, description="Its sequence number; 0 while there is none in this epoch.")
 
 
 class SignalsPart(Part):
@@ -143,7 +166,7 @@ class QualityPart(Part):
     weight: float = Field(description="How much the frame counts, 0 to 1.")
 
 
-class StateMessage(Message):
+class StateMessage(Telling):
     """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
 
     state: State = Field(description="The state.")
@@ -168,8 +191,11 @@ class AlertMessage(Message):
     """One step of one alert episode."""
 
     id: UUID = Field(description="UUIDv7 of the episode: the same in start, escalate and end.")
-    sequence: int = Field(ge=0, description="Rises with every alert of a device, across restarts; gaps are normal.")
-    kind: Kind
+    device_id: str = Field(min_length=1, description="The device that decided it, whatever it is called by now.")
+    epoch: Epoch = Field(description="Rises from one outbox of a device to the next; orders alerts before 'sequence'.")
+    sequence: Number = Field(description="Counts the alerts of an epoch: 1, 2, 3 and so on, without gaps.")
+    resent: bool = Field(description="Whether it is sent again because a receiver asked for it.")
+    kind: OpenKind
     phase: Phase
     level: Level = Field(description="Level reached; in an end, the highest of the episode.")
     started: Time = Field(description="When the episode began, RFC 3339 in UTC.")
@@ -194,6 +220,11 @@ class OutboxPart(Part):
     depth: int = Field(ge=0, description="Alerts that wait.")
     bytes: int = Field(ge=0, description="Size of their payloads.")
     dropped: int = Field(ge=0, description="Alerts given up since the service started, for size or age.")
+    lost: int = Field(default=0, ge=0, description="Alerts that the disk has lost, found since the service started.")
+    set_aside: int = Field(
+        default=0, ge=0, description="Alerts kept but not sent any more, because no broker would take them."
+    )
+    history: int = Field(default=0, ge=0, description="Acknowledged alerts that can be sent again.")
     problem: str | None = Field(description="What is wrong with the outbox; null when nothing is.")
 
 
@@ -207,7 +238,7 @@ class VersionsPart(Part):
     expression_model: str | None
 
 
-class HealthMessage(Message):
+class HealthMessage(Telling):
     """How the device is. A value that a board cannot tell is null."""
 
     fps: float | None = Field(description="Frames read a second.")
@@ -223,6 +254,30 @@ class HealthMessage(Message):
     versions: VersionsPart
 
 
+class Gone(Part):
+    """Numbers that no receiver will get any more."""
+
+    first: Number = Field(validation_alias="from", serialization_alias="from")
+    last: Number = Field(validation_alias="to", serialization_alias="to")
+    reason: str = Field(description="Why: 'expired', 'squeezed', 'set aside', 'history' or 'unknown'.")
+
+
+class Resent(Part):
+    """What comes of ``resend``. Every number from ``from`` to ``to`` is either in the queue or gone."""
+
+    epoch: Epoch
+    first: Number = Field(validation_alias="from", serialization_alias="from")
+    last: int = Field(
+        ge=0,
+        validation_alias="to",
+        serialization_alias="to",
+        description="The last number settled; where it is lower than what was asked, ask again from the next.",
+    )
+    queued: int = Field(ge=0, description="How many of them are in the queue.")
+    newest: int | None = Field(description="Newest number of the epoch; null where the device does not know the epoch.")
+    gone: list[Gone] = Field(description="What is gone for good.")
+
+
 class CommandResult(Message):
     """The answer to a command."""
 
@@ -230,6 +285,7 @@ class CommandResult(Message):
     id: str | None = Field(description="The id that the command carried, if any.")
     ok: bool
     message: str = Field(description="What was done, or why it was refused.")
+    resend: Resent | None = Field(default=None, description="What comes of 'resend'; null for other commands.")
 
 
 def uuid7(time: datetime, entropy: bytes) -> UUID:
@@ -272,11 +328,13 @@ class Episodes:
         return self._open.pop(key) if transition.phase is Phase.END else episode
 
 
-def state_message(step: Step, stamp: Stamp, calibrated_percent: float | None = None) -> StateMessage:
+def state_message(step: Step, stamp: Stamp, *, newest: Newest, calibrated_percent: float | None = None) -> StateMessage:
     """What the pipeline says of one frame."""
     signals = step.signals
     return StateMessage(
         **_stamped(stamp),
+        epoch=newest.epoch,
+        sequence=newest.sequence,
         state=step.state,
         reason=step.reason,
         signals=SignalsPart(
@@ -290,13 +348,16 @@ def state_message(step: Step, stamp: Stamp, calibrated_percent: float | None = N
 
 
 def alert_message(
-    transition: Transition, *, episode: Episode, sequence: int, stamp: Stamp, models: ModelsPart
+    transition: Transition, *, episode: Episode, device_id: str, stamp: Stamp, models: ModelsPart, sequence: int = 1
 ) -> AlertMessage:
-    """One step of an episode; ``stamp`` is the moment of the transition."""
+    """One step of an episode; ``stamp`` is the moment of the transition. The outbox gives it its epoch and sequence."""
     return AlertMessage(
         **_stamped(stamp),
         id=episode.id,
+        device_id=device_id,
+        epoch=1,
         sequence=sequence,
+        resent=False,
         kind=transition.kind,
         phase=transition.phase,
         level=transition.level,
@@ -313,6 +374,7 @@ def alert_message(
 def health_message(
     stamp: Stamp,
     *,
+    newest: Newest,
     versions: VersionsPart,
     outbox: OutboxPart,
     dropped_frames: int,
@@ -328,6 +390,8 @@ def health_message(
     """How the device is; leave out what the board cannot tell."""
     return HealthMessage(
         **_stamped(stamp),
+        epoch=newest.epoch,
+        sequence=newest.sequence,
         fps=_rounded(fps),
         fps_limit=_rounded(fps_limit),
         dropped_frames=dropped_frames,
@@ -342,9 +406,17 @@ def health_message(
     )
 
 
-def command_result(stamp: Stamp, command: str, *, ok: bool, message: str, id: str | None = None) -> CommandResult:  # noqa: A002 - the field's name in the contract
+def command_result(
+    stamp: Stamp,
+    command: str,
+    *,
+    ok: bool,
+    message: str,
+    id: str | None = None,  # noqa: A002 - the field's name in the contract
+    resend: Resent | None = None,
+) -> CommandResult:
     """The answer to ``command``; ``id`` is the one that the command carried."""
-    return CommandResult(**_stamped(stamp), command=command, id=id, ok=ok, message=message)
+    return CommandResult(**_stamped(stamp), command=command, id=id, ok=ok, message=message, resend=resend)
 
 
 def _stamped(stamp: Stamp) -> dict[str, Any]:

@@ -64,10 +64,10 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message of QoS 1 on its way. ``sequence`` is set where it is an alert from the outbox."""
+    """A message of QoS 1 on its way. ``place`` is set where it is an alert: its place in the outbox."""
 
     topic: str
-    sequence: int | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

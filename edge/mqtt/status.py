@@ -15,7 +15,7 @@ from edge.errors import UnavailableError
 from edge.mqtt.claim import claim_outbox, hold
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.messages import AlertMessage, Stamp, rfc3339
-from edge.mqtt.outbox import Outbox, outbox_path, read_waiting
+from edge.mqtt.outbox import Outbox, outbox_path, read_contents
 
 ROWS = 20
 SENDS_ITSELF = "a service that runs sends its alerts itself; its log and its health tell why they wait"
@@ -38,7 +38,7 @@ def look_into_outbox(config: Config, environ: Mapping[str, str]) -> OutboxView:
         UnavailableError: the file cannot be read.
     """
     path = outbox_path(config.outbox, environ)
-    waiting = read_waiting(path)
+    waiting = read_contents(path).waiting
     alerts = tuple(AlertMessage.model_validate_json(one.payload) for one in waiting)
     return OutboxView(path, alerts, sum(len(one.payload) for one in waiting), in_use=path.exists() and _in_use(path))
 
@@ -51,11 +51,11 @@ def flush_waiting(config: Config, environ: Mapping[str, str], now: Stamp) -> int
         UnavailableError: the service is running, the file cannot be read or written, or the broker does not take them.
     """
     path = outbox_path(config.outbox, environ)
-    if not read_waiting(path):
+    if not read_contents(path).waiting:
         return 0
     with (
         hold(config, path, remedy=SENDS_ITSELF),
-        contextlib.closing(Outbox.from_config(config.outbox, environ, now)) as outbox,
+        contextlib.closing(Outbox.from_config(config, environ, now)) as outbox,
     ):
         if outbox.problem is not None:
             raise UnavailableError(outbox.problem)

@@ -100,7 +100,7 @@ def build_service(
         pipeline = Pipeline.from_config(config)
         path = outbox_path(config.outbox, os.environ)
         stack.enter_context(hold(config, path, patience_s=patience_s))
-        outbox = stack.enter_context(closing(Outbox.from_config(config.outbox, os.environ, board_stamp())))
+        outbox = stack.enter_context(closing(Outbox.from_config(config, os.environ, board_stamp())))
         memory = RestingFaceFile(path.parent)
         if resting := memory.load(stamp(), config.baseline.max_age_hours):
             pipeline.decider.restore(resting)

@@ -9,7 +9,7 @@ from edge.config import Config
 from edge.decision.baseline import RestingFace
 from edge.domain import Frame, Sight, Step
 from edge.mqtt.commands import Command
-from edge.mqtt.messages import AlertMessage, HealthMessage, OutboxPart, StateMessage
+from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage
 
 
 class Decisions(Protocol):
@@ -59,6 +59,10 @@ class Outlet(Protocol):
     @property
     def problem(self) -> str | None:
         """Why there is no broker, or None."""
+
+    @property
+    def newest(self) -> Newest:
+        """The newest alert decided."""
 
     def start(self) -> None:
         """Begin to connect, without waiting."""

@@ -91,6 +91,7 @@ class Reporter:
         self._publisher.publish_health(
             health_message(
                 self._stamp(),
+                newest=self._publisher.newest,
                 versions=VersionsPart(
                     evenkeel=__version__,
                     python=platform.python_version(),
@@ -123,7 +124,7 @@ class Reporter:
                 alert_message(
                     transition,
                     episode=self._episodes.of(transition, stamp.time),
-                    sequence=0,
+                    device_id=self._config.device.id,
                     stamp=stamp,
                     models=models,
                 )
@@ -140,4 +141,6 @@ class Reporter:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {step.reason}" if step.reason else "")
         self._said, self._said_t = (step.state, step.reason), self._clock()
-        self._publisher.publish_state(state_message(step, self._stamp(), calibrated_percent))
+        self._publisher.publish_state(
+            state_message(step, self._stamp(), newest=self._publisher.newest, calibrated_percent=calibrated_percent)
+        )

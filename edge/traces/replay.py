@@ -27,6 +27,9 @@ from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
 from edge.traces.trace import TraceWriter, read_trace
 
+DEVICE_ID = "replay"
+"""What events bear: they are of no device's outbox."""
+
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
@@ -71,15 +74,16 @@ class EventWriter:
 
     def write(self, transition: Transition) -> None:
         """Add one event."""
+        self._sequence += 1
         now = _START + timedelta(seconds=transition.t)
         message = alert_message(
             transition,
             episode=self._episodes.of(transition, now),
+            device_id=DEVICE_ID,
             sequence=self._sequence,
             stamp=Stamp(time=now, uptime_s=max(0.0, transition.t), clock_synced=False),
             models=self._models,
         )
-        self._sequence += 1
         event = {"t": round(transition.t, 4), **json.loads(message.payload())}
         self._file.write(json.dumps(event, ensure_ascii=False))
 

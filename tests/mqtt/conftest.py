@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.messages import made_state
+from benchmarks.messages import made_outbox, made_state
 from edge.config import Config
 from edge.mqtt.client import Publisher
 from edge.mqtt.outbox import Outbox
@@ -84,7 +84,7 @@ def publish_to(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
             {"device": {"id": "van-7"}, "mqtt": known | mqtt, "discovery": {"enabled": discovery}}
         )
         path = tmp_path / f"outbox-{len(with_outbox)}.db"
-        outbox = Outbox(path, max_bytes=10**7, max_age_days=7, now=board_stamp())
+        outbox = made_outbox(path, board_stamp())
         publisher = Publisher(config, outbox, clock=board_stamp, environ={})
         with_outbox.append((publisher, outbox))
         publisher.publish_state(made_state(board_stamp()))

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.messages import made_outbox
 from edge.config import Config
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import MAX_PAYLOAD_BYTES, Command, CommandError, RateLimit, parse_command
 from edge.mqtt.messages import CommandName, Stamp, Topics
-from edge.mqtt.outbox import Outbox
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -110,7 +110,7 @@ def publisher(mosquitto: Mosquitto, tmp_path: Path) -> Iterator[Publisher]:
     config = Config.model_validate(
         {"device": {"id": "van-7"}, "mqtt": {"host": "127.0.0.1", "port": mosquitto.port, "reconnect_min_s": 0.1}}
     )
-    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=clock())
+    outbox = made_outbox(tmp_path / "outbox.db", clock())
     with Publisher(config, outbox, clock=clock, environ={}) as started:
         yield started
     outbox.close()
@@ -156,7 +156,7 @@ def test_a_retained_command_is_ignored(
     sender = subscribe(mosquitto.port)
     sender.publish(TOPICS.command("pause"), '{"seconds": 60}', retain=True)
     config = Config.model_validate({"device": {"id": "van-7"}, "mqtt": {"host": "127.0.0.1", "port": mosquitto.port}})
-    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=clock())
+    outbox = made_outbox(tmp_path / "outbox.db", clock())
     with Publisher(config, outbox, clock=clock, environ={}) as publisher:
         sender.wait_for(TOPICS.availability)
         sender.publish(TOPICS.command("resume"))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import edge.mqtt
+from benchmarks.messages import made_outbox
 from edge.config import Config
 from edge.domain import (
     EXPRESSIONS,
@@ -37,9 +38,12 @@ from edge.mqtt.messages import (
     CommandName,
     Episode,
     Episodes,
+    Gone,
     Message,
     ModelsPart,
+    Newest,
     OutboxPart,
+    Resent,
     StagePart,
     Stamp,
     Topics,
@@ -51,7 +55,6 @@ from edge.mqtt.messages import (
     state_message,
     uuid7,
 )
-from edge.mqtt.outbox import Outbox
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
 STAMP = Stamp(NOW, 5412.337, clock_synced=True)
 README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
+NEWEST = Newest(1_864_000_000_000_000, 4)
 ENTROPY = bytes(range(10))
 EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
@@ -78,18 +82,19 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
 
 
 MESSAGES: dict[str, Message] = {
-    "state": state_message(step(), STAMP),
+    "state": state_message(step(), STAMP, newest=NEWEST),
     "alert": alert_message(
         transition(),
         episode=EPISODE,
-        sequence=1_777_886_400,
+        device_id="van-7",
         stamp=STAMP,
         models=ModelsPart(face="seat-face 1", expression="nine-expressions 1"),
     ),
     "health": health_message(
         STAMP,
+        newest=NEWEST,
         versions=VersionsPart(
-            evenkeel="0.1.0",
+            evenkeel="0.2.0",
             python="3.11.2",
             runtime="ai-edge-litert 2.0.3",
             face_model="seat-face 1",
@@ -105,7 +110,21 @@ MESSAGES: dict[str, Message] = {
         temperature_c=61.3,
         throttled=False,
     ),
-    "command-result": command_result(STAMP, "pause", ok=True, message="paused for 600 s", id="a1"),
+    "command-result": command_result(
+        STAMP,
+        "resend",
+        ok=True,
+        message="2 alerts are sent again",
+        id="a1",
+        resend=Resent(
+            epoch=1_864_000_000_000_000,
+            first=1,
+            last=4,
+            queued=2,
+            newest=9,
+            gone=[Gone(first=2, last=3, reason="history")],
+        ),
+    ),
 }
 
 
@@ -147,7 +166,7 @@ def test_a_message_read_back_is_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_reader_of_version_1_bears_keys_that_a_later_version_adds(name: str) -> None:
+def test_a_reader_of_version_2_bears_keys_that_a_later_version_adds(name: str) -> None:
     later = json.loads(MESSAGES[name].payload()) | {"added_later": 1}
     MODELS[name].model_validate(later)
     jsonschema.validate(later, json.loads(schema_text(name)))
@@ -159,14 +178,14 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
     rows = re.findall(r"^\| `([^`]+)` \| ([012]) \| (yes|no) \|", README, re.MULTILINE)
     documented = {topic: (int(qos), retained == "yes") for topic, qos, retained in rows}
     config = Config.model_validate({"device": {"id": "van-7"}, "mqtt": {"host": "127.0.0.1", "port": mosquitto.port}})
-    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=STAMP)
+    outbox = made_outbox(tmp_path / "outbox.db", STAMP)
     live = subscribe(mosquitto.port)
     with Publisher(config, outbox, clock=lambda: STAMP, environ={}) as publisher:
-        publisher.publish_state(state_message(step(), STAMP))
+        publisher.publish_state(state_message(step(), STAMP, newest=NEWEST))
         live.wait_for("evenkeel/van-7/state")
         publisher.publish_alert(
             alert_message(
-                transition(), episode=EPISODE, sequence=0, stamp=STAMP, models=ModelsPart(face="", expression="")
+                transition(), episode=EPISODE, device_id="van-7", stamp=STAMP, models=ModelsPart(face="", expression="")
             )
         )
         publisher.publish_health(health_message(STAMP, **_health_fields()))
@@ -188,6 +207,7 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
 
 def _health_fields() -> dict[str, Any]:
     return {
+        "newest": NEWEST,
         "versions": VersionsPart(evenkeel="", python="", runtime=None, face_model=None, expression_model=None),
         "outbox": OutboxPart(depth=0, bytes=0, dropped=0, problem=None),
         "dropped_frames": 0,
@@ -238,7 +258,7 @@ def test_the_same_transition_gives_the_same_bytes_twice() -> None:
         alert_message(
             transition(),
             episode=Episodes(lambda: ENTROPY).of(transition(), NOW),
-            sequence=1,
+            device_id="van-7",
             stamp=STAMP,
             models=ModelsPart(face="f", expression="e"),
         ).payload()
@@ -248,21 +268,21 @@ def test_the_same_transition_gives_the_same_bytes_twice() -> None:
 
 
 def test_without_a_face_there_is_no_quality_and_no_expression() -> None:
-    message = state_message(step(quality=None), STAMP)
+    message = state_message(step(quality=None), STAMP, newest=NEWEST)
     assert message.quality is None
     assert message.expression is None
 
 
 def test_evidence_a_rounding_error_above_one_is_one() -> None:
     signals = Signals(0.0, 1.0000001, -1e-9, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
-    message = state_message(Step(step().observation, signals, State.CALM, "", ()), STAMP)
+    message = state_message(Step(step().observation, signals, State.CALM, "", ()), STAMP, newest=NEWEST)
     assert (message.signals.anger, message.signals.distress) == (1.0, 0.0)
 
 
 def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
     config = Config.model_validate({"device": {"id": "van.7"}})
     topics = Topics("evenkeel", "van.7")
-    description = json.loads(discovery_payload(config, "0.1.0"))
+    description = json.loads(discovery_payload(config, "0.2.0"))
     ours = {topics.state, topics.alert, topics.health, *(topics.active(kind) for kind in Kind)}
     used = {component["state_topic"] for component in description["components"].values()}
     assert used == ours
@@ -272,5 +292,5 @@ def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
 def test_building_a_message_is_fast_enough_for_every_frame() -> None:
     began = time.perf_counter()
     for _ in range(100):
-        state_message(step(), STAMP).payload()
+        state_message(step(), STAMP, newest=NEWEST).payload()
     assert (time.perf_counter() - began) / 100 < 0.005

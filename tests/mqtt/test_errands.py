@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.messages import made_alert
+from benchmarks.messages import made_alert, made_outbox
 from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, UnavailableError
 from edge.mqtt.claim import claim_device, claim_outbox
 from edge.mqtt.client import Publisher
 from edge.mqtt.errand import flush_outbox
-from edge.mqtt.outbox import Outbox, read_waiting
+from edge.mqtt.outbox import Outbox, read_contents
 from edge.mqtt.session import Session
 from edge.service.loop import board_stamp
 
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def outbox_at(path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(path, max_bytes=10**7, max_age_days=7, now=board_stamp())
+    outbox = made_outbox(path, board_stamp())
     yield outbox
     outbox.close()
 
@@ -94,7 +94,7 @@ def test_waiting_alerts_are_shown_and_stay(evenkeel: Command, path: Path) -> Non
     assert "and 6 more" in out
     code, out, _ = evenkeel(1, "outbox", "--json")
     assert [json.loads(line)["reason"] for line in out.splitlines()][::25] == ["first reason", "last reason"]
-    assert len(read_waiting(path)) == 26
+    assert len(read_contents(path).waiting) == 26
 
 
 def test_looking_beside_a_running_service_says_so_and_disturbs_nothing(evenkeel: Command, path: Path) -> None:
@@ -103,7 +103,7 @@ def test_looking_beside_a_running_service_says_so_and_disturbs_nothing(evenkeel:
         code, out, _ = evenkeel(1, "outbox")
         assert (code, "the service is running" in out) == (0, True)
         outbox.put(made_alert(board_stamp(), "more"))
-        assert len(read_waiting(path)) == 2
+        assert len(read_contents(path).waiting) == 2
         assert outbox.problem is None
 
 
@@ -127,7 +127,7 @@ def test_a_flush_sends_what_waits_in_order_and_leaves_the_outbox_empty(
     assert (code, out) == (0, "100 alerts sent; the outbox is empty\n")
     hears.wait_for(ALERT, count=100)
     assert [json.loads(payload)["reason"] for payload in hears.payloads(ALERT)] == names
-    assert read_waiting(path) == []
+    assert not read_contents(path).waiting
     assert hears.payloads("evenkeel/van-7/availability") == []  # the device itself is not back
     assert evenkeel(mosquitto.port, "outbox", "--flush")[1] == "0 alerts sent; the outbox is empty\n"
 
@@ -137,7 +137,7 @@ def test_a_flush_without_a_broker_says_why_and_loses_nothing(evenkeel: Command, 
     code, _, err = evenkeel(1, "outbox", "--flush")
     assert code == EXIT_UNAVAILABLE
     assert "refused: nothing listens there" in err
-    assert len(read_waiting(path)) == 1
+    assert len(read_contents(path).waiting) == 1
 
 
 def test_a_flush_leaves_the_alerts_to_a_service_that_runs(mosquitto: Mosquitto, evenkeel: Command, path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_flush_leaves_the_alerts_to_a_service_that_runs(mosquitto: Mosquitto, 
             code, _, err = evenkeel(mosquitto.port, "outbox", "--flush")
         assert code == EXIT_UNAVAILABLE
         assert "a service that runs sends its alerts itself" in err
-        assert len(read_waiting(path)) == 1
+        assert len(read_contents(path).waiting) == 1
 
 
 def test_a_flush_that_the_access_list_forbids_says_so_and_keeps_the_alert(
@@ -161,7 +161,7 @@ def test_a_flush_that_the_access_list_forbids_says_so_and_keeps_the_alert(
     code, _, err = evenkeel(broker.port, "outbox", "--flush")
     assert code == EXIT_UNAVAILABLE
     assert f"refuses {ALERT}" in err
-    assert len(read_waiting(path)) == 1
+    assert len(read_contents(path).waiting) == 1
 
 
 def test_a_service_that_starts_takes_over_from_a_flush(
@@ -191,7 +191,7 @@ def test_a_service_that_starts_takes_over_from_a_flush(
         monkeypatch.setattr(Session, "send", interrupted)
         with outbox_at(path) as outbox, pytest.raises(UnavailableError, match=r"took over|connection lost"):
             flush_outbox(config, {}, outbox)
-        until(lambda: not read_waiting(path), "the delivery by the service")
+        until(lambda: not read_contents(path).waiting, "the delivery by the service")
     hears.wait(lambda: len({json.loads(p)["sequence"] for p in hears.payloads(ALERT)}) == 60, "all alerts")
     first = dict.fromkeys(json.loads(payload)["reason"] for payload in hears.payloads(ALERT))
     assert list(first) == [str(number) for number in range(60)]

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.messages import made_outbox
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import Observation, Sight, State
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command, RateLimit
 from edge.mqtt.messages import CommandName, Topics
-from edge.mqtt.outbox import Outbox
 from edge.service.loop import board_stamp
 
 TOPICS = Topics("evenkeel", "van-7")
@@ -46,7 +46,7 @@ class Unlimited(RateLimit):
 def publisher(tmp_path: Path) -> Iterator[Publisher]:
     """Not started: the messages are handed to it as a session would."""
     config = Config.model_validate({"device": {"id": "van-7"}, "publish": {"max_pause_s": MAX_PAUSE_S}})
-    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=board_stamp())
+    outbox = made_outbox(tmp_path / "outbox.db", board_stamp())
     yield Publisher(config, outbox, clock=board_stamp, environ={}, command_limit=Unlimited())
     outbox.close()
 
@@ -139,7 +139,7 @@ def test_only_valid_commands_reach_the_service_and_change_what_it_says(publisher
 
 
 def test_with_its_limit_a_flood_of_valid_commands_is_held_to_a_trickle(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "outbox.db", max_bytes=10**6, max_age_days=1, now=board_stamp())
+    outbox = made_outbox(tmp_path / "outbox.db", board_stamp())
     publisher = Publisher(Config(), outbox, clock=board_stamp, environ={})
     topic = Topics(Config().mqtt.prefix, publisher._config.device.id).command("resume")
     for _ in range(1000):

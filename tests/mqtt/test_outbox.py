@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from edge.config import OutboxConfig
 from edge.domain import Kind, Level, Phase
-from edge.mqtt.messages import AlertMessage, ModelsPart, Stamp
-from edge.mqtt.outbox import Outbox, outbox_path
+from edge.mqtt.messages import AlertMessage, ModelsPart, Stamp, Topics
+from edge.mqtt.outbox import Bounds, Outbox, outbox_path
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 UNSET_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +36,10 @@ def alert(phase: Phase = Phase.START, now: Stamp | None = None, reason: str = ""
         uptime_s=now.uptime_s,
         clock_synced=now.clock_synced,
         id=UUID(int=1),
-        sequence=0,
+        device_id="van-7",
+        epoch=1,
+        sequence=1,
+        resent=False,
         kind=Kind.ANGER,
         phase=phase,
         level=Level.WARNING,
@@ -51,7 +54,8 @@ def alert(phase: Phase = Phase.START, now: Stamp | None = None, reason: str = ""
 
 
 def open_outbox(path: Path, *, max_bytes: int = ROOMY, max_age_days: float = 7.0, now: Stamp | None = None) -> Outbox:
-    return Outbox(path, max_bytes=max_bytes, max_age_days=max_age_days, now=now or at())
+    bounds = Bounds(max_bytes=max_bytes, max_age_days=max_age_days)
+    return Outbox(path, Topics("evenkeel", "van-7"), bounds, now or at())
 
 
 @pytest.fixture
@@ -63,12 +67,17 @@ def reasons(outbox: Outbox) -> list[str]:
     return [json.loads(waiting.payload)["reason"] for waiting in outbox.waiting(0, 10_000)]
 
 
+def number_of(message: AlertMessage) -> tuple[int, int]:
+    return message.epoch, message.sequence
+
+
 def test_alerts_wait_in_the_order_in_which_they_came(path: Path) -> None:
     outbox = open_outbox(path)
     stored = [outbox.put(alert(reason=str(i))) for i in range(5)]
     assert reasons(outbox) == ["0", "1", "2", "3", "4"]
     assert [w.sequence for w in outbox.waiting(0, 10)] == [m.sequence for m in stored]
-    assert [w.sequence for w in outbox.waiting(stored[2].sequence, 1)] == [stored[3].sequence]
+    third = outbox.waiting(0, 3)[-1].place
+    assert [w.sequence for w in outbox.waiting(third, 1)] == [stored[3].sequence]
 
 
 def test_the_payload_carries_its_sequence_number(path: Path) -> None:
@@ -80,9 +89,10 @@ def test_the_payload_carries_its_sequence_number(path: Path) -> None:
 
 def test_an_acknowledged_alert_is_forgotten_and_the_others_stay(path: Path) -> None:
     outbox = open_outbox(path)
-    first, second = outbox.put(alert(reason="a")), outbox.put(alert(reason="b"))
-    outbox.delete([first.sequence])
-    assert [w.sequence for w in outbox.waiting(0, 10)] == [second.sequence]
+    outbox.put(alert(reason="a"))
+    outbox.put(alert(reason="b"))
+    outbox.delivered([outbox.waiting(0, 1)[0].place])
+    assert reasons(outbox) == ["b"]
 
 
 def test_alerts_are_still_there_after_the_process_was_killed(path: Path) -> None:
@@ -102,10 +112,10 @@ def test_alerts_are_still_there_after_the_process_was_killed(path: Path) -> None
 
 def test_an_alert_is_synced_to_the_disk_before_put_returns(path: Path) -> None:
     outbox = open_outbox(path)
-    assert outbox._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    outbox.delete([1])
+    assert outbox._store.database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    outbox.delivered([1])
     outbox.put(alert())
-    assert outbox._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert outbox._store.database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_sequence_numbers_rise_across_restarts_of_an_empty_outbox(path: Path) -> None:
@@ -114,21 +124,21 @@ def test_sequence_numbers_rise_across_restarts_of_an_empty_outbox(path: Path) ->
     for _ in range(3):
         outbox = open_outbox(path, now=unset)
         numbers.append(outbox.put(alert(now=unset)).sequence)
-        outbox.delete(numbers)
+        outbox.delivered([waiting.place for waiting in outbox.waiting(0, 10)])
         outbox.close()
     assert numbers == [1, 2, 3]
 
 
 def test_sequence_numbers_rise_past_a_lost_database(path: Path) -> None:
     before = open_outbox(path)
-    last = [before.put(alert()).sequence for _ in range(3)][-1]
+    last = [number_of(before.put(alert())) for _ in range(3)][-1]
     before.close()
     path.unlink()
-    assert open_outbox(path, now=at(60)).put(alert()).sequence > last
+    assert number_of(open_outbox(path, now=at(60)).put(alert())) > last
 
 
 def test_a_full_outbox_gives_up_the_oldest_ends_first_and_then_the_oldest_alerts(path: Path) -> None:
-    size = len(alert(reason="x").model_copy(update={"sequence": int(START.timestamp())}).payload())
+    size = len(alert(reason="x").model_copy(update={"epoch": 10**15}).payload())
     outbox = open_outbox(path, max_bytes=4 * size + 20)
     for reason, phase in [("a", Phase.START), ("b", Phase.END), ("c", Phase.START), ("d", Phase.END)]:
         outbox.put(alert(phase, reason=reason))
@@ -168,14 +178,14 @@ def test_whatever_happens_it_stays_in_order_in_bounds_and_nothing_vanishes_uncou
     path = tmp_path_factory.mktemp("outbox") / "outbox.db"
     outbox = open_outbox(path, max_bytes=max_bytes)
     put = acknowledged = dropped_before = 0
-    last = 0
+    last = (0, 0)
     for event in events:
         if isinstance(event, Phase):
-            sequence = outbox.put(alert(event)).sequence
-            assert sequence > last
-            last, put = sequence, put + 1
+            number = number_of(outbox.put(alert(event)))
+            assert number == (number[0], last[1] + 1)
+            last, put = number, put + 1
         elif event == "ack" and (first := outbox.waiting(0, 1)):
-            outbox.delete([first[0].sequence])
+            outbox.delivered([first[0].place])
             acknowledged += 1
         elif event == "restart":
             dropped_before += outbox.health().dropped
@@ -211,7 +221,7 @@ def test_a_database_damaged_while_it_is_open_is_set_aside_too(path: Path) -> Non
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
-    outbox._database.execute("PRAGMA cache_size = 0")
+    outbox._store.database.execute("PRAGMA cache_size = 0")
     outbox.put(alert(reason="new"))
     assert reasons(outbox)[-1] == "new"
     assert outbox.problem is not None
@@ -238,8 +248,8 @@ def test_a_folder_that_cannot_be_made_leaves_a_memory_outbox_that_says_so(tmp_pa
 def test_a_disk_that_fills_up_moves_what_waits_into_memory_and_back_when_there_is_room(path: Path) -> None:
     outbox = open_outbox(path)
     outbox.put(alert(reason="a"))
-    pages = outbox._database.execute("PRAGMA page_count").fetchone()[0]
-    outbox._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = outbox._store.database.execute("PRAGMA page_count").fetchone()[0]
+    outbox._store.database.execute(f"PRAGMA max_page_count = {pages}")
     long = "x" * 20_000
     outbox.put(alert(reason=long))
     assert reasons(outbox) == ["a", long]
@@ -254,7 +264,7 @@ def test_a_disk_that_fills_up_moves_what_waits_into_memory_and_back_when_there_i
 
 def test_another_process_that_holds_the_database_does_not_block_alerts(path: Path) -> None:
     outbox = open_outbox(path)
-    outbox._database.execute("PRAGMA busy_timeout = 10")
+    outbox._store.database.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     outbox.put(alert(reason="a"))

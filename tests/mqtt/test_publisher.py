@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.messages import made_outbox
 from edge.config import Config
 from edge.domain import Kind, Level, Phase, State
 from edge.mqtt.client import Publisher
@@ -30,6 +31,7 @@ from edge.mqtt.messages import (
     AlertMessage,
     HealthMessage,
     ModelsPart,
+    Newest,
     OutboxPart,
     SignalsPart,
     Stamp,
@@ -75,6 +77,8 @@ def state(value: State = State.CALM, reason: str = "") -> StateMessage:
         time=stamp.time,
         uptime_s=stamp.uptime_s,
         clock_synced=True,
+        epoch=1,
+        sequence=0,
         state=value,
         reason=reason,
         signals=SignalsPart(anger=0.1, distress=0.0, confidence=1.0),
@@ -92,7 +96,10 @@ def alert(phase: Phase = Phase.START, kind: Kind = Kind.ANGER, reason: str = "")
         uptime_s=stamp.uptime_s,
         clock_synced=True,
         id=uuid7(stamp.time, bytes(10)),
-        sequence=0,
+        device_id="van-7",
+        epoch=1,
+        sequence=1,
+        resent=False,
         kind=kind,
         phase=phase,
         level=Level.WARNING,
@@ -109,6 +116,7 @@ def alert(phase: Phase = Phase.START, kind: Kind = Kind.ANGER, reason: str = "")
 def health() -> HealthMessage:
     return health_message(
         clock(),
+        newest=Newest(1, 0),
         versions=VersionsPart(evenkeel="0", python="3", runtime=None, face_model=None, expression_model=None),
         outbox=OutboxPart(depth=0, bytes=0, dropped=0, problem=None),
         dropped_frames=0,
@@ -118,7 +126,7 @@ def health() -> HealthMessage:
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    box = Outbox(tmp_path / "outbox.db", max_bytes=50_000_000, max_age_days=7, now=clock())
+    box = made_outbox(tmp_path / "outbox.db", clock())
     yield box
     box.close()
 
@@ -215,8 +223,8 @@ def test_a_killed_process_is_said_offline_by_the_last_will(
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from pathlib import Path
-        from test_publisher import clock, config, state, alert, Outbox, Publisher
-        outbox = Outbox(Path({str(tmp_path / "outbox.db")!r}), max_bytes=10**6, max_age_days=7, now=clock())
+        from test_publisher import clock, config, state, alert, made_outbox, Publisher
+        outbox = made_outbox(Path({str(tmp_path / "outbox.db")!r}), clock())
         publisher = Publisher(config({mosquitto.port}), outbox, clock=clock, environ={{}})
         publisher.publish_state(state())
         publisher.start()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.messages import made_outbox
 from edge.config import Config, MqttConfig, TlsConfig
 from edge.errors import ConfigError
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import Stamp
-from edge.mqtt.outbox import Outbox
 from edge.mqtt.security import is_loopback, load_credentials, tls_context
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def publisher(folder: Path, mqtt: dict[str, Any]) -> Publisher:
         return Stamp(datetime(2026, 5, 4, tzinfo=UTC), time.monotonic(), clock_synced=True)
 
     config = Config.model_validate({"device": {"id": "van-7"}, "mqtt": {"reconnect_min_s": 0.1, **mqtt}})
-    outbox = Outbox(folder / "outbox.db", max_bytes=10**6, max_age_days=1, now=clock())
+    outbox = made_outbox(folder / "outbox.db", clock())
     return Publisher(config, outbox, clock=clock, environ={})
 
 

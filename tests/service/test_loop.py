@@ -41,7 +41,7 @@ from edge.domain import (
 from edge.errors import CameraError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
-from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, OutboxPart, Stamp, StateMessage
+from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, Stamp, StateMessage
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp
 from edge.service.ports import Trace
@@ -133,6 +133,7 @@ class FakePublisher:
         self.commands: list[Command] = []
         self.answers: list[tuple[CommandName, bool, str]] = []
         self.problem: str | None = None
+        self.newest = Newest(1, 0)
 
     def start(self) -> None:
         self.log.append("start")
@@ -557,7 +558,7 @@ def test_a_real_broker_gets_state_health_and_offline(
         }
     )
     subscriber = subscribe(mosquitto.port)
-    with closing(Outbox.from_config(config.outbox, {}, board_stamp())) as outbox:
+    with closing(Outbox.from_config(config, {}, board_stamp())) as outbox:
         pipeline = FakePipeline()
         now = time.monotonic()
         pipeline.transitions = [Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
