@@ -172,6 +172,30 @@ def glasses(rng: Generator, luma: Luma, eyes: NDArray[np.floating]) -> Luma:
     return cv2.addWeighted(out, alpha := rng.uniform(0.7, 1.0), luma, 1 - alpha, 0) if thick < 0 else out
 
 
+def dark_skin(rng: Generator, luma: Luma, points: NDArray[np.floating], size: float) -> Luma:
+    """A darker skin under the same light: mid-tones of the face (five points (5, 2), pixels) down, highlights kept."""
+    power = np.exp(rng.uniform(0.25, 1.1))
+    darker = (255 * rng.uniform(0.7, 1.0) * (np.arange(256) / 255) ** power).astype(np.uint8)
+    centre = points.mean(0) - [0.0, 0.05 * size]
+    y, x = np.ogrid[: luma.shape[0], : luma.shape[1]]
+    away = np.hypot((x - centre[0]) / (0.62 * size), (y - centre[1]) / (0.78 * size))
+    inside = np.clip((1.0 - away) / 0.25, 0, 1).astype(np.float32)
+    return _luma(luma + (cv2.LUT(luma, darker).astype(np.float32) - luma) * inside)
+
+
+def dim(rng: Generator, luma: Luma) -> Luma:
+    """A night that no gain lifts, as a camera with a short exposure or a film shows it: all in the lowest grey levels.
+
+    A lamp may light part of it from one side.
+    """
+    level = np.exp(rng.uniform(np.log(0.08), np.log(0.45)))
+    lamp = 1.0
+    if rng.random() < 0.5:
+        lamp = 1 / (1 + np.exp(-rng.uniform(1.5, 6) * (_ramp(rng, luma.shape) - rng.uniform(-0.5, 0.5))))
+        lamp = 0.35 + 0.65 * lamp
+    return _luma(luma * level * lamp + rng.normal(0, rng.uniform(0.3, 2.0), luma.shape))
+
+
 def _ramp(rng: Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A plane from about -1 to 1 across the picture in a random direction."""
     height, width = shape

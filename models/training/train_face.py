@@ -24,12 +24,15 @@ from models.training.evaluate_face import WRONG, held_out_trial, measure, our_fi
 from models.training.fit import Batch, Schedule, fit, is_first
 from models.training.nets import FaceNet
 from models.training.published import restore
+from models.training.side_on import Head, profiles
 
 SOURCES = (
     "CNN_FacePoint portraits (Sun, Wang, Tang 2013, research use); their boxes by YuNet 2023 (Apache-2.0 / MIT)",
     "Face Mask Detection, 853 pictures (CC0 as published)",
     "YawDD driver frames (Abtahi et al. 2014, research use)",
+    "ICT-FaceKit head (USC ICT 2020, MIT), on which portraits are turned side-on",
 )
+PROFILES = 2400  # portraits turned side-on, beside the pictures as they are
 
 
 def face_loss(net: nn.Module, batch: Batch) -> Tensor:
@@ -98,6 +101,11 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     pictures = data.read_pictures(root, detector)
     seen = [picture for picture in pictures if not data.is_held_out(picture)]
     unseen = [picture for picture in pictures if data.is_held_out(picture)]
+    mesh = root / "head" / "head.npz"
+    if mesh.exists():
+        seen += profiles(seen, Head.load(mesh), PROFILES, seed=0)
+    else:
+        print(f"{mesh}: no such file; no portraits are turned side-on")
     views = data.TrainingCanvases(unseen, 0, whole_view)
     samples = [views[0, index] for index in range(len(unseen))]
     batches: list[Batch] = [
@@ -111,7 +119,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         net = load_net(start, data.TrainingCanvases(seen, schedule.seed))
         schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for, but their points are a detector's, the portraits' by hand.
-    share = {"cabin": 2.5, "mask853": 1.5, "cuhk": 1.0}
+    share = {"cabin": 2.5, "mask853": 1.5, "cuhk": 1.0, "side": 1.0}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
         net,
