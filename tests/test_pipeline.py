@@ -41,6 +41,10 @@ class FakeFinder:
         face = self.find_near(luma)
         return [] if face is None or limit < 1 else [face]
 
+    def is_sure(self, face: Face) -> bool:
+        del face
+        return True
+
     def sharpen(self, luma: Luma, face: Face) -> Face:
         del luma
         return face

@@ -22,9 +22,14 @@ from edge.vision.tflite import TfliteModel
 # A second look, closer, is worth its time where the face was small in the first one.
 CLOSER_BELOW_PX = 40.0
 CLOSE_SIZE_PX = 60.0
+# A face that is not sure from afar is looked at closer before it is given up, if it has at least this share of the
+# score that makes one sure; of so many in a picture.
+WORTH_A_LOOK = 0.6
+MAX_LOOKS = 3
 # Cells whose predicted middles are nearer than this share of the face's size speak of the same face.
 SAME_FACE = 0.5
 AGREE = 0.2
+AS_SURE = 0.8  # cells that are less sure than this share of the surest say nothing of its face
 MAX_FACES = 8
 # A camera is pointed at the one it is for: of 548 training portraits with several faces the surest was another one in
 # 18, the most central of those within 0.05 in 4.
@@ -59,6 +64,7 @@ class FaceFinder:
         self.model = model
         self._grid = grid
         self._min_score = min_score
+        self._worth_a_look = WORTH_A_LOOK * min_score
         _, self._height, self._width, _ = model.manifest.input.shape
         self._input = np.zeros((1, self._height, self._width, 1), np.uint8)
         self._cells = cell_centres(self._height, self._width, grid.stride_px).reshape(-1, 2)
@@ -91,28 +97,36 @@ class FaceFinder:
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
         """The best face in the picture (H, W), uint8, or None: of those about as sure, the one nearest the middle.
 
-        A small one is looked at a second time, closer.
+        A small one is looked at a second time, closer, and so are unsure ones where none is sure.
         """
         faces = self.find_all(luma)
-        if not faces:
-            return None
-        height, width = luma.shape
-        as_sure = (face for face in faces if face.score >= faces[0].score - ABOUT_AS_SURE)
-        return self.sharpen(luma, min(as_sure, key=lambda face: _off_middle(face, width, height)))
+        best = _most_central([face for face in faces if self.is_sure(face)], luma.shape)
+        if best is not None:
+            return self.sharpen(luma, best)
+        looks = (self.sharpen(luma, face) for face in faces[:MAX_LOOKS])
+        return _most_central([face for face in looks if face is not None], luma.shape)
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = MAX_FACES) -> list[Face]:
-        """Up to ``limit`` faces in the picture (H, W), uint8, the surest first."""
-        height, width = luma.shape
-        faces = self._look(luma, (0, 0, width, height), min(self._width / width, self._height / height))
-        return list(islice(faces, limit))
-
-    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
-        """A face that ``find_all`` found, seen again in a close view where it was small in the model's input."""
+        """Up to ``limit`` faces in the picture (H, W), uint8, the surest first; unsure ones too: see ``sharpen``."""
         height, width = luma.shape
         scale = min(self._width / width, self._height / height)
-        if face_size(face) * scale >= CLOSER_BELOW_PX:
+        return list(islice(self._look(luma, (0, 0, width, height), scale, self._worth_a_look), limit))
+
+    def is_sure(self, face: Face) -> bool:
+        """Whether a face has the score that makes it one without a closer look."""
+        return face.score >= self._min_score
+
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        """A face that ``find_all`` found, seen again in a close view where it was unsure or small in the model's input.
+
+        None where it was unsure and is no sure face from near either.
+        """
+        height, width = luma.shape
+        scale = min(self._width / width, self._height / height)
+        sure = self.is_sure(face)
+        if sure and face_size(face) * scale >= CLOSER_BELOW_PX:
             return face
-        return self.find_near(luma, face) or face
+        return self.find_near(luma, face) or (face if sure else None)
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
@@ -124,7 +138,7 @@ class FaceFinder:
         top, bottom = _span(middle[1], self._height / scale, luma.shape[0])
         if left >= right or top >= bottom:  # the face was in a larger picture, or at the very edge of this one
             return None
-        again = islice(self._look(luma, (left, top, right, bottom), scale), 2)
+        again = islice(self._look(luma, (left, top, right, bottom), scale, self._min_score), 2)
         return next((found for found in again if math.dist(face_middle(found), middle) < SAME_FACE * size), None)
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
@@ -149,12 +163,17 @@ class FaceFinder:
         self._show(luma, scale)
         return float(self.model.real(0, self.model.run_raw(self._input)[0]).max())
 
-    def _look(self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], scale: float) -> Iterator[Face]:
-        """Run the model on a part (left, top, right, bottom) of the picture; ``scale`` brings it within the input."""
+    def _look(
+        self, luma: NDArray[np.uint8], part: tuple[int, int, int, int], scale: float, least: float
+    ) -> Iterator[Face]:
+        """The faces with at least a score of ``least`` in a part (left, top, right, bottom) of the picture.
+
+        ``scale`` brings the part within the model's input.
+        """
         left, top, right, bottom = part
         self._show(luma[top:bottom, left:right], scale)
         view = View(left, top, scale)
-        return (_in_picture(face, view) for face in self._read())
+        return (_in_picture(face, view) for face in self._read(least))
 
     def _show(self, luma: NDArray[np.uint8], scale: float) -> None:
         """Put a picture into the model's input, scaled, black around."""
@@ -163,12 +182,12 @@ class FaceFinder:
         self._input[:] = 0
         cv2.resize(small, (width, height), dst=self._input[0, :height, :width, 0], interpolation=cv2.INTER_LINEAR)
 
-    def _read(self) -> Iterator[Face]:
-        """The faces in the model's input, in its pixels; only the sure cells' numbers are made real."""
+    def _read(self, least: float) -> Iterator[Face]:
+        """The faces in the model's input, in its pixels; only the numbers of cells of that score are made real."""
         model = self.model
         score, box, points = model.run_raw(self._input)
         scores = model.real(0, score).reshape(-1)
-        (sure,) = (scores >= self._min_score).nonzero()
+        (sure,) = (scores >= least).nonzero()
         if not sure.size:
             return iter(())
         boxes = model.real(1, box.reshape(-1, 4).take(sure, 0))
@@ -193,8 +212,8 @@ def decode(
 
     The surest comes first; one that is not asked for costs nothing. ``box`` is the centre's offset from the cell in
     face sizes, log2 of size and log2 of width over height; ``points`` are offsets in face sizes. Neighbouring cells
-    that speak of the same face are averaged by their squared scores, which steadies the points. Coordinates are input
-    pixels.
+    that speak of the same face, about as surely, are averaged by their squared scores, which steadies the points.
+    Coordinates are input pixels.
     """
     size = np.float32(size_unit_px) * np.exp2(box[:, 2])
     middle = cells + (points @ MEAN_POINT) * size[:, None]
@@ -203,7 +222,7 @@ def decode(
     while left[best := int(left.argmax())] >= 0:
         away = middle - middle[best]
         apart = np.hypot(away[:, 0], away[:, 1]) / size[best]
-        agree = votes * (apart < AGREE)
+        agree = votes * ((apart < AGREE) & (score >= AS_SURE * score[best]))
         weight = agree / agree.sum()
         yield _merge(weight, float(score[best]), size, box, points, cells, size_unit_px)
         left = np.where(apart > SAME_FACE, left, np.float32(-1.0))
@@ -238,6 +257,13 @@ def face_middle(face: Face) -> tuple[float, float]:
     # plain numbers: numpy takes several times as long to add up so few
     (x1, y1), (x2, y2), (x3, y3), (x4, y4), (x5, y5) = face.points.tolist()
     return (x1 + x2 + x3 + x4 + x5) / 5, (y1 + y2 + y3 + y4 + y5) / 5
+
+
+def _most_central(faces: list[Face], shape: tuple[int, ...]) -> Face | None:
+    """Of the faces about as sure as the surest the one nearest the middle of a picture (H, W)."""
+    surest = max((face.score for face in faces), default=0.0)
+    as_sure = (face for face in faces if face.score >= surest - ABOUT_AS_SURE)
+    return min(as_sure, key=lambda face: _off_middle(face, shape[1], shape[0]), default=None)
 
 
 def _off_middle(face: Face, width: int, height: int) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Face
-from edge.vision.face import face_middle, face_size
+from edge.vision.face import MAX_LOOKS, face_middle, face_size
 
 KEEP_S = 2.0
 """For this long after the driver was last seen, only a face near the last place can be the driver."""
@@ -34,10 +36,13 @@ class Finder(Protocol):
     """Finds faces, as ``edge.vision.face.FaceFinder`` does."""
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
-        """All faces in the picture, the surest first."""
+        """All faces in the picture, the surest first, unsure ones among them."""
 
-    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
-        """The same face, looked at more closely where that is worth it."""
+    def is_sure(self, face: Face) -> bool:
+        """Whether a face needs no closer look to be one."""
+
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        """The same face, looked at more closely where that is worth it; None where it is none."""
 
     def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The face that is where ``face`` was, or None."""
@@ -117,14 +122,28 @@ class DriverFollower:
         return False
 
     def _search(self, luma: NDArray[np.uint8]) -> Face | None:
-        faces = [face for face in self._finder.find_all(luma) if _has_middle(luma, face)]
         last = self._last
         if last is None:
-            best = max(faces, key=lambda face: face.score * face_size(face), default=None)
-        else:
-            near = [face for face in faces if distance(face, last) < NEAR_SIZES]
-            best = min(near, key=lambda face: distance(face, last), default=None)
-        return None if best is None else self._finder.sharpen(luma, best)
+            return largest(self._finder, luma)
+        faces = [face for face in self._finder.find_all(luma) if distance(face, last) < NEAR_SIZES]
+        return first_sure(self._finder, luma, sorted(faces, key=lambda face: distance(face, last)))
+
+
+def largest(finder: Finder, luma: NDArray[np.uint8]) -> Face | None:
+    """Whom to take for the driver where none is known yet: the largest of the sure faces, by their scores.
+
+    Where none is sure from afar, the largest that is from near.
+    """
+    faces = finder.find_all(luma)
+    order = sorted(faces, key=lambda face: (finder.is_sure(face), face.score * face_size(face)), reverse=True)
+    return first_sure(finder, luma, order)
+
+
+def first_sure(finder: Finder, luma: NDArray[np.uint8], faces: Iterable[Face]) -> Face | None:
+    """The first of some faces that a closer look, where it needs one, finds in the picture too."""
+    inside = islice((face for face in faces if _has_middle(luma, face)), MAX_LOOKS)
+    looks = (finder.sharpen(luma, face) for face in inside)
+    return next((face for face in looks if face is not None), None)
 
 
 def _has_middle(luma: NDArray[np.uint8], face: Face) -> bool:

@@ -27,6 +27,7 @@ TURNED = 0.07  # of the canvases are upside down or on their side: no driver's f
 FACELESS = 0.22  # of the canvases show no face; a window without one is not always hit upon
 HEADLESS = 0.35  # of the faceless ones, where the picture is a portrait, are all of it but the head: clothes and hands
 DARK_SKIN = 0.18  # of the faces get a darker skin
+GLASSES, HAND = 0.10, 0.12  # of the faces get
 DIM = 0.10  # of the canvases are of a night that no gain lifts
 IGNORED = 0.48  # beyond the positive cells up to this share nothing is asked of the score
 
@@ -251,19 +252,28 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
         canvas.paste(picture, placement(rng, picture, number, size, where, turn), replicate=False)
     else:
         canvas.paste(picture, placement(rng, picture, number, size, where, turn), replicate=True)
-    if rng.random() < 0.10:
-        for face in np.flatnonzero((canvas.state > 0) & ~np.isnan(canvas.points[:, 0, 0])):
-            canvas.luma = augment.glasses(rng, canvas.luma, canvas.points[face, :2])
-    if rng.random() < 0.12:
-        _hand(rng, canvas)
     for face in np.flatnonzero((canvas.state > 0) & ~np.isnan(canvas.points[:, 0, 0])):
-        if rng.random() < DARK_SKIN:
-            canvas.luma = augment.dark_skin(rng, canvas.luma, canvas.points[face], float(canvas.sizes[face]))
-    if rng.random() < CABIN_SHARE:
-        canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
-    if rng.random() < DIM:
-        canvas.luma = augment.dim(rng, canvas.luma)
+        _dress(rng, canvas, face)
+    canvas.luma = _lit(rng, canvas.luma, CABIN_SHARE)
     return canvas
+
+
+def _dress(rng: Generator, canvas: Canvas, face: int) -> None:
+    """Perhaps a darker skin, glasses, and something in front of a face."""
+    points, size = canvas.points[face], float(canvas.sizes[face])
+    if rng.random() < DARK_SKIN:
+        canvas.luma = augment.dark_skin(rng, canvas.luma, points, size)
+    if rng.random() < GLASSES:
+        canvas.luma = augment.glasses(rng, canvas.luma, points[:2])
+    if rng.random() < HAND:
+        _hand(rng, canvas.luma, points, size)
+
+
+def _lit(rng: Generator, luma: NDArray[np.uint8], cabin_share: float = 1.0) -> NDArray[np.uint8]:
+    """The picture in a cabin's light, in the light it was taken in, or at night."""
+    if rng.random() < cabin_share:
+        luma = augment.cabin(rng, luma, 0.8)
+    return augment.dim(rng, luma) if rng.random() < DIM else luma
 
 
 def turned(rng: Generator, canvas: Canvas) -> Canvas:
@@ -298,9 +308,7 @@ def faceless(rng: Generator, pictures: list[Picture], index: int) -> Canvas | No
         canvas = Canvas.blank(rng)
         matrix = np.hstack([np.eye(2) / scale, -(corner / scale)[:, None]])
         canvas.paste(picture, matrix, replicate=True)
-        canvas.luma = augment.cabin(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]), 0.8)
-        if rng.random() < DIM:
-            canvas.luma = augment.dim(rng, canvas.luma)
+        canvas.luma = _lit(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]))
         return canvas
     return None
 
@@ -319,9 +327,7 @@ def headless(rng: Generator, picture: Picture) -> Canvas:
     size = float(np.exp(rng.uniform(np.log(20), np.log(100))))
     where = rng.uniform([0.1 * WIDTH, -0.3 * HEIGHT], [0.9 * WIDTH, 0.7 * HEIGHT])
     canvas.paste(rest, placement(rng, picture, 0, size, where, rng.normal(0, 6)), replicate=True)
-    canvas.luma = augment.cabin(rng, canvas.luma, 0.8)
-    if rng.random() < DIM:
-        canvas.luma = augment.dim(rng, canvas.luma)
+    canvas.luma = _lit(rng, canvas.luma)
     return canvas
 
 
@@ -340,15 +346,12 @@ def without_head(luma: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[n
     return out
 
 
-def _hand(rng: Generator, canvas: Canvas) -> None:
+def _hand(rng: Generator, luma: NDArray[np.uint8], points: NDArray[np.float32], size: float) -> None:
     """Something in front of the lower or one side of a face, that leaves at least one eye free."""
-    for number in np.flatnonzero((canvas.state > 0) & ~np.isnan(canvas.points[:, 0, 0])):
-        size, points = canvas.sizes[number], canvas.points[number]
-        middle = points[rng.integers(2, 5)] + rng.normal(0, 0.1, 2) * size
-        axes = (max(1, int(size * rng.uniform(0.12, 0.32))), max(1, int(size * rng.uniform(0.1, 0.22))))
-        shade = float(rng.uniform(20, 235))
-        centre = (int(middle[0]), int(middle[1]))
-        cv2.ellipse(canvas.luma, centre, axes, rng.uniform(0, 180), 0, 360, shade, -1, cv2.LINE_AA)
+    middle = points[rng.integers(2, 5)] + rng.normal(0, 0.1, 2) * size
+    axes = (max(1, int(size * rng.uniform(0.12, 0.32))), max(1, int(size * rng.uniform(0.1, 0.22))))
+    shade = float(rng.uniform(20, 235))
+    cv2.ellipse(luma, (int(middle[0]), int(middle[1])), axes, rng.uniform(0, 180), 0, 360, shade, -1, cv2.LINE_AA)
 
 
 def cell_centres() -> NDArray[np.float32]:

@@ -110,6 +110,36 @@ def test_of_faces_about_as_sure_the_central_one_is_best(
     assert found is {"aside": aside, "central": central}[best]
 
 
+@pytest.mark.parametrize("near_score", [0.9, None])
+def test_a_face_that_is_unsure_from_afar_is_one_if_a_closer_look_says_so(
+    monkeypatch: pytest.MonkeyPatch, near_score: float | None
+) -> None:
+    afar = Face((270.0, 180.0, 100.0, 120.0), SHAPE * 110.0 + np.array([320.0, 240.0], np.float32), 0.5)
+    near = None if near_score is None else Face(afar.box, afar.points, near_score)
+    finder = FaceFinder.load()
+    monkeypatch.setattr(finder, "find_all", lambda _luma: [afar])
+    monkeypatch.setattr(finder, "find_near", lambda _luma, _face: near)
+    assert finder.find(np.full((480, 640), 90, np.uint8)) is near
+
+
+def test_no_closer_look_is_spent_on_a_sure_and_large_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = Face((100.0, 80.0, 300.0, 320.0), SHAPE * 310.0 + np.array([250.0, 240.0], np.float32), 0.9)
+    unsure = Face((400.0, 80.0, 100.0, 120.0), SHAPE * 110.0 + np.array([450.0, 140.0], np.float32), 0.6)
+    finder = FaceFinder.load()
+    monkeypatch.setattr(finder, "find_all", lambda _luma: [sure, unsure])
+    monkeypatch.setattr(finder, "find_near", lambda _luma, _face: pytest.fail("looked closer"))
+    assert finder.find(np.full((480, 640), 90, np.uint8)) is sure
+
+
+def test_cells_that_are_far_less_sure_say_nothing_of_a_face() -> None:
+    score, box, points = maps_of((80.0, 64.0, 60.0, 0.95))
+    best = score == score.max()
+    score[~best] *= 0.75
+    points[~best] += 0.1
+    (face,) = faces_in((score, box, points), limit=1)
+    assert face.points == pytest.approx(SHAPE * 60.0 + [80.0, 64.0], abs=1e-2)
+
+
 def test_the_seam_is_imported_from_the_package() -> None:
     from edge import vision  # noqa: PLC0415 - the import is what is tested
 

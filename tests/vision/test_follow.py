@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.domain import Face
-from edge.vision.face import face_size
+from edge.vision.face import MAX_LOOKS, face_size
 from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro
 
 PICTURE = np.zeros((480, 640), np.uint8)
@@ -27,20 +27,31 @@ def middle(face: Face | None) -> tuple[float, float] | None:
 
 @dataclass
 class Cabin:
-    """A finder that sees the faces that a test puts before it, and counts the searches of the whole picture."""
+    """A finder that sees the faces that a test puts before it, and counts the searches of the whole picture.
+
+    From afar it is sure of a score of 0.75; from near an unsure one is a face unless the test says that it is none.
+    """
 
     faces: list[Face] = field(default_factory=list)
+    no_faces: list[Face] = field(default_factory=list)
     upside_down: bool = False
     searches: int = 0
+    closer_looks: int = 0
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
         del luma
         self.searches += 1
-        return sorted(self.faces, key=lambda face: -face.score)[:limit]
+        return sorted([*self.faces, *self.no_faces], key=lambda face: -face.score)[:limit]
 
-    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
+    def is_sure(self, face: Face) -> bool:
+        return face.score >= 0.75
+
+    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         del luma
-        return face
+        if self.is_sure(face):
+            return face
+        self.closer_looks += 1
+        return face if any(face is one for one in self.faces) else None
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         del luma, face
@@ -70,10 +81,10 @@ def test_a_driver_who_jumped_out_of_the_close_view_is_searched_for_in_the_same_f
 
 
 def test_a_passenger_who_leans_in_larger_and_surer_does_not_take_over() -> None:
-    cabin = Cabin([face_at(200, 200, score=0.7)])
+    cabin = Cabin([face_at(200, 200, score=0.8)])
     follower = DriverFollower(cabin)
     follower.update(PICTURE, 0.0)
-    cabin.faces = [face_at(205, 200, score=0.7), face_at(450, 220, size=180, score=0.99)]
+    cabin.faces = [face_at(205, 200, score=0.8), face_at(450, 220, size=180, score=0.99)]
     for frame in range(1, 20):
         found = middle(follower.update(PICTURE, frame / 15))
         assert found is not None
@@ -96,6 +107,31 @@ def test_after_the_driver_has_been_gone_for_long_the_largest_sure_face_in_the_se
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(450, 220, size=150), face_at(100, 300, size=40)]
     assert middle(follower.update(PICTURE, KEEP_S + 0.1)) == (450, 221)
+
+
+def test_a_driver_who_is_unsure_from_afar_is_found_by_a_closer_look() -> None:
+    cabin = Cabin([face_at(320, 200, score=0.5)], [face_at(100, 400, score=0.7), face_at(500, 100, score=0.6)])
+    assert middle(DriverFollower(cabin).update(PICTURE, 0.0)) == (320, 200)
+
+
+def test_what_is_no_face_from_near_is_nobody_and_few_such_are_looked_at() -> None:
+    cabin = Cabin(no_faces=[face_at(60 * n, 200, score=0.6) for n in range(1, 8)])
+    assert DriverFollower(cabin).update(PICTURE, 0.0) is None
+    assert cabin.closer_looks == MAX_LOOKS
+
+
+def test_where_one_is_sure_no_closer_look_is_spent_on_a_larger_unsure_one() -> None:
+    cabin = Cabin([face_at(200, 200, size=60, score=0.9), face_at(450, 220, size=180, score=0.7)])
+    assert middle(DriverFollower(cabin).update(PICTURE, 0.0)) == (200, 200)
+    assert cabin.closer_looks == 0
+
+
+def test_a_driver_who_moved_and_is_unsure_from_afar_is_preferred_to_a_sure_passenger() -> None:
+    cabin = Cabin([face_at(200, 200)])
+    follower = DriverFollower(cabin)
+    follower.update(PICTURE, 0.0)
+    cabin.faces = [face_at(260, 200, score=0.5), face_at(450, 220, size=180, score=0.99)]
+    assert middle(follower.update(PICTURE, 0.1)) == (260, 200)
 
 
 def test_a_face_that_is_upside_down_is_nobody_until_it_is_upright() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.config import CameraConfig, QualityConfig
 from edge.domain import Face, Frame, Quality, Sight
-from edge.vision.face import face_size
+from edge.vision import follow
 from edge.vision.quality import assess, picture_fault
 from edge.vision.seat import moved, seat_pixels
 
@@ -41,17 +41,11 @@ Rect = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 
 
-class Finder(Protocol):
+class Finder(follow.Finder, Protocol):
     """What is asked of ``edge.vision.face.FaceFinder``."""
 
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
         """The best face in the picture."""
-
-    def find_all(self, luma: NDArray[np.uint8]) -> list[Face]:
-        """All faces in the picture, the surest first."""
-
-    def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face:
-        """The same face, looked at more closely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +107,11 @@ class Viewer:
             return Look(frame.t, shape, seat, sight)
         turn_deg = self._uprightness.update(frame.t, self._scores(luma))
         left, top, right, bottom = seat
-        face = self._largest(luma[top:bottom, left:right])
-        face = self._largest(luma) if face is None else moved(face, left, top)
+        face = follow.largest(self._finder, luma[top:bottom, left:right])
+        face = follow.largest(self._finder, luma) if face is None else moved(face, left, top)
         if face is None:
             return Look(frame.t, shape, seat, Sight.NO_FACE, turn_deg=turn_deg)
         return Look(frame.t, shape, seat, Sight.FACE, face, assess(luma, face, self._quality), turn_deg)
-
-    def _largest(self, luma: NDArray[np.uint8]) -> Face | None:
-        """The driver as ``edge.vision.follow`` takes one where it has not seen any yet."""
-        face = max(self._finder.find_all(luma), key=lambda face: face.score * face_size(face), default=None)
-        return None if face is None else self._finder.sharpen(luma, face)
 
     def _scores(self, luma: NDArray[np.uint8]) -> dict[int, float]:
         """How sure the best face is, for each way up."""
