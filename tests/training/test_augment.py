@@ -51,3 +51,21 @@ def test_glasses_are_drawn_at_the_eyes_and_nowhere_else() -> None:
     assert (rows < 60).all()
     assert columns.min() < 35
     assert columns.max() > 65
+
+
+def test_a_darker_skin_darkens_the_face_and_leaves_what_is_around_it() -> None:
+    luma = np.full((128, 160), 150, np.uint8)
+    points = np.array([[70, 55], [90, 55], [80, 65], [72, 75], [88, 75]], np.float32)
+    for seed in range(5):
+        dark = augment.dark_skin(np.random.default_rng(seed), luma, points, 50.0)
+        assert dark[65, 80] < 140
+        assert dark[65, 10] == 150
+        assert dark[5, 80] == 150
+
+
+def test_a_dim_night_lies_in_the_lower_half_of_the_grey_levels() -> None:
+    luma = picture(128, 160)
+    pictures = [augment.dim(np.random.default_rng(seed), luma) for seed in range(20)]
+    assert max(float(np.percentile(dim, 99)) for dim in pictures) < 128
+    assert all(dim.shape == luma.shape and dim.dtype == np.uint8 for dim in pictures)
+    assert (augment.dim(np.random.default_rng(3), luma) == pictures[3]).all()
