@@ -82,6 +82,9 @@ def run(
     loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
 ) -> None:
     """Run the service: read the camera, publish state and alerts over MQTT."""
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is not read yet; by default it would end us
     from edge.service.loop import serve
 
     serve(lambda: _load(config, source), trace=trace, loop=loop)
@@ -230,6 +233,21 @@ def discovery(
     typer.echo(f"{topic}: removed")
     if configuration.discovery.enabled:
         typer.echo("evenkeel: the service publishes it again unless discovery.enabled = false", err=True)
+
+
+@app.command()
+def retire(
+    config: ConfigFile = None,
+    device: Annotated[str | None, typer.Option(help="Its device.id; default: the configured one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where the broker says that it is online.")] = False,
+) -> None:
+    """Have the broker forget a device that is no more: availability, state, health, alerts, Home Assistant's entry."""
+    import os
+
+    from edge.mqtt.retire import retire_device
+
+    identity, cleared = retire_device(load_config(config), os.environ, device, force=force)
+    typer.echo(f"{identity.name} at {identity.broker}: {cleared} retained topics cleared")
 
 
 @app.command()

@@ -90,6 +90,11 @@ class Topics:
         """HealthMessage."""
         return self._below("health")
 
+    @property
+    def retained(self) -> tuple[str, ...]:
+        """Every one on which the broker keeps the last message."""
+        return self.availability, self.state, self.health, *map(self.active, Kind)
+
     def command(self, name: str) -> str:
         """Where a command is sent; ``+`` gives the filter for all of them."""
         return self._below(f"command/{name}")

@@ -23,7 +23,8 @@ class Orders:
     """Obeys commands and reloads, between two frames.
 
     ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``memory`` keeps the driver's
-    resting face over a restart.
+    resting face over a restart. ``config`` is what holds now. ``renamed`` is True once a reload has given the device
+    another name: then all that speaks under the old one must end, and begin anew with ``config``.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Orders:
         reload: Callable[[], Config],
         clock: Callable[[], float],
     ) -> None:
-        self._config = config
+        self.config = config
         self._pipeline = pipeline
         self._publisher = publisher
         self._notifier = notifier
         self._memory = memory
         self._reload = reload
         self._clock = clock
+        self.renamed = False
 
     def obey_commands(self) -> None:
         """Do what has been asked over MQTT, and answer."""
@@ -62,17 +64,30 @@ class Orders:
             fresh = self._reload()
         except EvenkeelError as error:
             _log.error("reload refused, the old configuration stays: %s", error)
+            self._say_ready(started)
             return False, f"the old configuration stays: {error}"
-        finally:
-            if started:
-                self._notifier.ready()
-        changed = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self._config, name)]
-        self._config = self._config.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
-        self._pipeline.reconfigure(self._config)
-        later = [name for name in changed if name not in RELOADABLE]
-        message = f"reloaded; only after a restart: {', '.join(later)}" if later else "reloaded"
+        renamed = _name(fresh) != _name(self.config)
+        if not renamed:  # else it is for who begins under the new name to be ready
+            self._say_ready(started)
+        before = self.config
+        self.config = before.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
+        message = "reloaded"
+        if renamed:
+            mqtt = before.mqtt.model_copy(update={"prefix": fresh.mqtt.prefix})
+            self.config = self.config.model_copy(update={"device": fresh.device, "mqtt": mqtt})
+            self.renamed = True
+            message += f"; {_name(before)} ends here and goes on as {_name(fresh)}"
+        else:
+            self._pipeline.reconfigure(self.config)
+        later = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self.config, name)]
+        if later:
+            message += f"; only after a restart: {', '.join(later)}"
         _log.info("%s", message)
         return True, message
+
+    def _say_ready(self, started: bool) -> None:  # noqa: FBT001 - as in ``reload``
+        if started:
+            self._notifier.ready()
 
     def _obey(self, command: Command) -> tuple[bool, str]:
         now, decider = self._clock(), self._pipeline.decider
@@ -90,3 +105,8 @@ class Orders:
                 return True, "the driver's resting face is learned anew"
             case CommandName.RELOAD:
                 return self.reload()
+
+
+def _name(config: Config) -> str:
+    """What stands in front of the device's topics."""
+    return f"{config.mqtt.prefix}/{config.device.id}"

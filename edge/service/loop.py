@@ -25,6 +25,7 @@ from edge.domain import Frame, Sight, State, Step
 from edge.errors import UnavailableError
 from edge.mqtt.claim import BRIEF_S, hold
 from edge.mqtt.client import Publisher
+from edge.mqtt.identity import IdentityFile
 from edge.mqtt.messages import ENTROPY_BYTES, Stamp
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
@@ -33,6 +34,7 @@ from edge.service.pacing import Pace
 from edge.service.ports import Frames, Outlet, Steps, Trace
 from edge.service.reporter import Reporter
 from edge.service.resting_face import RestingFaceFile
+from edge.service.retirements import Retirements
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.parts import RotatingTrace
@@ -58,20 +60,38 @@ def board_stamp() -> Stamp:
 def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
     """Run the service that ``load``'s configuration describes, until SIGTERM, SIGINT or a file's end.
 
-    SIGHUP calls ``load`` again.
+    SIGHUP calls ``load`` again. Where the device then has another name, the service ends as at a stop and begins anew.
 
     Raises:
         ConfigError, ModelError, UnavailableError: before anything is published.
         CameraError: a file source cannot be read; a camera is waited for instead.
     """
+    config: Config | None = load()
+    while config is not None:
+        config = _serve_under_one_name(config, load, trace, loop=loop)
+
+
+def _serve_under_one_name(
+    config: Config, load: Callable[[], Config], trace: Path | None, *, loop: bool
+) -> Config | None:
+    """Run the service until it is stopped or renamed; what it is to go on with under another name, else None."""
+    hung_up: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
     patience_s = MANAGED_S if "NOTIFY_SOCKET" in os.environ else BRIEF_S
     with build_service(
-        load(), reload=load, trace=trace, loop=loop, settled=_spare_the_collector, patience_s=patience_s
+        config, reload=load, trace=trace, loop=loop, settled=_spare_the_collector, patience_s=patience_s
     ) as service:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        if hung_up:
+            service.reload()
         service.run()
+    if not service.renamed:
+        return None
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the next one works, nothing is open that a stop must end
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return service.config
 
 
 @contextmanager
@@ -101,6 +121,7 @@ def build_service(
         path = outbox_path(config.outbox, os.environ)
         stack.enter_context(hold(config, path, patience_s=patience_s))
         outbox = stack.enter_context(closing(Outbox.from_config(config, os.environ, board_stamp())))
+        stack.enter_context(Retirements(config, IdentityFile(path), os.environ))
         memory = RestingFaceFile(path.parent)
         if resting := memory.load(stamp(), config.baseline.max_age_hours):
             pipeline.decider.restore(resting)
@@ -213,17 +234,28 @@ class Service:
         """Ask for the configuration to be read again; safe in a signal handler."""
         self._reload_asked = True
 
+    @property
+    def config(self) -> Config:
+        """What holds now, after all reloads."""
+        return self._orders.config
+
+    @property
+    def renamed(self) -> bool:
+        """Whether a reload has ended this service because the device has another name now."""
+        return self._orders.renamed and not self._stop_asked
+
     def run(self) -> None:
-        """Work until ``stop``, or the end of a file; then end the open episodes and say ``offline``."""
+        """Work until ``stop``, the end of a file or another name; then end the open episodes and say ``offline``."""
         try:
             self._heat.start()
             with self._frames:
-                while not self._stop_asked:
+                while not (self._stop_asked or self._orders.renamed):
                     self._turn()
         except EndOfStream:
             _log.info("end of %s", self._camera.source)
         finally:
-            self._notifier.stopping()
+            if not self.renamed:
+                self._notifier.stopping()
             self._heat.close()
             if self._started:
                 self._end_episodes()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -43,7 +44,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, Stamp, StateMessage
 from edge.mqtt.outbox import Outbox
-from edge.service.loop import Service, board_stamp
+from edge.service.loop import Service, board_stamp, serve
 from edge.service.ports import Trace
 from edge.service.resting_face import RestingFaceFile
 from edge.service.versions import About
@@ -507,6 +508,26 @@ def test_a_reload_ends_no_episode_and_the_driver_is_watched_on(ask_reload: Calla
     assert {step.state for step in pipeline.steps[seen:]} == {State.WARNING}
 
 
+def test_a_reload_that_renames_the_device_ends_the_service_under_its_old_name(
+    ask_reload: Callable[[Bench], None],
+) -> None:
+    with Bench(Ticker) as bench:
+        eventually(lambda: "READY=1" in bench.notifier.sent)
+        bench.pipeline.decider.last = last_step(uptime_s())
+        bench.reloaded = Config.model_validate(
+            {"device": {"id": "van-8"}, "mqtt": {"host": "elsewhere"}, "alerts": {"anger": {"hold_s": 2.5}}}
+        )
+        ask_reload(bench)
+        bench.thread.join(DEADLINE_S)
+        assert bench.service.renamed
+    assert bench.publisher.log[-3:] == ["alert anger end", "state blind", "stop"]
+    reloading = next(i for i, text in enumerate(bench.notifier.sent) if text.startswith("RELOADING=1"))
+    assert not {"READY=1", "STOPPING=1"} & set(bench.notifier.sent[reloading:])  # the next one is ready
+    config = bench.service.config
+    assert (config.device.id, config.alerts.anger.hold_s) == ("van-8", 2.5)
+    assert (config.mqtt.host, config.camera) == ("localhost", quick().camera)  # these wait for a restart
+
+
 def test_a_bad_file_keeps_the_old_configuration_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "evenkeel.toml"
     path.write_text("[alerts.anger]\nhold_s = -1\n")
@@ -585,3 +606,34 @@ def test_a_real_broker_gets_state_health_and_offline(
         service.stop()
         subscriber.wait_for("evenkeel/van-7/availability", b"offline")
         thread.join(DEADLINE_S)
+
+
+def test_a_renamed_service_begins_anew_under_its_name_and_a_stopped_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[str] = []
+
+    class OneName:
+        def __init__(self, config: Config) -> None:
+            begun.append(config.device.id)
+            self.renamed = config.device.id == "van-7"
+            self.config = named("van-8")
+
+        def run(self) -> None:
+            """At once at its end."""
+
+    @contextmanager
+    def build(config: Config, **_: object) -> Iterator[OneName]:
+        yield OneName(config)
+
+    def named(name: str) -> Config:
+        return Config.model_validate({"device": {"id": name}})
+
+    monkeypatch.setattr("edge.service.loop.build_service", build)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        serve(lambda: named("van-7"))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert begun == ["van-7", "van-8"]
