@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -25,17 +26,20 @@ class Camera(Protocol):
     """A source of frames, used as a context manager.
 
     ``fps`` is the rate that the source promises, 0 where it does not say. ``live`` is True for a real camera, whose
-    pictures always differ in their noise, and False for files.
+    pictures always differ in their noise, and False for files. ``bad_frames`` counts the frames so far that could not
+    be read, and were passed over for the good one after them; ``bad_frame`` says what was wrong with the last of them.
     """
 
     fps: float
     live: bool
+    bad_frames: int
+    bad_frame: str
 
     def read(self, timeout_s: float) -> Frame:
-        """The next frame, waited for ``timeout_s`` seconds at most where the source can be hurried.
+        """The next good frame, waited for ``timeout_s`` seconds at most where the source can be hurried.
 
         Raises:
-            CameraError: no frame came in time, or the source failed. The camera is of no more use: close it.
+            CameraError: no good frame came in time, or the source failed. The camera is of no more use: close it.
             EndOfStream: a file has come to its end.
         """
 
@@ -49,11 +53,17 @@ class Camera(Protocol):
     ) -> None: ...
 
 
+class BadFrameError(CameraError):
+    """One frame cannot be had; the next one may be as good as ever."""
+
+
 class Source:
     """What all cameras share: closing themselves at the end of a ``with``."""
 
     fps: float = 0.0
     live: bool = True
+    bad_frames: int = 0
+    bad_frame: str = ""
 
     def close(self) -> None:
         """Let go of the device; may be called again."""
@@ -65,6 +75,49 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class LiveSource(Source):
+    """A real camera, which drops a frame now and then: it is lost only when none was good for ``timeout_s``.
+
+    ``period_s`` is how long a frame takes. A backend says ``take`` only: one frame, or why it cannot be had.
+    """
+
+    def __init__(self, period_s: float, clock: Clock, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._period_s = period_s
+        self._clock = clock
+        self._sleep = sleep
+
+    def take(self, timeout_s: float) -> Frame:
+        """The next frame, waited for ``timeout_s`` seconds at most where the backend can be hurried.
+
+        Raises:
+            BadFrameError: this one cannot be had.
+            CameraError: the camera is lost.
+        """
+        raise NotImplementedError
+
+    def read(self, timeout_s: float) -> Frame:
+        """The next good frame; bad ones before it are counted.
+
+        Raises:
+            CameraError: none was good for ``timeout_s``; it says what was wrong with the last one.
+        """
+        end, bad = self._clock() + timeout_s, 0
+        while True:
+            begin = self._clock()
+            try:
+                frame = self.take(timeout_s)
+            except BadFrameError as fault:
+                bad, self.bad_frame = bad + 1, str(fault)
+                now = self._clock()
+                if now >= end:
+                    raise CameraError(str(fault)) from fault
+                # a backend that fails at once shall not be asked faster than frames can come
+                self._sleep(min(max(0.0, begin + self._period_s - now), end - now))
+            else:
+                self.bad_frames += bad
+                return frame
 
 
 def open_camera(config: CameraConfig, *, clock: Clock = uptime_s, loop: bool = False, realtime: bool = True) -> Camera:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.board.clock import uptime_s
-from edge.camera import Clock, EndOfStream, Source
+from edge.camera import BadFrameError, Clock, EndOfStream, Source
 from edge.camera.luma import upright
 from edge.camera.opencv import quieten
 from edge.camera.playback import Playback
@@ -24,6 +24,8 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 
 class PictureFolder(Source):
     """The pictures of a folder in the order of their names, ``config.fps`` of them a second.
+
+    A file that is no picture is passed over as if it were not there.
 
     Raises:
         CameraError: the folder cannot be listed or holds no picture.
@@ -60,17 +62,29 @@ class PictureFolder(Source):
 
         Raises:
             EndOfStream: after the last picture, unless the folder is played in a loop.
-            CameraError: a picture cannot be read.
+            CameraError: not one of them can be read.
         """
         period_s = 1.0 / self.fps
         while self._playback.is_late(self._next * period_s, period_s):
             self._next += 1
-        if self._next >= len(self._pictures) and not self._loop:
-            raise EndOfStream
-        luma = upright(_decode(self._pictures[self._next % len(self._pictures)]), self._rotate_deg)
-        t = self._playback.wait(self._next * period_s)
-        self._next += 1
-        return Frame(luma=luma, t=t)
+        while self._next < len(self._pictures) or self._loop:
+            place = self._next % len(self._pictures)
+            try:
+                luma = upright(_decode(self._pictures[place]), self._rotate_deg)
+            except BadFrameError as fault:
+                self._leave_out(place, fault)
+                continue
+            t = self._playback.wait(self._next * period_s)
+            self._next += 1
+            return Frame(luma=luma, t=t)
+        raise EndOfStream
+
+    def _leave_out(self, place: int, fault: BadFrameError) -> None:
+        """Go on as if the picture were not there."""
+        del self._pictures[place]
+        self.bad_frames, self.bad_frame = self.bad_frames + 1, str(fault)
+        if not self._pictures:
+            raise CameraError(f"{fault}; there is no other picture in this folder") from fault
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
@@ -79,9 +93,9 @@ def _decode(path: Path) -> NDArray[np.uint8]:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         luma = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     except OSError as error:
-        raise CameraError(f"camera {path}: cannot be read: {error.strerror}") from error
+        raise BadFrameError(f"camera {path}: cannot be read: {error.strerror}") from error
     except cv2.error as error:
-        raise CameraError(f"camera {path}: cannot be decoded: {error.err}; remove it from the folder") from error
+        raise BadFrameError(f"camera {path}: cannot be decoded: {error.err}; remove it from the folder") from error
     if luma is None:
-        raise CameraError(f"camera {path}: not a picture that OpenCV can decode; remove it from the folder")
+        raise BadFrameError(f"camera {path}: not a picture that OpenCV can decode; remove it from the folder")
     return np.asarray(luma, np.uint8)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import CameraError
+from edge.camera import BadFrameError
 
 MAX_SIDE_PX = 2048
 """Longer side of the largest picture passed on: the face model sees far fewer pixels than that."""
@@ -23,10 +23,10 @@ def to_luma(picture: NDArray[Any]) -> NDArray[np.uint8]:
     8 or 16 bits a channel. The high byte of 16 bits is kept, as cv2's own decoders do.
 
     Raises:
-        CameraError: the picture is empty or of another shape or type.
+        BadFrameError: the picture is empty or of another shape or type.
     """
     if picture.size == 0 or picture.ndim not in (2, 3) or picture.dtype not in (np.uint8, np.uint16):
-        raise CameraError(
+        raise BadFrameError(
             f"picture of shape {picture.shape} and type {picture.dtype}: expected (H, W[, 1 to 4]) of 8 or 16 bits"
         )
     channels = 1 if picture.ndim == 2 else picture.shape[2]
@@ -37,7 +37,7 @@ def to_luma(picture: NDArray[Any]) -> NDArray[np.uint8]:
     elif channels in (3, 4):
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY if channels == 3 else cv2.COLOR_BGRA2GRAY)
     else:
-        raise CameraError(f"picture with {channels} channels: expected 1 to 4")
+        raise BadFrameError(f"picture with {channels} channels: expected 1 to 4")
     return (grey >> 8).astype(np.uint8) if grey.dtype == np.uint16 else grey
 
 

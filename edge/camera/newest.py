@@ -55,6 +55,9 @@ class FrozenGuard:
 class NewestFrame:
     """Keeps the newest frame only: what nobody took before the next one came is dropped, and counted.
 
+    ``bad_frames`` counts those that could not be read; the camera passes them over, and the log tells of the first, the
+    tenth, the hundredth, …
+
     A camera that fails is closed and opened again after pauses that double from ``reopen_min_s`` to ``reopen_max_s``;
     with ``reopen=False`` (a file, which does not mend itself) its failure is the end.
 
@@ -72,6 +75,7 @@ class NewestFrame:
         awake: Clock = time.monotonic,
     ) -> None:
         self.dropped = 0
+        self.bad_frames = 0
         self.paced = True
         self._open = open_source
         self._config = config
@@ -163,9 +167,11 @@ class NewestFrame:
                 self._lose(failed)
 
     def _capture(self, camera: Camera) -> None:
+        before = self.bad_frames
         while not self._stop.is_set():
             self._due_t = self._awake() + self._config.timeout_s
             frame = camera.read(self._config.timeout_s)
+            self._count_bad(before + camera.bad_frames, camera.bad_frame)
             if camera.live and self._frozen.is_frozen(frame):
                 raise FrozenError(f"the picture has not changed for {self._config.frozen_s:g} s")
             self._offer(frame)
@@ -180,6 +186,11 @@ class NewestFrame:
             self._last_t = self._clock()
             self._pause_s = self._config.reopen_min_s
             self._changed.notify_all()
+
+    def _count_bad(self, count: int, last: str) -> None:
+        if self.bad_frames < 10 ** (len(str(count)) - 1) <= count:
+            _log.warning("%d frames could not be read so far and were passed over; the last: %s", count, last)
+        self.bad_frames = count
 
     def _finish(self, end: EndOfStream | CameraError) -> None:
         with self._changed:

@@ -7,7 +7,7 @@ import os
 import cv2
 
 from edge.board.clock import uptime_s
-from edge.camera import Clock, Source, without_credentials
+from edge.camera import BadFrameError, Clock, LiveSource, without_credentials
 from edge.camera.luma import to_luma, upright
 from edge.config import CameraConfig
 from edge.domain import Frame
@@ -16,12 +16,13 @@ from edge.errors import CameraError
 _OPEN_TIMEOUT_MS = 5000
 
 
-class OpenCvCamera(Source):
+class OpenCvCamera(LiveSource):
     """``v4l2:/dev/video0``, ``gst:PIPELINE`` (ending in ``appsink``) or ``rtsp://…``.
 
     V4L2 is asked for GREY, then YUYV, whose luma is taken without a colour conversion; a device that has neither is
     converted. ``read`` cannot be hurried: how long a stalled device blocks is the backend's affair, so a service reads
-    in a thread of its own.
+    in a thread of its own. A frame that cannot be decoded is told by some backends as one that did not come, so either
+    is passed over for as long.
 
     Raises:
         CameraError: the device, pipeline or address cannot be opened, or cv2 was built without its backend.
@@ -30,7 +31,7 @@ class OpenCvCamera(Source):
     live = True
 
     def __init__(self, config: CameraConfig, *, clock: Clock = uptime_s) -> None:
-        self._clock = clock
+        super().__init__(1.0 / config.fps, clock)
         self._name = without_credentials(config.source)
         self._rotate_deg = config.rotate_deg
         quieten()
@@ -46,16 +47,21 @@ class OpenCvCamera(Source):
         planar = config.source.startswith("gst:")
         self._luma_rows = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) if planar else 0
 
-    def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - OpenCV's backends have timeouts of their own
+    def take(self, timeout_s: float) -> Frame:  # noqa: ARG002 - OpenCV's backends have timeouts of their own
         """The next frame, timed when its buffer was taken from the device, before decoding."""
         grabbed = self._capture.grab()
         t = self._clock()
-        ok, picture = self._capture.retrieve() if grabbed else (False, None)
-        if not ok or picture is None:
-            raise CameraError(f"camera {self._name}: no frame; is it unplugged, or the stream over?")
-        if self._luma_rows and picture.ndim == 2:
-            picture = picture[: self._luma_rows]
-        return Frame(luma=upright(to_luma(picture), self._rotate_deg), t=t)
+        if not grabbed:
+            raise BadFrameError(f"camera {self._name}: no frame; is it unplugged, or the stream over?")
+        try:
+            ok, picture = self._capture.retrieve()
+            if not ok or picture is None:
+                raise BadFrameError(f"camera {self._name}: no frame can be decoded; check cable, power and stream")
+            if self._luma_rows and picture.ndim == 2:
+                picture = picture[: self._luma_rows]
+            return Frame(luma=upright(to_luma(picture), self._rotate_deg), t=t)
+        except cv2.error as error:
+            raise BadFrameError(f"camera {self._name}: no frame can be decoded: {error.err}") from error
 
     def close(self) -> None:
         """Release the device."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.board.clock import uptime_s
-from edge.camera import Clock, Source
+from edge.camera import BadFrameError, Clock, LiveSource
 from edge.camera.luma import upright
 from edge.config import CameraConfig
 from edge.domain import Frame
@@ -25,7 +25,7 @@ BUFFERS = 4
 """Enough for the sensor to fill one while one is copied out and others wait; each costs contiguous memory."""
 
 
-class PiCamera(Source):
+class PiCamera(LiveSource):
     """YUV420 from the ``main`` or ``lores`` stream: the Y plane is the luma, used where it lies, at its stride.
 
     It lies in a copy: a request that is held back for as long as its frame lives would have to outlive the camera.
@@ -37,8 +37,8 @@ class PiCamera(Source):
     live = True
 
     def __init__(self, config: CameraConfig, *, clock: Clock = uptime_s) -> None:
+        super().__init__(1.0 / config.fps, clock)
         self.fps = config.fps
-        self._clock = clock
         self._stream = config.stream
         self._rotate_deg = config.rotate_deg
         self._camera = _open(_import_picamera2())
@@ -78,7 +78,7 @@ class PiCamera(Source):
         self._stride = actual["stride"]
         self._camera.start()
 
-    def read(self, timeout_s: float) -> Frame:
+    def take(self, timeout_s: float) -> Frame:
         """The next exposure, with the time at which its first row was exposed."""
         job = self._camera.capture_request(wait=False)
         try:
@@ -88,7 +88,7 @@ class PiCamera(Source):
                 f"camera picamera2: no frame for {timeout_s:g} s; check the ribbon cable and `dmesg`"
             ) from None
         except (CancelledError, RuntimeError) as error:
-            raise CameraError(f"camera picamera2: capture failed: {error}") from error
+            raise BadFrameError(f"camera picamera2: capture failed: {error}") from error
         try:
             buffer = request.make_buffer(self._stream)
             exposed_ns = request.get_metadata().get("SensorTimestamp")

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.board.clock import uptime_s
-from edge.camera import Clock, EndOfStream, Source
+from edge.camera import BadFrameError, Clock, EndOfStream, Source
 from edge.camera.luma import to_luma, upright
 from edge.camera.opencv import quieten
 from edge.camera.playback import Playback
@@ -22,11 +24,20 @@ _log = logging.getLogger(__name__)
 
 _FALLBACK_FPS = 25.0
 
+MAX_GAP_S = 30.0
+"""A longer gap between two frames of a clip counts as this one: a clock that was set, or a file put together.
+
+It is long enough for the decision to take who comes after it for a new driver.
+"""
+MAX_BACK_S = 1.0
+"""Frames whose times go back by more begin a new count of time; less is a decoder's disorder."""
+
 
 class VideoFile(Source):
-    """Frames of a clip with the clip's own times; ``frames`` is how many the container promises (0: unknown).
+    """Frames of a clip with the clip's own times from 0 on; ``frames`` is how many are expected (0: unknown).
 
-    A clip that breaks off ends like a whole one, with a warning in the log.
+    Some containers hold no number of frames, and OpenCV makes one of duration and rate. A clip that breaks off ends
+    like a whole one, with a warning in the log; frames that cannot be decoded are passed over.
 
     Raises:
         CameraError: the file is no video, or holds no frame.
@@ -52,10 +63,10 @@ class VideoFile(Source):
         self._capture = self._open()
         self.fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = self.fps if 0 < self.fps < 1000 else _FALLBACK_FPS
+        self._patience = 1 + round(config.timeout_s * self.fps)
         self.frames = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self._offset_s = 0.0
-        self._clip_t = 0.0
-        self._count = 0
+        self._clip_t = self._origin_t = self._container_t = 0.0
+        self._count = self._good = 0
         self._pending = self._grab()
         if not self._pending:
             self.close()
@@ -66,15 +77,19 @@ class VideoFile(Source):
 
         Raises:
             EndOfStream: after the last frame, unless the file is played in a loop.
-            CameraError: a frame cannot be decoded.
+            CameraError: not one frame can be decoded.
         """
-        self._step()
-        while self._playback.is_late(self._clip_t, 1.0 / self.fps):
+        while True:
             self._step()
-        ok, picture = self._capture.retrieve()
-        if not ok or picture is None:
-            raise CameraError(f"camera {self._path}: frame {self._count} cannot be decoded; convert the clip again")
-        return Frame(luma=upright(to_luma(picture), self._rotate_deg), t=self._playback.wait(self._clip_t))
+            while self._playback.is_late(self._clip_t, 1.0 / self.fps):
+                self._step()
+            try:
+                luma = self._decode()
+            except BadFrameError as fault:
+                self.bad_frames, self.bad_frame = self.bad_frames + 1, str(fault)
+                continue
+            self._good += 1
+            return Frame(luma=luma, t=self._playback.wait(self._clip_t))
 
     def close(self) -> None:
         """Close the file."""
@@ -86,6 +101,16 @@ class VideoFile(Source):
             raise CameraError(f"camera {self._path}: not a video that OpenCV can read; convert it, for example to MP4")
         return capture
 
+    def _decode(self) -> NDArray[np.uint8]:
+        what = f"camera {self._path}: frame {self._count} cannot be decoded"
+        try:
+            ok, picture = self._capture.retrieve()
+        except cv2.error as error:
+            raise BadFrameError(f"{what}: {error.err}") from error
+        if not ok or picture is None:
+            raise BadFrameError(f"{what}; convert the clip again")
+        return upright(to_luma(picture), self._rotate_deg)
+
     def _step(self) -> None:
         if self._pending:
             self._pending = False
@@ -93,22 +118,53 @@ class VideoFile(Source):
             self._end()
 
     def _grab(self) -> bool:
-        """Take the next frame undecoded. Its time is the container's where that advances, else the frame rate's."""
-        if not self._capture.grab():
-            return False
-        t = self._offset_s + self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-        self._clip_t = t if t > self._clip_t or self._count == 0 else self._clip_t + 1.0 / self.fps
-        self._count += 1
-        return True
+        """Take the next frame undecoded; False at the end."""
+        for missed in range(self._patience):  # a frame that a backend cannot decode may look like the end
+            if self._capture.grab():
+                if missed:
+                    self.bad_frames += missed
+                    self.bad_frame = f"camera {self._path}: frame {self._count + missed} cannot be decoded"
+                self._tell_time(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0)
+                self._count += 1 + missed
+                return True
+        return False
+
+    def _tell_time(self, container_t: float) -> None:
+        """The frame's time is the container's where that advances, else the frame rate's."""
+        if self._count == 0:
+            self._origin_t = container_t - self._clip_t
+        t = container_t - self._origin_t
+        gap_s, self._container_t = t - self._clip_t, container_t
+        if gap_s > MAX_GAP_S:
+            _log.warning("camera %s: times jump by %.0f s; that counts as %g s", self._path, gap_s, MAX_GAP_S)
+            self._origin_t += gap_s - MAX_GAP_S
+            t = self._clip_t + MAX_GAP_S
+        elif gap_s < -MAX_BACK_S:
+            t = self._clip_t + 1.0 / self.fps
+            self._origin_t = container_t - t
+        advances = t > self._clip_t or self._count == 0
+        self._clip_t = t if advances else self._clip_t + 1.0 / self.fps
 
     def _end(self) -> None:
-        if self._count < self.frames:
-            _log.warning("camera %s: clip breaks off after %d of %d frames", self._path, self._count, self.frames)
+        if self._good == 0:
+            raise CameraError(f"camera {self._path}: no frame of this clip can be decoded; convert it again")
+        self._tell_whether_whole()
         if not self._loop:
             raise EndOfStream
         self.close()
         self._capture = self._open()
-        self._offset_s = self._clip_t + 1.0 / self.fps
-        self._count = 0
+        self._clip_t += 1.0 / self.fps
+        self._count = self._good = 0
         if not self._grab():
             raise CameraError(f"camera {self._path}: no frame in this clip any more; was it replaced?")
+
+    def _tell_whether_whole(self) -> None:
+        """By time as well as by number, since OpenCV makes up a number where the container has none."""
+        expected_s, end_s = self.frames / self.fps, self._container_t + 1.0 / self.fps
+        if self._count < self.frames and end_s < expected_s - _slack_s(expected_s):
+            _log.warning("camera %s: clip breaks off after %.1f of %.1f s", self._path, end_s, expected_s)
+
+
+def _slack_s(expected_s: float) -> float:
+    """How much shorter than its container, or its sound, a whole clip's picture may be."""
+    return 0.25 + 0.02 * expected_s

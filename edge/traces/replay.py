@@ -136,6 +136,7 @@ class _ClipSource:
     """Steps of a clip or a folder of pictures, with the clip's own times."""
 
     def __init__(self, path: Path, config: Config) -> None:
+        self._path = path
         camera = config.camera.model_copy(update={"source": str(path)})
         self._camera = open_camera(camera, realtime=False)
         try:
@@ -155,8 +156,11 @@ class _ClipSource:
                 try:
                     frame = self._camera.read(self._timeout_s)
                 except EndOfStream:
-                    return
+                    break
                 yield self._pipeline.step(frame)
+        if self._camera.bad_frames:
+            count = f"{self._camera.bad_frames} frames could not be read and were passed over"
+            self.faults.append(f"{self._path}: {count}; the last: {self._camera.bad_frame}")
 
 
 class _TraceSource:

@@ -42,13 +42,15 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 class Scene(Sequence[bytes]):
-    """Pictures of noise; while ``still``, the first one again and again."""
+    """Pictures of noise; while ``still``, the first one again and again; one in ``bad_every`` is no JPEG at all."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(1)
         noise = [random.integers(0, 255, (96, 128), np.uint8) for _ in range(8)]
         self._pictures = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in noise]
         self.still = False
+        self.bad_every = 0
+        self._shown = 0
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -58,6 +60,9 @@ class Scene(Sequence[bytes]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | Sequence[bytes]:
+        self._shown += 1
+        if self.bad_every and self._shown % self.bad_every == 0:
+            return b"no picture" * 50
         return self._pictures[0 if self.still else index]
 
 
@@ -115,6 +120,21 @@ def test_a_stream_lost_and_found_three_times_says_why_and_comes_back_by_itself(
             assert newest.take(0.0) is None, "a picture from before the loss is old"
             cabin.mend()
         eventually(lambda: newest.take(0.1) is not None)
+
+
+def test_a_stream_with_one_broken_frame_in_ten_is_never_blind_and_tells_how_many_were_broken(
+    cabin: Cabin, caplog: pytest.LogCaptureFixture
+) -> None:
+    cabin.scene.bad_every = 10
+    camera = config(cabin.webcam.address)
+    with NewestFrame(lambda: open_camera(camera), camera) as newest:
+        eventually(lambda: newest.take(0.1) is not None)
+        for _ in range(30):
+            assert newest.take(TIMEOUT_S) is not None
+            assert newest.blindness() is None
+        eventually(lambda: newest.bad_frames >= 3)
+    assert caplog.text.count("passed over") == 1, "the first is told, the second is not"
+    assert "trying again" not in caplog.text
 
 
 def _says(newest: NewestFrame, sight: Sight, reason: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.camera import is_file_source, open_camera, without_credentials
+from edge.camera.opencv import OpenCvCamera
 from edge.config import CameraConfig
 from edge.errors import CameraError
 
@@ -95,7 +96,60 @@ def test_an_unplugged_device_is_an_error_by_name(capture: type[FakeCapture]) -> 
     with open_camera(CameraConfig(source="v4l2:/dev/video7")) as camera:
         capture.made[0].unplugged = True
         with pytest.raises(CameraError, match="camera v4l2:/dev/video7: no frame; is it unplugged"):
-            camera.read(1.0)
+            camera.read(0.05)
+        assert camera.bad_frames == 0, "what never came was no bad frame"
+
+
+class Flaky(FakeCapture):
+    """Every tenth frame from the third on cannot be had; ``how`` tells the way in which the backend says so."""
+
+    made: ClassVar[list[FakeCapture]] = []
+    how = "retrieve"
+    count = 0
+
+    @property
+    def bad(self) -> bool:
+        return self.count % 10 == 3
+
+    def grab(self) -> bool:
+        self.count += 1
+        return not (self.how == "grab" and self.bad)
+
+    def retrieve(self) -> tuple[bool, NDArray[np.uint8]]:
+        if self.bad and self.how == "raise":
+            raise cv2.error("(-215:Assertion failed) !buf.empty() in function 'imdecode_'\n")
+        if self.bad:
+            return self.how == "empty", np.zeros((0, 0), np.uint8)
+        return True, np.random.default_rng(self.count).integers(0, 255, (48, 64), np.uint8)
+
+
+@pytest.mark.parametrize("how", ["grab", "retrieve", "raise", "empty"])
+def test_one_bad_frame_in_ten_is_passed_over_and_counted(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", Flaky)
+    monkeypatch.setattr(Flaky, "how", how)
+    with open_camera(CameraConfig(source="v4l2:/dev/video7", fps=120)) as camera:
+        for _ in range(40):
+            assert camera.read(1.0).luma.shape == (48, 64)
+        assert camera.bad_frames == 5
+    assert camera.bad_frame.startswith("camera v4l2:/dev/video7: no frame") or how == "empty"
+
+
+def test_a_camera_whose_every_frame_is_bad_is_lost_after_the_timeout_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(cv2, "VideoCapture", Flaky)
+    monkeypatch.setattr(Flaky, "bad", True)
+    camera = OpenCvCamera(CameraConfig(source="v4l2:/dev/video7", fps=10), clock=lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(camera, "_sleep", sleep)
+    with pytest.raises(CameraError, match="no frame can be decoded; check cable, power and stream"):
+        camera.read(2.0)
+    assert now[0] == pytest.approx(102.0)
+    assert Flaky.made[-1].count == pytest.approx(21, abs=1), "asked as often as frames come, no more"  # type: ignore[attr-defined]
 
 
 def test_a_missing_device_is_said_with_the_remedy() -> None:
@@ -156,7 +210,7 @@ def test_a_stream_that_breaks_off_shows_no_password(capture: type[FakeCapture]) 
     camera = open_camera(CameraConfig(source=SECRET_URL))
     capture.made[0].unplugged = True
     with pytest.raises(CameraError) as caught:
-        camera.read(1.0)
+        camera.read(0.05)
     assert_shows_no_secret(str(caught.value))
 
 

@@ -117,7 +117,15 @@ def test_a_capture_that_fails_is_an_error(sensor: Sensor, fault: Exception) -> N
     with open_camera(CameraConfig()) as camera:
         sensor.capture_fault = fault
         with pytest.raises(CameraError, match="capture failed"):
-            camera.read(1.0)
+            camera.read(0.05)
+
+
+def test_a_capture_that_fails_once_is_passed_over_and_counted(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor.capture_fault = RuntimeError("buffer error")
+    with open_camera(CameraConfig(fps=120)) as camera:
+        monkeypatch.setattr(camera, "_sleep", lambda _: setattr(sensor, "capture_fault", None))
+        assert camera.read(1.0).luma.shape == (480, 640)
+        assert camera.bad_frames == 1
 
 
 def test_no_camera_attached_is_said_with_the_remedy(sensor: Sensor) -> None:

@@ -194,6 +194,17 @@ def test_a_clip_that_is_none_is_named_and_is_unavailable(tmp_path: Path, fake_mo
     assert "\n" not in str(caught.value)
 
 
+def test_pictures_that_are_none_are_counted_and_the_others_replayed(tmp_path: Path, fake_models: None) -> None:  # noqa: ARG001
+    for n in range(5):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((120, 160), 100 + n, np.uint8))
+    (tmp_path / "2b.png").touch()
+    (tmp_path / "4b.jpg").write_text("notes")
+    summary = replay(tmp_path, Config())
+    assert summary.frames == 5
+    (fault,) = summary.faults
+    assert fault.startswith(f"{tmp_path}: 2 frames could not be read and were passed over; the last: camera {tmp_path}")
+
+
 def test_a_clip_cut_short_is_replayed_as_far_as_it_goes(clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     assert 0 < replay(clip, Config()).frames < 130
