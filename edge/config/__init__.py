@@ -1,6 +1,6 @@
 """The configuration: its schema, and how it is read."""
 
-from edge.config.load import ENV_PREFIX, load_config, schema_json
+from edge.config.load import ENV_PREFIX, load_as, load_config, schema_json
 from edge.config.schema import (
     TOPIC_PART,
     AlertConfig,
@@ -50,6 +50,7 @@ __all__ = [
     "TraceConfig",
     "VisionConfig",
     "default_device_id",
+    "load_as",
     "load_config",
     "schema_json",
 ]

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -22,21 +22,28 @@ from edge.errors import ConfigError
 
 ENV_PREFIX = "EVENKEEL_"
 
+Root = TypeVar("Root", bound=BaseModel)
+
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
-    """Read ``path`` (or nothing), apply the environment's overrides and validate the whole.
+    """The device's configuration; see ``load_as``."""
+    return load_as(Config, path, environ)
+
+
+def load_as(root: type[Root], path: Path | None, environ: Mapping[str, str] | None = None) -> Root:
+    """Read ``path`` (or nothing), apply the environment's overrides and validate the whole as ``root``.
 
     Raises:
         ConfigError: with one line per fault that names the file or variable, the key, the value and what is allowed.
     """
     environ = os.environ if environ is None else environ
     data = {} if path is None else _read_toml(path)
-    overrides = _apply_environment(data, environ)
+    overrides = _apply_environment(root, data, environ)
     try:
         # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
-        return Config.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
+        return root.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
-        lines = [_describe(fault, path, overrides) for fault in error.errors(include_url=False)]
+        lines = [_describe(root, fault, path, overrides) for fault in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -59,7 +66,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
 
 
-def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+def _apply_environment(
+    root: type[BaseModel], data: dict[str, Any], environ: Mapping[str, str]
+) -> dict[tuple[str, ...], str]:
     """Put each override into ``data``; return which variable set which key, for error messages."""
     origin: dict[tuple[str, ...], str] = {}
     for name in sorted(environ):
@@ -73,14 +82,14 @@ def _apply_environment(data: dict[str, Any], environ: Mapping[str, str]) -> dict
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"{name}: {'.'.join(keys[:-1])} is not a section")
-        table[keys[-1]] = _parse_value(environ[name], keys)
+        table[keys[-1]] = _parse_value(root, environ[name], keys)
         origin[keys] = name
     return origin
 
 
-def _parse_value(text: str, keys: tuple[str, ...]) -> Any:
+def _parse_value(root: type[BaseModel], text: str, keys: tuple[str, ...]) -> Any:
     """The text itself for a key that takes text, else a TOML value where it is one (number, true, array, table)."""
-    field = _field_at(keys)
+    field = _field_at(root, keys)
     if field is not None and _takes_text(field.annotation):
         return text
     try:
@@ -89,22 +98,24 @@ def _parse_value(text: str, keys: tuple[str, ...]) -> Any:
         return text
 
 
-def _describe(fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]) -> str:
+def _describe(
+    root: type[BaseModel], fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]
+) -> str:
     keys = tuple(str(part) for part in fault["loc"])
     origin = next((name for at, name in overrides.items() if at[: len(keys)] == keys), None)
     where = origin or (str(path) if path else "defaults")
     message = fault["msg"].removeprefix("Value error, ")
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
-        return f"{where}: {key}: unknown key; known here: {', '.join(_known_keys(keys[:-1]))}"
+        return f"{where}: {key}: unknown key; known here: {', '.join(_known_keys(root, keys[:-1]))}"
     if isinstance(fault["input"], dict):
         return f"{where}: {key}: {message}"
-    field = _field_description(keys)
+    field = _field_description(root, keys)
     return f"{where}: {key} = {fault['input']!r}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
 
 
-def _section_at(keys: tuple[str, ...]) -> type[BaseModel] | None:
-    model: type[BaseModel] = Config
+def _section_at(root: type[BaseModel], keys: tuple[str, ...]) -> type[BaseModel] | None:
+    model = root
     for key in keys:
         field = model.model_fields.get(key)
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
@@ -113,8 +124,8 @@ def _section_at(keys: tuple[str, ...]) -> type[BaseModel] | None:
     return model
 
 
-def _known_keys(keys: tuple[str, ...]) -> list[str]:
-    model = _section_at(keys)
+def _known_keys(root: type[BaseModel], keys: tuple[str, ...]) -> list[str]:
+    model = _section_at(root, keys)
     return sorted(model.model_fields) if model else []
 
 
@@ -124,11 +135,11 @@ def _takes_text(annotation: Any) -> bool:
     return any(choice in (str, Path) or isinstance(choice, str) for choice in choices)
 
 
-def _field_at(keys: tuple[str, ...]) -> FieldInfo | None:
-    model = _section_at(keys[:-1]) if keys else None
+def _field_at(root: type[BaseModel], keys: tuple[str, ...]) -> FieldInfo | None:
+    model = _section_at(root, keys[:-1]) if keys else None
     return model.model_fields.get(keys[-1]) if model else None
 
 
-def _field_description(keys: tuple[str, ...]) -> str:
-    field = _field_at(keys)
+def _field_description(root: type[BaseModel], keys: tuple[str, ...]) -> str:
+    field = _field_at(root, keys)
     return (field.description or "").rstrip(".") if field else ""
