@@ -134,7 +134,7 @@ python:
 
 # The environments: made anew when pyproject.toml changes. 'python' only checks, so it is no reason to make them anew.
 $(VENV)/.demo: extras := demo
-$(VENV)/.dev: extras := calibration,demo,dev
+$(VENV)/.dev: extras := calibration,demo,dev,postgresql
 $(FLEET)/.fleet: extras := fleet
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite

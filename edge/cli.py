@@ -15,7 +15,7 @@ import typer
 
 from edge import __version__
 from edge.config import Config, load_config, schema_json
-from edge.errors import EXIT_INTERNAL, EvenkeelError, UsageError
+from edge.errors import EXIT_INTERNAL, EvenkeelError, UnavailableError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -211,6 +211,58 @@ def outbox(
             typer.echo(alert.payload())
     else:
         print_outbox(view)
+
+
+@app.command()
+def collect(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The collector's configuration file (TOML).")
+    ] = None,
+    database: Annotated[str | None, typer.Option(help="Database instead of the configured one.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="List devices, what is missing and what is lost.")] = False,
+    forget: Annotated[str | None, typer.Option(help="Erase one device: its id, or PREFIX/ID.")] = None,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database up to date, and end.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each newly stored alert as a line; with --check, all as JSON.")
+    ] = False,
+    keep_days: Annotated[
+        float | None, typer.Option(min=0.01, help="Delete what came longer ago, days; instead of the configured.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="Serve figures for Prometheus here: 127.0.0.1:9109.")] = None,
+) -> None:
+    """Receive the alerts of a home or a fleet: each once into a database, and what is missing asked for again."""
+    import os
+
+    from edge.collect.config import load_collect_config
+
+    try:
+        from edge.collect import command, view
+        from edge.collect.database import database_url
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"collect needs the package {error.name}; install it: pip install 'evenkeel[collect]'"
+        ) from None
+    configuration = load_collect_config(config).changed(database=database, keep_days=keep_days)
+    if sum((check, migrate, forget is not None)) > 1:
+        raise UsageError("--check, --forget and --migrate are three things; ask for one at a time")
+    if check:
+        from datetime import UTC, datetime
+
+        from rich.console import Console
+
+        seen = view.look(database_url(configuration.collect, os.environ))
+        if as_json:
+            typer.echo(view.view_json(seen))
+        else:
+            view.print_view(seen, Console(), datetime.now(UTC))
+    elif forget is not None:
+        erased = command.forget(configuration, os.environ, forget)
+        typer.echo(f"{erased.prefix}/{erased.device}: forgotten, {erased.alerts} alerts deleted")
+    elif migrate:
+        engine = command.migrate(configuration, os.environ)
+        typer.echo(f"{engine.url}: up to date")
+    else:
+        command.collect(configuration, os.environ, lines=sys.stdout if as_json else None, metrics=metrics)
 
 
 @app.command()

@@ -27,3 +27,4 @@ def set_up_logging(level: str, environ: Mapping[str, str] = os.environ) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it does is told in our own words

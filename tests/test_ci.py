@@ -9,12 +9,15 @@ import shutil
 import pytest
 
 from benchmarks.mosquitto import executable
+from benchmarks.postgresql import programs
 
 in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in CI a test may be skipped")
 
 
 @in_ci
-@pytest.mark.parametrize("module", ["amqtt", "duckdb", "ibis", "matplotlib"])
+@pytest.mark.parametrize(
+    "module", ["alembic", "amqtt", "duckdb", "ibis", "matplotlib", "prometheus_client", "psycopg", "sqlalchemy"]
+)
 def test_ci_has_the_package(module: str) -> None:
     assert importlib.util.find_spec(module)
 
@@ -28,3 +31,8 @@ def test_ci_has_the_program(program: str) -> None:
 @in_ci
 def test_ci_has_the_broker() -> None:
     assert executable()
+
+
+@in_ci
+def test_ci_has_the_collector_s_other_database() -> None:
+    assert programs()

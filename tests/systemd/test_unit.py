@@ -14,11 +14,12 @@ from edge.errors import EXIT_CONFIG, EXIT_USAGE
 from edge.mqtt.security import CREDENTIAL
 
 UNIT = Path(__file__).parents[2] / "systemd" / "evenkeel.service"
+COLLECTOR = UNIT.with_name("evenkeel-collect.service")
 MAX_EXPOSURE = 20  # tenths, as --threshold takes them
 
 
-def settings() -> dict[str, str]:
-    lines = (line.split("=", 1) for line in UNIT.read_text().splitlines() if "=" in line and not line.startswith("#"))
+def settings(unit: Path = UNIT) -> dict[str, str]:
+    lines = (line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line and not line.startswith("#"))
     return dict(lines)
 
 
@@ -31,8 +32,9 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
 
 
-def test_faults_that_a_restart_cannot_mend_are_not_retried() -> None:
-    assert set(settings()["RestartPreventExitStatus"].split()) == {str(EXIT_CONFIG), str(EXIT_USAGE)}
+@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+def test_faults_that_a_restart_cannot_mend_are_not_retried(unit: Path) -> None:
+    assert set(settings(unit)["RestartPreventExitStatus"].split()) == {str(EXIT_CONFIG), str(EXIT_USAGE)}
 
 
 def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
@@ -54,14 +56,16 @@ def test_the_broker_s_password_is_handed_over_where_there_is_one_and_not_missed_
     assert unit["SetCredential"] == rf"{CREDENTIAL}:\n"
 
 
-def test_systemd_finds_it_well_confined() -> None:
-    done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", UNIT)
+@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+def test_systemd_finds_it_well_confined(unit: Path) -> None:
+    done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", unit)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
 
 
-def test_systemd_has_nothing_to_say_against_it(tmp_path: Path) -> None:
-    installed = UNIT.read_text().replace(settings()["ExecStart"].split()[0], sys.executable)  # verify looks for it
-    (tmp_path / UNIT.name).write_text(installed)
-    done = analyze("verify", "--man=no", tmp_path / UNIT.name)
-    about_it = [line for line in done.stderr.splitlines() if UNIT.stem in line]
+@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+def test_systemd_has_nothing_to_say_against_it(tmp_path: Path, unit: Path) -> None:
+    installed = unit.read_text().replace(settings(unit)["ExecStart"].split()[0], sys.executable)  # verify looks for it
+    (tmp_path / unit.name).write_text(installed)
+    done = analyze("verify", "--man=no", tmp_path / unit.name)
+    about_it = [line for line in done.stderr.splitlines() if unit.stem in line]
     assert (done.returncode, about_it) == (0, []), done.stderr

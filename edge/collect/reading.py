@@ -1,0 +1,193 @@
+"""From a topic and a payload to what it says, or to the reason why it says nothing. Pure.
+
+What breaks the contract is refused here and never gets further; kinds and keys that this version does not know pass.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from edge.config import TOPIC_PART
+from edge.mqtt.messages import (
+    MAX_EPOCH,
+    SCHEMA_VERSION,
+    AlertMessage,
+    CommandResult,
+    HealthMessage,
+    Resent,
+    StateMessage,
+    Topics,
+)
+
+MAX_BYTES = 65_536
+"""No payload of the contract comes near this."""
+
+RESEND = "resend"
+Availability = Literal["online", "offline"]
+
+
+class ReadAlert(AlertMessage):
+    """An alert as a reader takes it: of whatever kind, within what every database counts."""
+
+    kind: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")  # type: ignore[assignment]  # kinds are open to readers
+    sequence: int = Field(ge=1, le=MAX_EPOCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose topic it was, and whether the broker had kept the message for whoever subscribes."""
+
+    prefix: str
+    device: str
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSaid:
+    """One alert; ``payload`` is its text as it came."""
+
+    sender: Sender
+    alert: ReadAlert
+    time: datetime
+    started: datetime
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSaid:
+    """A state or a health: its text, and the newest alert that it tells."""
+
+    sender: Sender
+    what: Literal["state", "health"]
+    time: datetime
+    payload: str
+    epoch: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilitySaid:
+    """``online``, or ``offline`` (by the device, or by the broker as its last will)."""
+
+    sender: Sender
+    availability: Availability
+
+
+@dataclass(frozen=True, slots=True)
+class ResendSaid:
+    """What a device answered to ``resend``; ``resent`` None: it refused, with ``message``."""
+
+    sender: Sender
+    message: str
+    resent: Resent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing that the contract knows. ``reason`` is one of few, for counting; ``detail`` is for people."""
+
+    reason: str
+    detail: str
+
+
+Reading = AlertSaid | StatusSaid | AvailabilitySaid | ResendSaid | Refused
+
+
+def filters(prefixes: Iterable[str], group: str | None) -> dict[str, int]:
+    """What to subscribe to, with the QoS of each.
+
+    State and health come again by themselves, so the broker need not keep them while the collector is away, where they
+    would take the alerts' places in its queue.
+    """
+    share = f"$share/{group}/" if group else ""
+    wanted: dict[str, int] = {}
+    for prefix in prefixes:
+        topics = Topics(prefix, "+")
+        for topic, qos in (
+            (topics.alert, 1),
+            (topics.availability, 1),
+            (topics.result(RESEND), 1),
+            (topics.state, 0),
+            (topics.health, 0),
+        ):
+            wanted[share + topic] = qos
+    return wanted
+
+
+def read(topic: str, payload: bytes, *, retained: bool) -> Reading:
+    """What a message says."""
+    prefix, device, name = (*topic.split("/", 2), "", "")[:3]
+    if not re.fullmatch(TOPIC_PART, device) or not re.fullmatch(TOPIC_PART, prefix):
+        return Refused("topic", "not a prefix and a device id of the contract")
+    sender = Sender(prefix, device, retained)
+    if len(payload) > MAX_BYTES:
+        return Refused("size", f"{len(payload)} bytes")
+    try:
+        return _read(sender, name, payload)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        return Refused(_reason(payload), f"{where}: {fault['msg']}" if where else fault["msg"])
+    except (OverflowError, UnicodeDecodeError) as error:
+        return Refused("invalid", str(error))
+
+
+def _read(sender: Sender, name: str, payload: bytes) -> Reading:
+    topics = Topics("", "")
+    if name == _last(topics.availability):
+        return _availability(sender, payload)
+    if name == _last(topics.alert):
+        return _alert(sender, payload)
+    if name == _last(topics.state):
+        return _status(sender, "state", StateMessage.model_validate_json(payload), payload)
+    if name == _last(topics.health):
+        return _status(sender, "health", HealthMessage.model_validate_json(payload), payload)
+    if name == _last(topics.result(RESEND)):
+        result = CommandResult.model_validate_json(payload)
+        return ResendSaid(sender, result.message, result.resend if result.ok else None)
+    return Refused("topic", "nothing that is collected")
+
+
+def _last(topic: str) -> str:
+    return topic.split("/", 2)[2]
+
+
+def _availability(sender: Sender, payload: bytes) -> Reading:
+    if payload == b"online":
+        return AvailabilitySaid(sender, "online")
+    if payload == b"offline":
+        return AvailabilitySaid(sender, "offline")
+    return Refused("availability", "neither 'online' nor 'offline'")
+
+
+def _alert(sender: Sender, payload: bytes) -> Reading:
+    alert = ReadAlert.model_validate_json(payload)
+    if alert.device_id != sender.device:
+        return Refused("device_id", "says another device_id than its topic")
+    return AlertSaid(sender, alert, alert.time.astimezone(UTC), alert.started.astimezone(UTC), payload.decode())
+
+
+def _status(
+    sender: Sender, what: Literal["state", "health"], said: StateMessage | HealthMessage, payload: bytes
+) -> Reading:
+    if said.sequence > MAX_EPOCH:
+        return Refused("invalid", f"sequence: more than {MAX_EPOCH}")
+    return StatusSaid(sender, what, said.time.astimezone(UTC), payload.decode(), said.epoch, said.sequence)
+
+
+def _reason(payload: bytes) -> str:
+    """Why a payload that is no message of this version is none: no JSON object, another version, or not valid."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        return "json"
+    if not isinstance(content, dict):
+        return "json"
+    return "invalid" if content.get("schema") == SCHEMA_VERSION else "schema"

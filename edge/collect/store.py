@@ -1,0 +1,552 @@
+"""What the collector writes: each alert once, the last word of each device, and what is known to be missing.
+
+All of a batch is one transaction. A statement that meets a row that is there already leaves it or takes the newer
+value, so that a batch may be written again after a fault, and by several collectors side by side.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from edge.collect.database import SQLITE, empty_log
+from edge.collect.gaps import OpenStream, StreamKey, still_missing
+from edge.collect.ranges import Range, common, without
+from edge.collect.reading import AlertSaid, AvailabilitySaid, Reading, Refused, ResendSaid, Sender, StatusSaid
+from edge.collect.tables import alerts, devices, erasures, losses, refusals, streams
+from edge.mqtt.messages import Resent, Stamp
+
+Device = tuple[str, str]
+"""Prefix and device id."""
+
+KNOWN, UNKNOWN = "known", "unknown"
+RETENTION = "retention"
+"""Why an alert that never came is no longer waited for: what came after it has been deleted for its age."""
+
+OPEN_AT_ONCE = 500
+"""Streams looked into at a time; the others come next time."""
+
+DELETED_AT_ONCE = 1000
+SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A reading, and the topic that it came on."""
+
+    topic: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An alert that is now in the database. ``decided``: by the device's clock; None where that cannot be believed."""
+
+    prefix: str
+    device: str
+    received: datetime
+    payload: str
+    decided: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch."""
+
+    stored: list[Stored] = field(default_factory=list)
+    duplicates: int = 0
+    erased: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    newly_lost: list[tuple[StreamKey, Range, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What ``forget`` has deleted."""
+
+    prefix: str
+    device: str
+    alerts: int
+
+
+class Store:
+    """Writes to the database of ``engine``. Every method may raise what the database raises (``DBAPIError``)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # both have the same statement under the same names
+        self._insert: Any = sqlite.insert if engine.dialect.name == SQLITE else postgresql.insert
+        self._greater: Any = func.max if engine.dialect.name == SQLITE else func.greatest
+
+    def write(self, batch: Sequence[Received], now: Stamp) -> Written:
+        """Write what came, in order, as one transaction that is on the disk when this returns."""
+        readings = [one.reading for one in batch]
+        with self._engine.begin() as connection:
+            floors = self._floors(connection)
+            said = [one for one in readings if not _below(floors, one)]
+            said = self._without_ghosts(connection, floors, said)
+            arrived = {
+                (one.sender.prefix, one.sender.device, one.alert.epoch, one.alert.sequence): one
+                for one in reversed(said)  # of the same alert twice, the first counts
+                if isinstance(one, AlertSaid)
+            }
+            stored = self._write_alerts(connection, arrived, now)
+            self._write_devices(connection, said, now)
+            self._write_streams(connection, said, stored, floors)
+            newly_lost = [
+                loss
+                for one in said
+                if isinstance(one, ResendSaid) and one.resent is not None
+                for loss in self._write_answer(connection, one.sender, one.resent, now)
+            ]
+            refused = self._write_refusals(connection, batch, now)
+        dropped = len(readings) - len(said)
+        return Written(
+            [_stored(arrived[key], now) for key in sorted(stored)],
+            duplicates=sum(isinstance(one, AlertSaid) for one in said) - len(stored),
+            erased=dropped,
+            refused=refused,
+            lost=_by_reason(newly_lost),
+            newly_lost=newly_lost,
+        )
+
+    def open_streams(self) -> list[OpenStream]:
+        """The streams of which something is missing; those of which nothing is missing any more are settled."""
+        with self._engine.begin() as connection:
+            found = look_for_gaps(connection, OPEN_AT_ONCE)
+            for stream in found:
+                _note_settled(connection, stream.key, stream.settled)
+        return [stream for stream in found if stream.missing or stream.tail]
+
+    def forget(self, prefix: str, device: str, now: datetime) -> Erasure:
+        """Delete all of one device. What it had decided by now is not taken again; the mark of it holds no content."""
+        with self._engine.begin() as connection:
+            mine = _of(streams, prefix, device)
+            newest = connection.execute(
+                select(streams.c.epoch, streams.c.newest).where(mine).order_by(streams.c.epoch.desc()).limit(1)
+            ).first()
+            count = connection.execute(delete(alerts).where(_of(alerts, prefix, device))).rowcount
+            for table in (devices, streams, losses):
+                connection.execute(delete(table).where(_of(table, prefix, device)))
+            if newest is not None:
+                row = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
+                statement = self._insert(erasures).values(**row, erased=now)
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["prefix", "device"],
+                        set_={name: statement.excluded[name] for name in ("epoch", "sequence", "erased")},
+                    )
+                )
+        empty_log(self._engine)
+        return Erasure(prefix, device, count)
+
+    def delete_old(self, before: datetime, now: datetime) -> int:
+        """Delete alerts that came before then, at most DELETED_AT_ONCE; return how many.
+
+        Their age is told by ids, which rise: what came under a wrong clock is as old as what came after it.
+        """
+        with self._engine.begin() as connection:
+            last = connection.scalar(
+                select(func.max(alerts.c.id)).where(alerts.c.received < before, alerts.c.received_synced)
+            )
+            if last is None:
+                self._delete_unseen(connection, before)
+                return 0
+            oldest = select(alerts.c.id).where(alerts.c.id <= last).order_by(alerts.c.id).limit(DELETED_AT_ONCE)
+            gone = connection.execute(
+                delete(alerts)
+                .where(alerts.c.id.in_(oldest))
+                .returning(alerts.c.prefix, alerts.c.device, alerts.c.epoch, alerts.c.sequence)
+            ).all()
+            deleted: dict[StreamKey, list[int]] = defaultdict(list)
+            for row in gone:
+                deleted[StreamKey(row.prefix, row.device, row.epoch)].append(row.sequence)
+            for key, sequences in sorted(deleted.items()):
+                self._give_up_below(connection, key, sequences, now)
+        return len(gone)
+
+    def _floors(self, connection: Connection) -> dict[Device, tuple[int, int]]:
+        rows = connection.execute(select(erasures.c.prefix, erasures.c.device, erasures.c.epoch, erasures.c.sequence))
+        return {(row.prefix, row.device): (row.epoch, row.sequence) for row in rows}
+
+    def _without_ghosts(
+        self, connection: Connection, floors: dict[Device, tuple[int, int]], said: list[Reading]
+    ) -> list[Reading]:
+        """Leave out what a broker had kept of an erased device, or sent in its name, until it speaks itself."""
+        silent = {
+            (one.sender.prefix, one.sender.device)
+            for one in said
+            if not isinstance(one, Refused) and (one.sender.prefix, one.sender.device) in floors
+        }
+        if not silent:
+            return said
+        rows = connection.execute(
+            select(devices.c.prefix, devices.c.device).where(tuple_(devices.c.prefix, devices.c.device).in_(silent))
+        )
+        silent -= {(row.prefix, row.device) for row in rows}
+        silent -= {
+            (one.sender.prefix, one.sender.device)
+            for one in said
+            if isinstance(one, AlertSaid | StatusSaid) and _spoken(one)
+        }
+        return [one for one in said if isinstance(one, Refused) or (one.sender.prefix, one.sender.device) not in silent]
+
+    def _write_alerts(
+        self, connection: Connection, arrived: dict[tuple[str, str, int, int], AlertSaid], now: Stamp
+    ) -> set[tuple[str, str, int, int]]:
+        if not arrived:
+            return set()
+        statement = (
+            self._insert(alerts)
+            .on_conflict_do_nothing(index_elements=["prefix", "device", "epoch", "sequence"])
+            .returning(alerts.c.prefix, alerts.c.device, alerts.c.epoch, alerts.c.sequence)
+        )
+        rows = [_alert_row(arrived[key], now) for key in sorted(arrived)]
+        return {tuple(row) for row in connection.execute(statement, rows)}
+
+    def _write_devices(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> None:
+        rows: dict[Device, dict[str, Any]] = {}
+        for one in said:
+            if isinstance(one, Refused):
+                continue
+            sender = one.sender
+            row = rows.setdefault((sender.prefix, sender.device), _device_row(sender, now))
+            if _spoken(one):
+                row["last_seen"] = now.time
+            if isinstance(one, AvailabilitySaid):
+                row["availability"] = one.availability
+            elif isinstance(one, StatusSaid):
+                row[one.what], row[f"{one.what}_time"] = one.payload, one.time
+        if not rows:
+            return
+        statement = self._insert(devices)
+        newer: dict[str, Any] = {
+            name: func.coalesce(statement.excluded[name], devices.c[name])
+            for name in ("last_seen", "availability", "state_time", "state", "health_time", "health")
+        }
+        newer["seen_synced"] = case(
+            (statement.excluded.last_seen.is_(None), devices.c.seen_synced), else_=statement.excluded.seen_synced
+        )
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["prefix", "device"], set_=newer),
+            [rows[key] for key in sorted(rows)],
+        )
+
+    def _write_streams(
+        self,
+        connection: Connection,
+        said: Sequence[Reading],
+        stored: set[tuple[str, str, int, int]],
+        floors: dict[Device, tuple[int, int]],
+    ) -> None:
+        newest: dict[StreamKey, int] = {}
+        for one in said:
+            if isinstance(one, AlertSaid):
+                key, number = _key(one.sender, one.alert.epoch), one.alert.sequence
+            elif isinstance(one, StatusSaid):
+                key, number = _key(one.sender, one.epoch), one.sequence
+            else:
+                continue
+            newest[key] = max(newest.get(key, 0), number)
+        fresh: dict[StreamKey, list[int]] = defaultdict(list)
+        for prefix, device, epoch, sequence in sorted(stored):
+            fresh[StreamKey(prefix, device, epoch)].append(sequence)
+        rows = [_stream_row(key, newest[key], floors) for key in sorted(newest) if not _erased(floors, key)]
+        if not rows:
+            return
+        statement = self._insert(streams)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["prefix", "device", "epoch"],
+                set_={
+                    "newest": self._greater(streams.c.newest, statement.excluded.newest),
+                    # more came of an epoch that had ended: its end is not known after all
+                    "ended": case((statement.excluded.newest > streams.c.newest, None), else_=streams.c.ended),
+                },
+            ),
+            rows,
+        )
+        in_order = [
+            {
+                "of_prefix": key.prefix,
+                "of_device": key.device,
+                "of_epoch": key.epoch,
+                "before": run[0] - 1,
+                "now": run[-1],
+            }
+            for key, run in fresh.items()
+            if run[-1] - run[0] == len(run) - 1
+        ]
+        if in_order:
+            connection.execute(_SETTLE_RUN, in_order)
+
+    def _write_answer(
+        self, connection: Connection, sender: Sender, resent: Resent, now: Stamp
+    ) -> list[tuple[StreamKey, Range, str]]:
+        """Note what a device says is gone for good, and where an epoch ends."""
+        key = _key(sender, resent.epoch)
+        row = connection.execute(select(streams.c.newest, streams.c.settled).where(_is(streams, key))).first()
+        if row is None:
+            return []
+        newest = max(row.newest, resent.newest or 0)
+        gone = [(Range(one.first, one.last), one.reason) for one in resent.gone if one.first <= one.last]
+        if resent.newest is None:
+            gone.append((Range(resent.first, max(newest, resent.first)), UNKNOWN))
+        _, missing = _missing(connection, key, row.settled, newest)
+        newly_lost: list[tuple[StreamKey, Range, str]] = []
+        for told, reason in gone:
+            lost = common(missing, [told])
+            missing = without(missing, lost)
+            newly_lost += [(key, one, reason[:64]) for one in lost]
+        self._write_losses(connection, newly_lost, now.time)
+        latest = select(func.max(streams.c.epoch)).where(_of(streams, key.prefix, key.device)).scalar_subquery()
+        connection.execute(
+            update(streams)
+            .where(_is(streams, key))
+            .values(
+                newest=self._greater(streams.c.newest, newest),
+                ended=case((streams.c.epoch < latest, KNOWN if resent.newest is not None else UNKNOWN), else_=None),
+            )
+        )
+        reached, _ = _missing(connection, key, row.settled, newest)
+        _note_settled(connection, key, reached)
+        return newly_lost
+
+    def _write_losses(
+        self, connection: Connection, found: Sequence[tuple[StreamKey, Range, str]], noted: datetime
+    ) -> None:
+        rows = [
+            {
+                "prefix": key.prefix,
+                "device": key.device,
+                "epoch": key.epoch,
+                "first": one.first,
+                "last": one.last,
+                "reason": reason,
+                "noted": noted,
+            }
+            for key, one, reason in found
+        ]
+        if rows:
+            keys = ["prefix", "device", "epoch", "first"]
+            connection.execute(self._insert(losses).on_conflict_do_nothing(index_elements=keys), rows)
+
+    def _write_refusals(self, connection: Connection, batch: Sequence[Received], now: Stamp) -> Counter[str]:
+        refused = [(one.topic, one.reading) for one in batch if isinstance(one.reading, Refused)]
+        counts = Counter(reading.reason for _, reading in refused)
+        newest = {reading.reason: (topic, reading.detail) for topic, reading in refused}
+        rows = [
+            {
+                "reason": reason,
+                "count": counts[reason],
+                "newest": now.time,
+                "topic": _shown(topic),
+                "detail": _shown(detail),
+            }
+            for reason, (topic, detail) in sorted(newest.items())
+        ]
+        if rows:
+            statement = self._insert(refusals)
+            added = {name: statement.excluded[name] for name in ("newest", "topic", "detail")}
+            added["count"] = refusals.c.count + statement.excluded["count"]
+            connection.execute(statement.on_conflict_do_update(index_elements=["reason"], set_=added), rows)
+        return counts
+
+    def _give_up_below(self, connection: Connection, key: StreamKey, deleted: Sequence[int], now: datetime) -> None:
+        """What is missing below a deleted alert is not waited for any more."""
+        settled = connection.scalar(select(streams.c.settled).where(_is(streams, key)))
+        if settled is None or settled >= max(deleted):
+            return
+        ranges = [Range(number, number) for number in deleted]
+        _, missing = _missing(connection, key, settled, max(deleted), ranges)
+        self._write_losses(connection, [(key, one, RETENTION) for one in missing], now)
+        connection.execute(update(streams).where(_is(streams, key)).values(settled=max(deleted)))
+
+    def _delete_unseen(self, connection: Connection, before: datetime) -> None:
+        """Delete devices that have not been seen since, and of which no alert is left."""
+        mine = and_(alerts.c.prefix == devices.c.prefix, alerts.c.device == devices.c.device)
+        old = and_(devices.c.last_seen < before, devices.c.seen_synced)
+        unseen = connection.execute(
+            delete(devices).where(old, ~select(alerts.c.id).where(mine).exists()).returning(*_names(devices))
+        ).all()
+        for prefix, device in unseen:
+            for table in (streams, losses):
+                connection.execute(delete(table).where(_of(table, prefix, device)))
+
+
+def look_for_gaps(connection: Connection, limit: int | None = None) -> list[OpenStream]:
+    """The streams of which something is missing, or whose settling has not been noted; nothing is changed."""
+    latest = (
+        select(streams.c.prefix, streams.c.device, func.max(streams.c.epoch).label("epoch"))
+        .group_by(streams.c.prefix, streams.c.device)
+        .subquery()
+    )
+    tail = and_(streams.c.ended.is_(None), streams.c.epoch < latest.c.epoch)
+    query = (
+        select(streams, tail.label("tail"), devices.c.availability)
+        .join(latest, and_(latest.c.prefix == streams.c.prefix, latest.c.device == streams.c.device))
+        .join(devices, and_(devices.c.prefix == streams.c.prefix, devices.c.device == streams.c.device), isouter=True)
+        .where(or_(streams.c.settled < streams.c.newest, tail))
+        .order_by(streams.c.prefix, streams.c.device, streams.c.epoch)
+        .limit(limit)
+    )
+    found: list[OpenStream] = []
+    for row in connection.execute(query).all():
+        key = StreamKey(row.prefix, row.device, row.epoch)
+        settled, missing = _missing(connection, key, row.settled, row.newest)
+        online = row.availability != "offline"
+        found.append(OpenStream(key, settled, row.newest, missing, bool(row.tail), online))
+    return found
+
+
+def _missing(
+    connection: Connection, key: StreamKey, settled: int, newest: int, deleted: Iterable[Range] = ()
+) -> tuple[int, tuple[Range, ...]]:
+    """Up to where nothing is missing of a stream, and what is missing from there to ``newest``."""
+    island = (alerts.c.sequence - func.row_number().over(order_by=alerts.c.sequence)).label("island")
+    numbered = select(alerts.c.sequence, island).where(_is(alerts, key), alerts.c.sequence > settled).subquery()
+    islands = select(func.min(numbered.c.sequence), func.max(numbered.c.sequence)).group_by(numbered.c.island)
+    lost = select(losses.c.first, losses.c.last).where(_is(losses, key), losses.c.last > settled)
+    stored = [Range(first, last) for first, last in connection.execute(islands)]
+    given_up = [Range(first, last) for first, last in connection.execute(lost)]
+    return still_missing(settled, newest, [*stored, *deleted], given_up)
+
+
+def _note_settled(connection: Connection, key: StreamKey, reached: int) -> None:
+    connection.execute(update(streams).where(_is(streams, key), streams.c.settled < reached).values(settled=reached))
+
+
+_SETTLE_RUN = (
+    update(streams)
+    .where(
+        streams.c.prefix == bindparam("of_prefix"),
+        streams.c.device == bindparam("of_device"),
+        streams.c.epoch == bindparam("of_epoch"),
+        streams.c.settled == bindparam("before"),
+    )
+    .values(settled=bindparam("now"))
+)
+
+
+def _names(table: Table) -> tuple[ColumnElement[str], ColumnElement[str]]:
+    return table.c.prefix, table.c.device
+
+
+def _of(table: Table, prefix: str, device: str) -> ColumnElement[bool]:
+    return and_(table.c.prefix == prefix, table.c.device == device)
+
+
+def _is(table: Table, key: StreamKey) -> ColumnElement[bool]:
+    return and_(_of(table, key.prefix, key.device), table.c.epoch == key.epoch)
+
+
+def _key(sender: Sender, epoch: int) -> StreamKey:
+    return StreamKey(sender.prefix, sender.device, epoch)
+
+
+def _spoken(reading: Reading) -> bool:
+    """Whether the device itself has just said it, rather than the broker what it had kept or was told to say."""
+    if isinstance(reading, Refused) or reading.sender.retained:
+        return False
+    return not (isinstance(reading, AvailabilitySaid) and reading.availability == "offline")
+
+
+def _below(floors: dict[Device, tuple[int, int]], reading: Reading) -> bool:
+    """Whether it is an alert of what was erased."""
+    if not isinstance(reading, AlertSaid):
+        return False
+    floor = floors.get((reading.sender.prefix, reading.sender.device))
+    return floor is not None and (reading.alert.epoch, reading.alert.sequence) <= floor
+
+
+def _erased(floors: dict[Device, tuple[int, int]], key: StreamKey) -> bool:
+    return key.epoch < floors.get((key.prefix, key.device), (0, 0))[0]
+
+
+def _stream_row(key: StreamKey, newest: int, floors: dict[Device, tuple[int, int]]) -> dict[str, Any]:
+    epoch, sequence = floors.get((key.prefix, key.device), (0, 0))
+    settled = sequence if epoch == key.epoch else 0
+    return {
+        "prefix": key.prefix,
+        "device": key.device,
+        "epoch": key.epoch,
+        "newest": max(newest, settled),
+        "settled": settled,
+        "ended": None,
+    }
+
+
+def _device_row(sender: Sender, now: Stamp) -> dict[str, Any]:
+    return {
+        "prefix": sender.prefix,
+        "device": sender.device,
+        "first_seen": now.time,
+        "last_seen": None,
+        "seen_synced": now.clock_synced,
+        "availability": None,
+        "state_time": None,
+        "state": None,
+        "health_time": None,
+        "health": None,
+    }
+
+
+def _alert_row(said: AlertSaid, now: Stamp) -> dict[str, Any]:
+    alert = said.alert
+    return {
+        "prefix": said.sender.prefix,
+        "device": said.sender.device,
+        "epoch": alert.epoch,
+        "sequence": alert.sequence,
+        "time": said.time,
+        "clock_synced": alert.clock_synced,
+        "episode": str(alert.id),
+        "kind": alert.kind,
+        "phase": str(alert.phase),
+        "level": str(alert.level),
+        "started": said.started,
+        "resent": alert.resent,
+        "received": now.time,
+        "received_synced": now.clock_synced,
+        "payload": said.payload,
+    }
+
+
+def _stored(said: AlertSaid, now: Stamp) -> Stored:
+    believed = said.alert.clock_synced and not said.alert.resent
+    return Stored(
+        said.sender.prefix, said.sender.device, now.time, said.payload, decided=said.time if believed else None
+    )
+
+
+def _by_reason(found: Iterable[tuple[StreamKey, Range, str]]) -> Counter[str]:
+    lost: Counter[str] = Counter()
+    for _, one, reason in found:
+        lost[reason] += one.count
+    return lost
+
+
+def _shown(text: str) -> str:
+    """Fit for every database and for people."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:SHOWN_CHARACTERS]

@@ -1,0 +1,62 @@
+"""What devices say, as JSON; each value may be another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def payload(what: str, **changes: Any) -> bytes:
+    """A payload of the contract with some values changed."""
+    common = {"schema": 2, "time": "2026-05-04T09:30:00.125Z", "uptime_s": 61.5, "clock_synced": True, "epoch": 7}
+    said: dict[str, dict[str, Any]] = {
+        "alert": {
+            "id": "01a1f96e-fe88-7cca-9ffd-2ef888df3838",
+            "device_id": "van-7",
+            "sequence": 1,
+            "resent": False,
+            "kind": "anger",
+            "phase": "start",
+            "level": "warning",
+            "started": "2026-05-04T09:29:58.000Z",
+            "duration_s": 2.125,
+            "score": 0.7,
+            "peak": 0.8,
+            "expression": "anger",
+            "reason": "",
+            "models": {"face": "face 1", "expression": "expression 1"},
+        },
+        "state": {
+            "sequence": 0,
+            "state": "calm",
+            "reason": "",
+            "signals": {"anger": 0.1, "distress": 0.1, "confidence": 1.0},
+            "expression": "neutral",
+            "probabilities": {"neutral": 1.0},
+            "quality": None,
+            "calibrated_percent": None,
+        },
+    }
+    return json.dumps(common | said[what] | changes).encode()
+
+
+def answer(
+    epoch: int,
+    first: int,
+    last: int,
+    *,
+    newest: int | None,
+    gone: tuple[tuple[int, int, str], ...] = (),
+    queued: int = 0,
+) -> bytes:
+    """What a device answers to ``resend``."""
+    resent = {
+        "epoch": epoch,
+        "from": first,
+        "to": last,
+        "queued": queued,
+        "newest": newest,
+        "gone": [{"from": one, "to": other, "reason": reason} for one, other, reason in gone],
+    }
+    said = {"schema": 2, "time": "2026-05-04T09:31:00.000Z", "uptime_s": 90, "clock_synced": True, "command": "resend"}
+    return json.dumps(said | {"id": None, "ok": True, "message": "", "resend": resent}).encode()
