@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 
 from edge import __version__
 from edge.config import Config, load_config, schema_json
+from edge.config.secrets import exposed, has_password, redact, with_camera_source
 from edge.errors import EXIT_INTERNAL, EvenkeelError, UnavailableError, UsageError
 
 _log = logging.getLogger(__name__)
@@ -44,15 +46,13 @@ def main() -> None:
     try:
         app()
     except EvenkeelError as error:
-        for line in str(error).splitlines():  # one for each fault
+        for line in redact(str(error)).splitlines():  # one for each fault
             typer.echo(f"evenkeel: {line}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
         _log.debug("unexpected fault", exc_info=True)
-        typer.echo(
-            f"evenkeel: unexpected fault: {type(error).__name__}: {error}; evenkeel --log-level debug … tells more",
-            err=True,
-        )
+        fault = f"{type(error).__name__}: {redact(str(error))}"
+        typer.echo(f"evenkeel: unexpected fault: {fault}; evenkeel --log-level debug … tells more", err=True)
         sys.exit(EXIT_INTERNAL)
 
 
@@ -128,8 +128,10 @@ def check(
     if schema:
         typer.echo(schema_json())
         return
-    load_config(file)
+    configuration = load_config(file)
     typer.echo(f"{file or 'defaults'}: valid")
+    if (warning := exposed(file, configuration)) is not None:
+        typer.echo(f"evenkeel: warning: {warning}", err=True)
 
 
 @app.command()
@@ -159,8 +161,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Say what keeps this board from working, and the remedy: board, camera, models, broker, disk, permissions."""
-    import os
-
     from rich.console import Console
 
     from edge.tools.doctor.host import Host
@@ -195,8 +195,6 @@ def outbox(
     as_json: Annotated[bool, typer.Option("--json", help="Print every waiting alert, one JSON object a line.")] = False,
 ) -> None:
     """Show the alerts that wait for the broker, or send them."""
-    import os
-
     from edge.mqtt.status import flush_waiting, look_into_outbox, print_outbox
 
     configuration = load_config(config)
@@ -231,8 +229,6 @@ def collect(
     metrics: Annotated[str | None, typer.Option(help="Serve figures for Prometheus here: 127.0.0.1:9109.")] = None,
 ) -> None:
     """Receive the alerts of a home or a fleet: each once into a database, and what is missing asked for again."""
-    import os
-
     from edge.collect.config import load_collect_config
 
     try:
@@ -271,8 +267,6 @@ def discovery(
     remove: Annotated[bool, typer.Option("--remove", help="Have Home Assistant forget this device.")] = False,
 ) -> None:
     """Print what Home Assistant is told of this device, or remove the device from it."""
-    import os
-
     from edge.mqtt.discovery import discovery_payload, discovery_topic
     from edge.mqtt.errand import remove_discovery
 
@@ -294,8 +288,6 @@ def retire(
     force: Annotated[bool, typer.Option("--force", help="Also where the broker says that it is online.")] = False,
 ) -> None:
     """Have the broker forget a device that is no more: availability, state, health, alerts, Home Assistant's entry."""
-    import os
-
     from edge.mqtt.retire import retire_device
 
     identity, cleared = retire_device(load_config(config), os.environ, device, force=force)
@@ -348,7 +340,9 @@ def tune(
 def _load(path: Path | None, source: str | None) -> Config:
     config = load_config(path)
     if source is None:
-        return config
+        return with_camera_source(config, os.environ)
     if not source:
         raise UsageError("--source is empty; name a camera, a video file or a folder of pictures")
+    if has_password(source):
+        _log.warning("--source holds a password, which everybody on this machine sees in the list of processes")
     return config.model_copy(update={"camera": config.camera.model_copy(update={"source": source})})

@@ -303,7 +303,13 @@ make_user() {
 
 make_config() {
     run install -d -m 755 "$CONFIG_DIR"
-    [ -f "$CONFIG" ] || run install -m 644 "$HERE/evenkeel.toml" "$CONFIG"
+    if [ -f "$CONFIG" ]; then
+        # An older version left it readable for everybody, and a camera's address may hold a password.
+        run chgrp "$SERVICE_USER" "$CONFIG"
+        run chmod u+rw,g+r,o= "$CONFIG"
+    else
+        run install -m 640 -o root -g "$SERVICE_USER" "$HERE/evenkeel.toml" "$CONFIG"
+    fi
 }
 
 make_command() {

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from edge.board.clock import uptime_s
 from edge.config import CameraConfig
+from edge.config.secrets import redact
 from edge.domain import Frame
 from edge.errors import CameraError
 
@@ -148,7 +149,7 @@ def open_camera(config: CameraConfig, *, clock: Clock = uptime_s, loop: bool = F
 
         return VideoFile(path, config, clock=clock, loop=loop, realtime=realtime)
     raise CameraError(
-        f"camera {source}: no such file or folder, and not a known source; "
+        f"camera {without_credentials(source)}: no such file or folder, and not a known source; "
         "use picamera2, v4l2:/dev/video0, gst:PIPELINE, rtsp://…, a video file or a folder of pictures"
     )
 
@@ -167,6 +168,5 @@ def without_credentials(source: str) -> str:
     """``source`` as it may be shown: an address without user, password and query, a pipeline by its first element."""
     if source.startswith("gst:"):
         first, *rest = source.split(maxsplit=1)
-        return f"{first} …" if rest else first
-    shown = re.sub(r"^([\w+.-]+://).*@", r"\1", source)
-    return re.sub(r"^([\w+.-]+://[^?]*)\?.*", r"\1?…", shown)
+        return redact(f"{first} …" if rest else first)
+    return redact(re.sub(r"^(\s*[\w+.-]+:/+).*@", r"\1", source))

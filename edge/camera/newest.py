@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.board.clock import uptime_s
 from edge.camera import Camera, Clock, EndOfStream
 from edge.config import CameraConfig
+from edge.config.secrets import redact
 from edge.domain import Frame, Sight
 from edge.errors import CameraError
 
@@ -130,7 +131,8 @@ class NewestFrame:
         """Why there is no picture, or None while frames come as they should."""
         with self._changed:
             if self._fault is not None:
-                return (Sight.FROZEN if isinstance(self._fault, FrozenError) else Sight.NO_PICTURE), str(self._fault)
+                sight = Sight.FROZEN if isinstance(self._fault, FrozenError) else Sight.NO_PICTURE
+                return sight, redact(str(self._fault))
             if self._end is None and self.age_s >= self._config.timeout_s:
                 return Sight.NO_PICTURE, f"no frame within {self._config.timeout_s:g} s"
             return None

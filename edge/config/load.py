@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, to_json
 
 from edge.config.schema import Config
+from edge.config.secrets import redact
 from edge.errors import ConfigError
 
 ENV_PREFIX = "EVENKEEL_"
@@ -111,7 +112,8 @@ def _describe(
     if isinstance(fault["input"], dict):
         return f"{where}: {key}: {message}"
     field = _field_description(root, keys)
-    return f"{where}: {key} = {fault['input']!r}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
+    shown = redact(repr(fault["input"]))
+    return f"{where}: {key} = {shown}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
 
 
 def _section_at(root: type[BaseModel], keys: tuple[str, ...]) -> type[BaseModel] | None:

@@ -1,7 +1,7 @@
 """The one configuration model: every key with its unit, range, default and description.
 
-Every field has a default that works, so an empty file is a valid configuration. Passwords are never part of the
-configuration: it only names the file that holds one.
+Every field has a default that works, so an empty file is a valid configuration. Passwords need not be part of it: it
+names the files that hold one, or an address with one.
 """
 
 from __future__ import annotations
@@ -47,9 +47,17 @@ class CameraConfig(Section):
     source: str = Field(
         default="picamera2",
         min_length=1,
+        repr=False,
         description=(
             "'picamera2', 'v4l2:/dev/video0', 'gst:PIPELINE', 'rtsp://…', a video file (played once in real time), "
             "or a folder of pictures."
+        ),
+    )
+    source_file: Path | None = Field(
+        default=None,
+        description=(
+            "File with the source, for an address that holds a password; default: $CREDENTIALS_DIRECTORY/camera_source "
+            "where systemd sets it and 'source' is not set."
         ),
     )
     width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
@@ -82,6 +90,8 @@ class CameraConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if self.source_file is not None and self.source != type(self).model_fields["source"].default:
+            raise ValueError("set source or source_file, not both")
         left, top, right, bottom = self.seat
         if left >= right or top >= bottom:
             raise ValueError("seat must be left < right and top < bottom")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.config import MqttConfig, TlsConfig
+from edge.config.secrets import shown
 from edge.errors import ConfigError
 
 CREDENTIAL = "mqtt_password"
@@ -110,4 +111,6 @@ def _read_file(key: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{key} = {path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{key} = {shown(path)}: cannot be read: {error.strerror}; it takes the path of a file"
+        ) from None

@@ -18,7 +18,7 @@ from edge.board.heat import RateLimit
 from edge.board.notify import Notifier
 from edge.board.sensors import Heat, clock_synced, read_heat
 from edge.board.watch import HEAT_PERIOD_S, HeatWatch
-from edge.camera import EndOfStream, is_file_source, open_camera
+from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.domain import Frame, Sight, State, Step
@@ -252,7 +252,7 @@ class Service:
                 while not (self._stop_asked or self._orders.renamed):
                     self._turn()
         except EndOfStream:
-            _log.info("end of %s", self._camera.source)
+            _log.info("end of %s", without_credentials(self._camera.source))
         finally:
             if not self.renamed:
                 self._notifier.stopping()

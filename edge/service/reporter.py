@@ -11,6 +11,7 @@ from edge.board.notify import Notifier
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
 from edge.config import Config
+from edge.config.secrets import redact
 from edge.domain import State, Step
 from edge.mqtt.messages import (
     Episodes,
@@ -86,7 +87,7 @@ class Reporter:
             return
         fps = self._read / elapsed_s
         self._read, self._health_t = 0, self._clock()
-        problem = self._publisher.problem
+        problem = redact(self._publisher.problem or "") or None
         blind = self._frames.blindness()
         self._publisher.publish_health(
             health_message(

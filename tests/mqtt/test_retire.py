@@ -40,9 +40,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def evenkeel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    def run(port: int, *args: str) -> tuple[int, str, str]:
+    def run(port: int, *args: str, config: str = "") -> tuple[int, str, str]:
         file = tmp_path / "evenkeel.toml"
-        file.write_text(f'device.id = "van-7"\nmqtt.host = "127.0.0.1"\nmqtt.port = {port}\n')
+        file.write_text(f'device.id = "van-7"\nmqtt.host = "127.0.0.1"\nmqtt.port = {port}\n{config}')
         monkeypatch.setattr(sys, "argv", ["evenkeel", *args, "--config", str(file)])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -273,3 +273,17 @@ def test_nothing_is_retained_under_a_name_that_a_publisher_does_not_know(
     hears.wait_for("evenkeel/van-7/state")
     left = still_retained(mosquitto.port, subscribe)
     assert set(left) <= set(Identity.of(configuration(mosquitto.port)).retained)
+
+
+def test_a_password_that_is_refused_is_not_shown(
+    make_mosquitto: Callable[..., Mosquitto], passwords: Callable[..., Path], evenkeel: Command, tmp_path: Path
+) -> None:
+    broker = make_mosquitto(f"allow_anonymous false\npassword_file {passwords('van-7')}")
+    secret = tmp_path / "secret"
+    secret.write_text("canary4711")
+    config = f'mqtt.username = "van-7"\nmqtt.password_file = "{secret}"\n'
+    for command in ("retire", "doctor"):
+        code, out, err = evenkeel(broker.port, command, config=config)
+        assert code == EXIT_UNAVAILABLE
+        assert "password" in out + err
+        assert "canary4711" not in out + err

@@ -201,3 +201,12 @@ def test_wheels_are_collected_for_pythons_that_it_runs_on_only(script: Script, t
     done = script("wheelhouse.sh", sys.executable, "aarch64", "3.10", tmp_path / "wheelhouse")
     assert done.returncode == 2
     assert "Python 3.10: Evenkeel needs 3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_the_configuration_is_for_root_and_the_service_s_group(script: Script, wheels: Path, tmp_path: Path) -> None:
+    python = interpreter(tmp_path, "3.11", "64 aarch64")
+    done = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python)
+    text = (FOLDER / "install.sh").read_text()
+    if not Path("/etc/evenkeel/evenkeel.toml").exists():
+        assert "would run: install -m 640 -o root -g evenkeel" in done.stdout
+    assert text.index("    make_user\n") < text.index("    make_config\n")  # the group is there by then

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.config.secrets import CAMERA_CREDENTIAL
 from edge.errors import EXIT_CONFIG, EXIT_USAGE
 from edge.mqtt.security import CREDENTIAL
 
@@ -50,10 +51,11 @@ def test_the_clock_s_state_may_be_asked_for_after_all_that_is_forbidden() -> Non
     assert {"adjtimex", "clock_adjtime"} <= set(filters[-1].removeprefix("SystemCallFilter=").split())
 
 
-def test_the_broker_s_password_is_handed_over_where_there_is_one_and_not_missed_where_there_is_none() -> None:
-    unit = settings()
-    assert unit["LoadCredential"] == f"{CREDENTIAL}:/etc/evenkeel/{CREDENTIAL}"
-    assert unit["SetCredential"] == rf"{CREDENTIAL}:\n"
+@pytest.mark.parametrize("name", [CREDENTIAL, CAMERA_CREDENTIAL])
+def test_a_secret_is_handed_over_where_there_is_one_and_not_missed_where_there_is_none(name: str) -> None:
+    lines = UNIT.read_text().splitlines()
+    assert f"LoadCredential={name}:/etc/evenkeel/{name}" in lines
+    assert rf"SetCredential={name}:\n" in lines
 
 
 @pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from edge.config import Config
+from edge.config.secrets import shown, source_file
 from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
 from edge.mqtt.connect import client_id
 from edge.mqtt.errand import knock
@@ -32,19 +33,35 @@ def broker(host: Host, config: Config) -> Finding:
 def credentials(host: Host, config: Config) -> Finding:
     """Whether the service can read the files that it makes itself known by, and nobody else the secret ones."""
     tls, handed_over = config.mqtt.tls, password_file(config.mqtt, host.environ)
-    secrets = [path for path in (handed_over, tls.key_file) if path is not None]
+    camera = source_file(config, host.environ)
+    secrets = [path for path in (handed_over, tls.key_file, camera) if path is not None]
     # what systemd hands over is read by root, the rest by the service
-    own = (config.mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls.enabled else ()))
+    tls_files = (tls.ca_file, tls.cert_file, tls.key_file) if tls.enabled else ()
+    own = (config.mqtt.password_file, config.camera.source_file, *tls_files)
     name = host.user.name
     if refused := [path for path in own if path is not None and host.user.is_refused(path, READ)]:
         remedy = f"`sudo chown root:{name}` and `sudo chmod 640` it"
-        return failed(f"{', '.join(map(str, refused))} cannot be read by {name}", remedy, EXIT_CONFIG)
+        return failed(f"{', '.join(map(shown, refused))} cannot be read by {name}", remedy, EXIT_CONFIG)
     if exposed := [path for path in secrets if _is_exposed(path, host.user)]:
-        texts = [f"{path} (mode {stat.S_IMODE(path.stat().st_mode):o})" for path in exposed]
+        texts = [f"{shown(path)} (mode {stat.S_IMODE(path.stat().st_mode):o})" for path in exposed]
         return warned(f"others can read {', '.join(texts)}", f"`sudo chown root:{name}` and `sudo chmod 640` it")
+    if open_doors := _open_doors(config):
+        remedy = "set mqtt.tls.enabled = true, and mqtt.username with its password or a client certificate"
+        return warned(f"the broker is on another machine ({config.mqtt.host}): {'; '.join(open_doors)}", remedy)
     if not secrets:
         return passed("none are configured")
-    return passed(f"{', '.join(map(str, secrets))}: nobody else can read")
+    return passed(f"{', '.join(map(shown, secrets))}: nobody else can read")
+
+
+def _open_doors(config: Config) -> list[str]:
+    """What a broker across a network makes possible to others there."""
+    mqtt = config.mqtt
+    if is_loopback(mqtt.host):
+        return []
+    doors = [] if mqtt.tls.enabled else ["without TLS everybody on the way can read and change what is said"]
+    if mqtt.username is None and not (mqtt.tls.enabled and mqtt.tls.cert_file):
+        doors.append("without a user or a certificate anybody may speak as this device")
+    return doors
 
 
 def _is_exposed(path: Path, user: User) -> bool:

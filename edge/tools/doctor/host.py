@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.camera import Camera, open_camera
 from edge.config import CameraConfig, Config, load_config
+from edge.config.secrets import CAMERA_CREDENTIAL, with_camera_source
 from edge.errors import ConfigError
 from edge.mqtt.security import CREDENTIAL
 
@@ -94,6 +95,7 @@ class Host:
         config, fault = None, None
         try:
             config = load_config(config_file, environ)
+            config = with_camera_source(config, service_environ(environ))
         except ConfigError as error:
             fault = error
         user = User.named(SERVICE_USER) or User.current()
@@ -116,7 +118,7 @@ def service_environ(environ: Mapping[str, str], root: Path = Path("/")) -> dict[
     state = root / "var/lib" / SERVICE_USER
     if state.is_dir():
         known["STATE_DIRECTORY"] = str(state)
-    if os.access(root / "etc" / SERVICE_USER / CREDENTIAL, os.R_OK):
+    if any(os.access(root / "etc" / SERVICE_USER / name, os.R_OK) for name in (CREDENTIAL, CAMERA_CREDENTIAL)):
         known["CREDENTIALS_DIRECTORY"] = str(root / "etc" / SERVICE_USER)
     return known | dict(environ)
 

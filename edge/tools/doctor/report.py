@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
 
 from edge import __version__
 from edge.config import Config
+from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE
 from edge.tools.doctor import broker, camera, machine, software, storage
 from edge.tools.doctor.finding import Finding, Verdict, failed, warned
@@ -94,7 +95,7 @@ def examine(host: Host, checks: Iterable[Check] = CHECKS) -> Iterator[Line]:
                 "a fault of evenkeel; `evenkeel --log-level debug doctor` tells more",
                 EXIT_INTERNAL,
             )
-        yield Line(check.name, finding)
+        yield Line(check.name, replace(finding, text=redact(finding.text), remedy=redact(finding.remedy)))
 
 
 def exit_code(lines: Iterable[Line]) -> int:

@@ -8,6 +8,7 @@ import shutil
 import stat
 
 from edge.config import Config
+from edge.config.secrets import exposed
 from edge.errors import EXIT_CONFIG
 from edge.mqtt.outbox import outbox_path
 from edge.tools.doctor.camera import camera_nodes, needs_device
@@ -41,9 +42,13 @@ def config_readable(host: Host) -> Finding:
         return passed("there is none")
     mode = stat.S_IMODE(path.stat().st_mode)
     if not host.user.may(path, READ):
-        return failed(f"{path} cannot be read by {host.user.name}", f"`sudo chmod 644 {path}`", EXIT_CONFIG)
+        remedy = f"`sudo chown root:{host.user.name} {path}` and `sudo chmod 640 {path}`"
+        return failed(f"{path} cannot be read by {host.user.name}", remedy, EXIT_CONFIG)
     if mode & 0o002:
         return warned(f"{path} can be changed by anybody (mode {mode:o})", f"`sudo chmod o-w {path}`")
+    if host.config is not None and (secret := exposed(path, host.config)) is not None:
+        text, _, remedy = secret.partition("; ")
+        return warned(text, remedy)
     return passed(f"{path}: {host.user.name} can read it")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import EXIT_CONFIG
-from edge.tools.doctor import broker, software
+from edge.tools.doctor import broker, software, storage
 from edge.tools.doctor.finding import Finding, Verdict
 from edge.tools.doctor.host import Host, User
 from tests.tools.doctor.conftest import MakeHost
@@ -85,3 +85,66 @@ def test_the_installed_configuration_is_named_to_who_looks_at_the_defaults(make_
     finding = software.configuration(make_host())
     assert (finding.verdict, finding.remedy) == (Verdict.WARN, f"look with `--config {installed}`")
     assert software.configuration(make_host(config_file=installed)).verdict is Verdict.PASS
+
+
+def test_a_camera_s_address_in_a_file_that_others_can_read_is_warned_of(
+    make_host: MakeHost, key: Path, service: User
+) -> None:
+    key.write_text("rtsp://driver:canary@127.0.0.1/")
+    host = make_host(user=service, camera={"source_file": str(key)})
+    assert credentials(host).verdict is Verdict.PASS
+    key.chmod(0o644)
+    assert (credentials(host).verdict, "others can read" in credentials(host).text) == (Verdict.WARN, True)
+    key.chmod(0o600)
+    assert (credentials(host).verdict, credentials(host).exit_code) == (Verdict.FAIL, EXIT_CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "told"),
+    [
+        ({"host": "broker.example"}, ["without TLS", "without a user"]),
+        ({"host": "192.0.2.7", "username": "van-7"}, ["without TLS"]),
+        ({"host": "broker.example", "tls": {"enabled": True}}, ["without a user"]),
+        ({"host": "broker.example", "username": "van-7", "tls": {"enabled": True}}, []),
+        ({"host": "localhost"}, []),
+        ({"host": "127.0.0.1"}, []),
+        ({"host": "::1"}, []),
+    ],
+)
+def test_a_broker_elsewhere_without_tls_or_a_user_is_warned_of(
+    make_host: MakeHost, mqtt: dict[str, object], told: list[str]
+) -> None:
+    finding = credentials(make_host(mqtt=mqtt))
+    assert finding.verdict is (Verdict.WARN if told else Verdict.PASS)
+    for door in ("without TLS", "without a user"):
+        assert (door in finding.text) is (door in told)
+
+
+def test_a_broker_elsewhere_that_knows_us_by_a_certificate_is_good(
+    make_host: MakeHost, key: Path, service: User
+) -> None:
+    host = make_host(user=service, mqtt={"host": "broker.example", **with_key(key)})
+    assert credentials(host).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("mode", "verdict"), [(0o644, Verdict.WARN), (0o640, Verdict.PASS)])
+def test_a_password_in_a_configuration_that_everybody_can_read_is_warned_of(
+    make_host: MakeHost, tmp_path: Path, mode: int, verdict: Verdict
+) -> None:
+    file = tmp_path / "evenkeel.toml"
+    file.touch()
+    file.chmod(mode)
+    finding = storage.config_readable(make_host(config_file=file, camera={"source": "rtsp://driver:canary@127.0.0.1/"}))
+    assert finding.verdict is verdict
+    assert "canary" not in finding.text + finding.remedy
+    assert storage.config_readable(make_host(config_file=file)).verdict is Verdict.PASS
+
+
+def test_a_configuration_that_the_service_cannot_read_is_not_opened_to_everybody(
+    make_host: MakeHost, tmp_path: Path, service: User
+) -> None:
+    file = tmp_path / "evenkeel.toml"
+    file.touch()
+    file.chmod(0o600)
+    finding = storage.config_readable(make_host(config_file=file, user=service))
+    assert (finding.verdict, "chmod 640" in finding.remedy) == (Verdict.FAIL, True)
