@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from calibration.score import GRACE_S, LEAST_S, Episode, Score
 from edge.config import AlertConfig, SmoothingConfig
-from edge.domain import Kind
+from edge.domain import MAX_GAP_S, Kind
 
 Floats = NDArray[np.float64]
 KINDS = tuple(Kind)
@@ -87,7 +87,7 @@ def make_batch(
         when = times[each.drive]
         inside = slice(*np.searchsorted(when, [each.start, each.end + GRACE_S]))
         episode[KINDS.index(each.kind), inside, each.drive] = number
-    hours = float(sum(when[-1] - when[0] for when in times)) / 3600
+    hours = float(np.minimum(elapsed, MAX_GAP_S).sum()) / 3600
     return Batch(t, elapsed, np.minimum(elapsed, max_step_s), weight, read, episode, tuple(episodes), hours)
 
 

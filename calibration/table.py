@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config
-from edge.domain import Kind
+from edge.domain import EXPRESSIONS, Kind
 from edge.errors import UnavailableError
-from edge.traces.trace import SCHEMA_VERSION, read_trace
+from edge.traces.trace import MOST_S, SCHEMA_VERSION, TOLD_GAP_S, read_trace
 
 if TYPE_CHECKING:
     import ibis
@@ -64,6 +64,8 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
     for path in traces:
         if not path.is_file():
             raise UnavailableError(f"{path}: no such trace; write one with `evenkeel run --trace {path.name}`")
+        if str(path).encode(errors="replace").decode() != str(path):
+            raise UnavailableError(f"{path}: its name is not UTF-8, which the table engine needs; rename it")
     connection = _connect(engine)
     addresses = {_address(connection, path): path for path in traces}
     lines = _read_lines(connection, [str(path.absolute()) for path in traces])
@@ -117,30 +119,38 @@ def _read_lines(connection: Any, files: list[str]) -> ibis.Table:
 
 
 def _say_faults(lines: ibis.Table, traces: Mapping[str, Path], on_fault: Callable[[str], None]) -> None:
-    """Let the trace's own reader name the lines that cannot be used and those whose time goes back.
+    """Let the trace's own reader name the lines that cannot be used and those whose time goes back or jumps.
 
     Only files that have any are read by it: those in which the engine found lines that it cannot use, and those in
-    which a quick look at the times alone, whose order the engine does not keep, finds one that goes back. Rows come in
-    the order of time whatever the order of the lines.
+    which a quick look at the times alone, whose order the engine does not keep, finds one that goes back or jumps. Rows
+    come in the order of time whatever the order of the lines.
     """
-    unusable = lines.filter(lines.t.isnull() | lines["schema"].isnull() | (lines["schema"] != SCHEMA_VERSION))
-    faulty = set(unusable.select("filename").distinct().to_pandas()["filename"])
+    faulty = set(lines.filter(~_usable(lines)).select("filename").distinct().to_pandas()["filename"])
     for address, path in traces.items():
-        if address in faulty or _goes_back(path):
+        if address in faulty or _is_out_of_step(path):
             with contextlib.suppress(UnavailableError):  # a file without any usable line is said by what it lacks
                 for _ in read_trace(path, on_fault):
                     pass
 
 
-def _goes_back(path: Path) -> bool:
-    last_t = 0.0
+def _usable(lines: ibis.Table) -> ibis.expr.types.BooleanValue:
+    """Whether a line is of this version and its numbers, as far as they are used here, are those of a trace."""
+    shares = [lines.quality.weight, *(lines.expression[name] for name in EXPRESSIONS)]
+    usable = (lines["schema"] == SCHEMA_VERSION) & lines.t.between(0, MOST_S)
+    for share in shares:
+        usable &= share.isnull() | share.between(0, 1)
+    return usable.fill_null(False)  # noqa: FBT003 - Ibis' own order of arguments
+
+
+def _is_out_of_step(path: Path) -> bool:
+    last_t: float | None = None
     with path.open("rb") as file:
         for line in file:
             found = _TIME.search(line)
             if found is None:
                 continue
             t = float(found[1])
-            if t < last_t:
+            if last_t is not None and not 0 <= t - last_t <= TOLD_GAP_S:
                 return True
             last_t = t
     return False
@@ -149,7 +159,7 @@ def _goes_back(path: Path) -> bool:
 def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     import ibis  # noqa: PLC0415 - as above
 
-    used = lines.filter((lines["schema"] == SCHEMA_VERSION) & lines.t.notnull())
+    used = lines.filter(_usable(lines))
     window = ibis.window(group_by=used.filename, order_by=used.t)
     used = used.mutate(
         spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), config.smoothing.max_step_s)

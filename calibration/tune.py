@@ -22,7 +22,7 @@ from calibration.table import read_rows
 from edge.config import AlertConfig, Config
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Kind, Phase
-from edge.traces.trace import read_trace
+from edge.traces.trace import read_trace, recorded_s
 
 ENTERS = (0.4, 0.5, 0.6)
 SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)
@@ -219,12 +219,12 @@ def confirm(
     alerts: list[Alert] = []
     seconds, number = 0.0, 0
     for number, path in enumerate(traces, 1):
-        decider, first, last = Decider(config), None, 0.0
+        decider, last_t = Decider(config), None
         for line in read_trace(path, on_fault):
             step = decider.update(line.observation())
-            first, last = step.signals.t if first is None else first, step.signals.t
+            t = step.signals.t
+            seconds, last_t = seconds + (0.0 if last_t is None else recorded_s(last_t, t)), t
             alerts += [Alert(number - 1, each.kind, each.t) for each in step.transitions if each.phase is Phase.START]
-        seconds += last - (first or 0.0)
         if seconds >= CONFIRMED_HOURS * 3600:
             break
     known = [each for each in episodes if each.drive < number]

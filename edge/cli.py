@@ -17,7 +17,7 @@ import typer
 from edge import __version__
 from edge.config import Config, load_config, schema_json
 from edge.config.secrets import exposed, has_password, redact, with_camera_source
-from edge.errors import EXIT_INTERNAL, EvenkeelError, UnavailableError, UsageError
+from edge.errors import EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError, UnavailableError, UsageError, of_system
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ def main() -> None:
         for line in redact(str(error)).splitlines():  # one for each fault
             typer.echo(f"evenkeel: {line}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        _log.debug("fault of the system", exc_info=True)
+        typer.echo(f"evenkeel: {redact(of_system(error))}", err=True)
+        sys.exit(EXIT_UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
         _log.debug("unexpected fault", exc_info=True)
         fault = f"{type(error).__name__}: {redact(str(error))}"
@@ -85,6 +89,7 @@ def run(
     import signal
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is not read yet; by default it would end us
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     from edge.service.loop import serve
 
     serve(lambda: _load(config, source), trace=trace, loop=loop)
@@ -181,11 +186,12 @@ def models(config: ConfigFile = None) -> None:
     from rich.table import Table
 
     from edge.service.versions import verified_models
+    from edge.tables import print_table
 
     table = Table("model", "version", "file", "sha256", "verified")
     for model in verified_models(load_config(config).vision):
         table.add_row(model.name, model.version, model.file, model.sha256[:16], "yes")
-    Console().print(table)
+    print_table(Console(), table)
 
 
 @app.command()

@@ -26,6 +26,14 @@ EXPRESSIONS: tuple[str, ...] = (
 """Class names of the expression model, in the order of its output."""
 
 
+MAX_GAP_S = 30.0
+"""A longer gap between two frames of a recording counts as this one, seconds.
+
+A clock that was set, a board that slept, a file put together: nothing was recorded then. It is long enough for the
+decision to take who comes after it for a new driver.
+"""
+
+
 class Sight(StrEnum):
     """What a frame (or the lack of one) allows to be seen."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 EXIT_USAGE = 2
 EXIT_UNAVAILABLE = 69
 EXIT_INTERNAL = 70
@@ -42,3 +45,23 @@ class UnavailableError(EvenkeelError):
     """Something else that is needed (a broker, a package) is not there."""
 
     exit_code = EXIT_UNAVAILABLE
+
+
+_REMEDIES = {
+    errno.EMFILE: "raise the limit: `ulimit -n 1024`, or LimitNOFILE= in the unit",
+    errno.ENFILE: "the whole system has too many open; `sysctl fs.file-max` tells how many it may have",
+    errno.ENOSPC: "make room, or write elsewhere",
+    errno.EDQUOT: "make room, or write elsewhere",
+    errno.ENOMEM: "end other programs, or raise MemoryMax= in the unit",
+    errno.EACCES: "run this as a user who may, or correct the permissions",
+    errno.EROFS: "write elsewhere, or mount it for writing",
+}
+
+
+def of_system(error: OSError) -> str:
+    """A fault that the operating system told, in one line with the remedy where one is known."""
+    what = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "the system"
+    if error.filename is None and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+        what = "the output"  # a file that is opened has a name in its errors, a stream has none
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{what}: {error.strerror or error}{f'; {remedy}' if remedy else ''}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -200,6 +201,73 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     assert report["start_s"] > 0
 
 
+@pytest.mark.parametrize("command", [["check", "--schema"], ["models"], ["discovery"], ["--version"], ["outbox"]])
+def test_output_that_finds_no_room_is_one_line_and_exit_69(tmp_path: Path, command: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    environ = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", START, *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+            check=False,
+        )
+    assert done.stderr == "evenkeel: the output: No space left on device; make room, or write elsewhere\n"
+    assert done.returncode == 69
+
+
+def test_too_few_open_files_is_one_line_with_the_remedy(clip: Path, tmp_path: Path) -> None:
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)); {START}"
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", limited, "run", "--source", clip, "-c", config_file(tmp_path, "[mqtt]\nport = 1\n")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode in {69, 78}
+    assert "Too many open files" in done.stderr
+    assert "unexpected fault" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_user_without_a_home_is_told_what_to_set(
+    evenkeel: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    code, _, err = evenkeel("outbox")
+    assert code == 78
+    assert err.startswith("evenkeel: outbox.path is not set, and this user has no home")
+    assert len(err.splitlines()) == 1
+    assert evenkeel("outbox", "-c", config_file(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n'))[0] == 0
+
+
+def test_nothing_is_on_stderr_when_nothing_is_wrong(clip: Path) -> None:
+    """The TFLite runtime would tell there that it has made a delegate."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", START, "replay", clip], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "80", "200"])
+def test_no_table_is_cut_on_a_narrow_terminal(evenkeel: Command, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    _, out, _ = evenkeel("models")
+    assert "…" not in out
+    for text in ("face.tflite", "expression.tflite", "sha256", "verified"):
+        assert text in out
+
+
 def test_an_unexpected_fault_is_a_short_line_and_exit_70(evenkeel: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise ZeroDivisionError("a bug")
@@ -217,9 +285,12 @@ def test_the_log_at_debug_has_the_traceback_of_an_unexpected_fault(
     assert "Traceback" in evenkeel("--log-level", "debug", "check")[2]
 
 
+START = "from edge.start import main; main()"
+
+
 def started(*args: str | Path, **environ: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-c", "from edge.cli import main; main()", *map(str, args)],
+        [sys.executable, "-c", START, *map(str, args)],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environ,
@@ -297,3 +368,28 @@ def test_sighup_with_a_bad_file_keeps_the_service_up(clip: Path, tmp_path: Path,
         _, err = service.communicate(timeout=10)
     assert service.returncode == 0
     assert f"the old configuration stays: {path}: alerts.anger.hold_s = -1" in err
+
+
+def test_a_reload_that_is_asked_for_before_anything_is_there_does_not_end_the_service(
+    clip: Path, tmp_path: Path, manager: socket.socket
+) -> None:
+    path = config_file(tmp_path, f'[mqtt]\nport = 1\n[outbox]\npath = "{tmp_path}/outbox.db"\n')
+    service = started("run", "-c", path, "--source", clip, "--loop", NOTIFY_SOCKET=manager.getsockname())
+    try:
+        while not holds_back(service.pid, signal.SIGHUP):  # our first line; until then the process is Python's
+            assert service.poll() is None
+            time.sleep(0.001)
+        for _ in range(100):
+            service.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+        wait_for(manager, b"READY=1")
+        wait_for(manager, b"WATCHDOG=1")
+    finally:
+        service.terminate()
+        service.communicate(timeout=10)
+    assert service.returncode == 0
+
+
+def holds_back(pid: int, number: signal.Signals) -> bool:
+    (blocked,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigBlk" in line)
+    return bool(int(blocked, 16) >> number - 1 & 1)

@@ -135,6 +135,7 @@ def open_camera(config: CameraConfig, *, clock: Clock = uptime_s, loop: bool = F
         from edge.camera.picamera2 import PiCamera  # noqa: PLC0415 - only the backend that is asked for
 
         return PiCamera(config, clock=clock)
+    _check_name(source)
     if source.startswith(("v4l2:", "gst:")) or is_address(source):
         from edge.camera.opencv import OpenCvCamera  # noqa: PLC0415 - as above
 
@@ -152,6 +153,15 @@ def open_camera(config: CameraConfig, *, clock: Clock = uptime_s, loop: bool = F
         f"camera {without_credentials(source)}: no such file or folder, and not a known source; "
         "use picamera2, v4l2:/dev/video0, gst:PIPELINE, rtsp://…, a video file or a folder of pictures"
     )
+
+
+def _check_name(source: str) -> None:
+    """OpenCV dies of a name that is not UTF-8; the pictures of a folder are opened without it."""
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        if not os.path.isdir(source):  # noqa: PTH112 - as above
+            raise CameraError(f"camera {source}: its name is not UTF-8, which OpenCV needs; rename it") from None
 
 
 def is_file_source(source: str) -> bool:

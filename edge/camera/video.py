@@ -17,18 +17,13 @@ from edge.camera.luma import to_luma, upright
 from edge.camera.opencv import quieten
 from edge.camera.playback import Playback
 from edge.config import CameraConfig
-from edge.domain import Frame
+from edge.domain import MAX_GAP_S, Frame
 from edge.errors import CameraError
 
 _log = logging.getLogger(__name__)
 
 _FALLBACK_FPS = 25.0
 
-MAX_GAP_S = 30.0
-"""A longer gap between two frames of a clip counts as this one: a clock that was set, or a file put together.
-
-It is long enough for the decision to take who comes after it for a new driver.
-"""
 MAX_BACK_S = 1.0
 """Frames whose times go back by more begin a new count of time; less is a decoder's disorder."""
 

@@ -16,6 +16,7 @@ from edge.mqtt.claim import claim_outbox, hold
 from edge.mqtt.errand import flush_outbox
 from edge.mqtt.messages import AlertMessage, Stamp, rfc3339
 from edge.mqtt.outbox import Outbox, outbox_path, read_contents
+from edge.tables import print_table
 
 ROWS = 20
 SENDS_ITSELF = "a service that runs sends its alerts itself; its log and its health tell why they wait"
@@ -73,7 +74,7 @@ def print_outbox(view: OutboxView) -> None:
     for alert in view.alerts[:ROWS]:
         when = rfc3339(alert.time) + ("" if alert.clock_synced else " (clock not set)")
         table.add_row(str(alert.sequence), when, alert.kind, alert.phase, alert.level, alert.reason)
-    console.print(table)
+    print_table(console, table)
     if len(view.alerts) > ROWS:
         console.print(f"and {len(view.alerts) - ROWS} more; --json prints all")
 

@@ -28,6 +28,7 @@ from edge.domain import Face, Frame
 from edge.errors import UnavailableError
 from edge.pipeline import Pipeline
 from edge.service.versions import About
+from edge.tables import print_table
 from edge.timing import StageTimes
 from edge.vision.expression import ExpressionReader
 from edge.vision.face import FaceFinder
@@ -206,7 +207,7 @@ def clip_frames(clip: Path, count: int) -> list[NDArray[np.uint8]]:
         CameraError: the clip cannot be read.
     """
     frames: list[NDArray[np.uint8]] = []
-    with open_camera(CameraConfig(source=str(clip)), realtime=False) as camera:
+    with open_camera(CameraConfig().model_copy(update={"source": str(clip)}), realtime=False) as camera:
         while len(frames) < count:
             try:
                 frames.append(camera.read(1.0).luma)
@@ -220,8 +221,8 @@ def print_report(report: Report) -> None:
     console = Console()
     for run in report.runs:
         if run.threads == 1:
-            console.print(_stages_table(run, report.frames))
-    console.print(_threads_table(report.runs))
+            print_table(console, _stages_table(run, report.frames))
+    print_table(console, _threads_table(report.runs))
     about = report.about
     console.print(f"{about.face_model}; {about.expression_model}")
     memory = "unknown" if report.memory_mb is None else f"{report.memory_mb:.0f} MB"

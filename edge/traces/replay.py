@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from edge.errors import CameraError, UsageError
 from edge.mqtt.messages import ENTROPY_BYTES, Episodes, ModelsPart, Stamp, alert_message
 from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
-from edge.traces.trace import TraceWriter, read_trace
+from edge.traces.trace import TraceWriter, read_trace, recorded_s
 
 DEVICE_ID = "replay"
 """What events bear: they are of no device's outbox."""
@@ -89,7 +90,7 @@ class EventWriter:
 
     def _entropy(self) -> bytes:
         self._drawn += 1
-        return hashlib.sha256(f"{self._name} {self._drawn}".encode()).digest()[:ENTROPY_BYTES]
+        return hashlib.sha256(os.fsencode(f"{self._name} {self._drawn}")).digest()[:ENTROPY_BYTES]
 
 
 def replay(
@@ -186,23 +187,24 @@ class _Tally:
         self._states: Counter[State] = Counter()
         self._alerts: Counter[Kind] = Counter()
         self._faces = 0
-        self._first_t: float | None = None
-        self._last_t = 0.0
+        self._last_t: float | None = None
+        self._duration_s = 0.0
 
     def add(self, step: Step) -> None:
         self._states[step.state] += 1
         self._faces += step.observation.sight is Sight.FACE
         self._alerts.update(transition.kind for transition in step.transitions if transition.phase is Phase.START)
-        self._last_t = step.signals.t
-        if self._first_t is None:
-            self._first_t = step.signals.t
+        t = step.signals.t
+        if self._last_t is not None:
+            self._duration_s += recorded_s(self._last_t, t)
+        self._last_t = t
 
     def summary(self, faults: tuple[str, ...]) -> Summary:
         frames = self._states.total()
         return Summary(
             frames=frames,
             frames_with_face=self._faces,
-            duration_s=0.0 if self._first_t is None else self._last_t - self._first_t,
+            duration_s=self._duration_s,
             shares={state: self._states[state] / frames for state in State if self._states[state]},
             alerts={kind: self._alerts[kind] for kind in Kind},
             faults=faults,
@@ -217,7 +219,7 @@ def _is_trace(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return file.read(1) == b"{"
+            return file.read(len(BOM_UTF8) + 1).removeprefix(BOM_UTF8)[:1] == b"{"
     except OSError as error:
         raise CameraError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +14,23 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
+from edge.domain import EXPRESSIONS, MAX_GAP_S, Face, Observation, Quality, Sight, State, Step
 from edge.errors import UnavailableError
 from edge.traces.jsonlines import JsonLinesFile
 
 SCHEMA_VERSION = 1
+TOLD_GAP_S = 3600.0
+"""A jump in time that is no pause on the road."""
+MOST_S = 1e9
+"""Longest time in a trace, seconds: some thirty years."""
 
 _log = logging.getLogger(__name__)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Point = tuple[float, float]
+Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""No picture is that large; float32 and the sums of the decision hold it."""
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+Point = tuple[Pixels, Pixels]
 
 
 class _Part(BaseModel):
@@ -32,7 +40,7 @@ class _Part(BaseModel):
 class FacePart(_Part):
     """A face, in pixels of the picture."""
 
-    box: tuple[float, float, float, float]
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
     points: tuple[Point, Point, Point, Point, Point]
     score: Share
 
@@ -40,12 +48,12 @@ class FacePart(_Part):
 class QualityPart(_Part):
     """Quality of the face, named as in the MQTT contract."""
 
-    brightness: float
-    sharpness: float
-    size_px: float
-    yaw_deg: float
-    pitch_deg: float
-    roll_deg: float
+    brightness: Share
+    sharpness: Share
+    size_px: Pixels
+    yaw_deg: Degrees
+    pitch_deg: Degrees
+    roll_deg: Degrees
     weight: Share
 
 
@@ -65,7 +73,7 @@ class TraceLine(_Part):
     """
 
     version: Literal[1] = Field(alias="schema")
-    t: float = Field(ge=0, le=1e9)
+    t: float = Field(ge=0, le=MOST_S)
     sight: Sight
     sight_reason: str = ""
     face: FacePart | None
@@ -118,10 +126,16 @@ class TraceWriter:
         self._file.write(_to_json(step, self._origin_t))
 
 
+def recorded_s(last_t: float, t: float) -> float:
+    """How much of a recording's time lies between two of its lines: none where time goes back, MAX_GAP_S at most."""
+    return min(max(t - last_t, 0.0), MAX_GAP_S)
+
+
 def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> Iterator[TraceLine]:
     """The lines of a trace, one by one. A line that is cut off, of another version or wrong is left out.
 
-    ``on_fault`` gets one message for each such line and for each time that goes back, with file and line number.
+    ``on_fault`` gets one message for each such line and for each time that goes back or jumps by more than an hour,
+    with file and line number.
 
     Raises:
         UnavailableError: the file cannot be read, or none of its lines can be used.
@@ -131,13 +145,19 @@ def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> It
     try:
         with path.open("rb") as file:
             for number, text in enumerate(file, 1):
-                if not text.strip():
+                content = text.removeprefix(BOM_UTF8) if number == 1 else text
+                if not content.strip():
                     continue
-                line = _parse(text, f"{path}:{number}", on_fault)
+                line = _parse(content, f"{path}:{number}", on_fault)
                 if line is None:
                     continue
                 if line.t < last_t:
                     on_fault(f"{path}:{number}: time goes back from {last_t:g} s to {line.t:g} s; line used")
+                elif line.t - last_t > TOLD_GAP_S and used:
+                    on_fault(
+                        f"{path}:{number}: time jumps from {last_t:g} s to {line.t:g} s; "
+                        f"line used, and the gap counts as {MAX_GAP_S:g} s"
+                    )
                 last_t = line.t
                 used += 1
                 yield line

@@ -89,7 +89,7 @@ def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:
         ModelError: the file is missing, unreadable, incomplete, or describes another kind of model.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ModelError(
             f"{path}: no such model manifest; reinstall evenkeel or correct [vision] {name}_model"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +18,8 @@ from edge.vision.manifest import Manifest, TensorSpec, load_manifest, read_model
 Runtime = Literal["auto", "litert", "tflite"]
 
 _MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter"}
+_CHATTER = (b"INFO: Created TensorFlow Lite", b"INFO: Initialized TensorFlow Lite")
+"""How lines begin that say no more than that the runtime is there."""
 _PACKAGES = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
 
 
@@ -48,8 +53,9 @@ class TfliteModel:
         if not _has_header(content):
             raise ModelError(f"{origin}: not a TFLite model: it does not begin as one")
         try:
-            self.interpreter: Any = interpreter_class(model_content=content, num_threads=threads)
-            self.interpreter.allocate_tensors()
+            with _without_chatter():
+                self.interpreter: Any = interpreter_class(model_content=content, num_threads=threads)
+                self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise ModelError(f"{origin}: not a TFLite model that {self.runtime} can run: {first_line}") from None
@@ -86,6 +92,31 @@ class TfliteModel:
         """The real numbers that numbers out of the output of this number stand for; of any shape, in one piece."""
         meaning = self._meanings[output]
         return np.asarray(raw, np.float32) if meaning is None else meaning.take(raw.view(np.uint8))
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep the runtime's news of itself, such as the delegate that it has made, out of stderr; all else gets there.
+
+    Both runtimes write them to file descriptor 2, whatever their environment says, and their Python interface cannot
+    be told not to. What other threads write meanwhile comes a moment late.
+    """
+    with ExitStack() as stack:
+        try:
+            real = stack.enter_context(os.fdopen(os.dup(2), "wb", buffering=0))
+            kept = stack.enter_context(os.fdopen(os.memfd_create("stderr"), "w+b", buffering=0))
+        except OSError:  # closed, or no more files to be had: then the news is shown
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real.fileno(), 2)
+            kept.seek(0)
+            for line in kept:
+                if not line.startswith(_CHATTER):
+                    real.write(line)
 
 
 def _has_header(content: bytes) -> bool:

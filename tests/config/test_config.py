@@ -42,6 +42,20 @@ def fault_of(path: Path | None, environ: dict[str, str] | None = None) -> str:
     return str(caught.value)
 
 
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "evenkeel.toml"
+    path.write_bytes(b"\xef\xbb\xbf[camera]\nfps = 10\n")
+    assert load_config(path, {}).camera.fps == 10
+
+
+@pytest.mark.parametrize("content", [b'[device]\nid = "b\xfcs"\n', "[camera]\n".encode("utf-16")])
+def test_a_file_in_another_encoding_is_said_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "evenkeel.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"{path}: not UTF-8 text .* at byte \d+\); save it as UTF-8"):
+        load_config(path, {})
+
+
 def test_an_empty_file_is_a_valid_configuration(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, ""), {}) == load_config(None, {})
 

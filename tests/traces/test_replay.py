@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
@@ -208,6 +209,39 @@ def test_pictures_that_are_none_are_counted_and_the_others_replayed(tmp_path: Pa
 def test_a_clip_cut_short_is_replayed_as_far_as_it_goes(clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     assert 0 < replay(clip, Config()).frames < 130
+
+
+def test_names_that_are_no_utf_8_are_taken(drive: Path, tmp_path: Path) -> None:
+    path, events = (tmp_path / os.fsdecode(name) for name in (b"dr\xffive.jsonl", b"ev\xffents.jsonl"))
+    try:
+        drive.rename(path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert replay(path, Config(), events=events, trace=tmp_path / os.fsdecode(b"o\xffut.jsonl")).alerts[Kind.ANGER] == 1
+    assert len(events_of(events)) == 2
+
+
+def test_a_clip_whose_name_is_no_utf_8_is_refused_where_opencv_would_die_of_it(clip: Path, fake_models: None) -> None:  # noqa: ARG001
+    try:
+        renamed = clip.rename(clip.with_name(os.fsdecode(b"cl\xffip.avi")))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(CameraError, match="its name is not UTF-8, which OpenCV needs; rename it"):
+        replay(renamed, Config())
+
+
+def test_a_trace_with_a_byte_order_mark_is_known_whatever_its_name(drive: Path) -> None:
+    path = drive.rename(drive.with_suffix(".txt"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert replay(path, Config()).faults == ()
+
+
+def test_a_jump_of_a_day_does_not_lengthen_the_drive(drive: Path) -> None:
+    before = replay(drive, Config()).duration_s
+    lines = drive.read_text().splitlines()
+    lines[-1] = json.dumps(json.loads(lines[-1]) | {"t": 93_600.0})
+    drive.write_text("\n".join(lines) + "\n")
+    assert replay(drive, Config()).duration_s == pytest.approx(before + 30.0, abs=0.2)
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:

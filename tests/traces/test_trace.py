@@ -13,7 +13,7 @@ from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
 from edge.errors import UnavailableError
-from edge.traces.trace import TraceWriter, read_trace
+from edge.traces.trace import TraceWriter, read_trace, recorded_s
 
 Write = Callable[..., Path]
 
@@ -104,6 +104,10 @@ def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
         ({"t": "soon"}, "t: input should be a valid number"),
         ({"sight": "fog"}, "sight: input should be"),
         ({"expression": {"anger": 7.0}}, "expression.anger: input should be less than or equal to 1"),
+        ({"t": float("nan")}, "t: input should be a finite number"),
+        ({"t": 1e308}, "t: input should be less than or equal to 1000000000"),
+        ({"face": {"box": [1e308] * 4, "points": [[1, 1]] * 5, "score": 1}}, "face.box.0: input should be less than"),
+        ({"face": {"box": [1] * 4, "points": [[1, -1e308]] * 5, "score": 1}}, "face.points.0.1: input should be great"),
     ],
 )
 def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(
@@ -116,6 +120,41 @@ def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(
     used, (fault,) = faults_of(path)
     assert used == 30
     assert fault.startswith(f"{path}:3: {words}")
+
+
+@pytest.mark.parametrize("key", ["size_px", "yaw_deg", "pitch_deg", "roll_deg", "brightness", "sharpness", "weight"])
+@pytest.mark.parametrize("value", [1e308, -1e308, float("nan"), float("inf")])
+def test_a_number_that_no_measurement_gives_is_said_with_its_line(write: Write, key: str, value: float) -> None:
+    path = write()
+    lines = path.read_text().splitlines()
+    line = json.loads(lines[2])
+    lines[2] = json.dumps(line | {"quality": line["quality"] | {key: value}})
+    path.write_text("\n".join(lines))
+    used, (fault,) = faults_of(path)
+    assert used == 30
+    assert fault.startswith(f"{path}:3: quality.{key}: input should be")
+
+
+def test_a_byte_order_mark_is_no_fault(write: Write) -> None:
+    path = write()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert faults_of(path) == (31, [])
+
+
+def test_a_jump_of_a_day_is_said(write: Write) -> None:
+    path = write()
+    lines = path.read_text().splitlines()
+    lines[-1] = json.dumps(json.loads(lines[-1]) | {"t": 93_600.0})
+    path.write_text("\n".join(lines) + "\n")
+    assert faults_of(path) == (
+        31,
+        [f"{path}:31: time jumps from 2.9 s to 93600 s; line used, and the gap counts as 30 s"],
+    )
+
+
+@pytest.mark.parametrize(("t", "counts"), [(10.5, 0.5), (40.0, 30.0), (93_610.0, 30.0), (9.0, 0.0)])
+def test_what_was_not_recorded_is_no_length_of_a_drive(t: float, counts: float) -> None:
+    assert recorded_s(10.0, t) == counts
 
 
 def test_a_time_that_goes_back_is_said_and_used(write: Write) -> None:

@@ -1,6 +1,7 @@
 """Models and manifests: what is loaded is what was measured, on either runtime."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from importlib import resources
@@ -19,7 +20,7 @@ from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
 from edge.vision.expression import ExpressionReader
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled, load_manifest
-from edge.vision.tflite import open_runtime
+from edge.vision.tflite import TfliteModel, open_runtime
 
 NAMES: tuple[Literal["face", "expression"], ...] = ("face", "expression")
 
@@ -64,6 +65,27 @@ def test_a_model_cut_short_is_refused_with_both_checksums(name: str, copies: Pat
     assert str(file) in message
     assert "expected sha256" in message
     assert "found" in message
+
+
+def test_a_manifest_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "face.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + bundled("face").read_bytes())
+    assert load_manifest(path, "face") == load_manifest(bundled("face"), "face")
+
+
+def test_loading_a_model_says_nothing_and_keeps_what_others_say(capfd: pytest.CaptureFixture[str]) -> None:
+    class Chatty:
+        """A runtime's Interpreter that tells of itself, and of something else."""
+
+        def __init__(self, **_: object) -> None:
+            os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nWARNING: slow\n")
+            raise ValueError("enough")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge.vision.tflite.open_runtime", lambda _: ("litert", Chatty))
+        with pytest.raises(ModelError, match="enough"):
+            TfliteModel.load(bundled("face"), "face")
+    assert capfd.readouterr().err == "WARNING: slow\n"
 
 
 def test_models_swapped_for_each_other_are_refused(copies: Path) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from edge.domain import Kind, Level, Phase, State
 from edge.mqtt.messages import AlertMessage, StateMessage, Time, Topics
+from edge.tables import print_table
 from edge.tools.demo.subscriber import Subscriber
 
 REFRESH_S = 0.1
@@ -119,7 +120,7 @@ def print_summary(view: View, console: Console) -> None:
     for kind in Kind:
         counts = [sum(alert.kind is kind and alert.phase is phase for alert in view.alerts) for phase in Phase]
         table.add_row(kind.value, *map(str, counts))
-    console.print(table)
+    print_table(console, table)
 
 
 def _clock(moment: Time) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
-from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE
+from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
 from edge.tools.doctor import broker, camera, machine, software, storage
 from edge.tools.doctor.finding import Finding, Verdict, failed, warned
 from edge.tools.doctor.host import Host
@@ -88,6 +88,9 @@ def examine(host: Host, checks: Iterable[Check] = CHECKS) -> Iterator[Line]:
             finding = failed(
                 f"a package cannot be imported: {error}", "see the line 'packages'; install evenkeel again"
             )
+        except EvenkeelError as error:
+            text, _, remedy = str(error).rpartition("; ")
+            finding = failed(text or remedy, remedy, error.exit_code)
         except Exception as error:  # noqa: BLE001 - one check's fault must not hide what the others find
             _log.debug("check %s failed", check.name, exc_info=True)
             finding = failed(

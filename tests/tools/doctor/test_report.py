@@ -46,6 +46,15 @@ def test_a_check_that_crashes_is_one_line_and_the_others_go_on(make_host: MakeHo
     assert [line.finding.exit_code for line in lines] == [EXIT_INTERNAL, EXIT_UNAVAILABLE, 0]
 
 
+def homeless(_: Host) -> Finding:
+    raise ConfigError("outbox.path is not set, and there is no home; set outbox.path")
+
+
+def test_what_the_user_can_mend_is_no_fault_of_evenkeel(make_host: MakeHost) -> None:
+    (line,) = examine(make_host(), [Check("outbox", homeless)])
+    assert line.finding == failed("outbox.path is not set, and there is no home", "set outbox.path", EXIT_CONFIG)
+
+
 def test_a_wrong_configuration_wins_over_what_it_may_have_caused(make_host: MakeHost) -> None:
     checks = [
         Check("a", crash),
