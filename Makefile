@@ -25,7 +25,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -75,6 +75,9 @@ chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what
 
 board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
 	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)
+
+collect-load: $(VENV)/.dev ## Time alerts from decision to the collector's database, and a thousand devices at once
+	$(VENV)/bin/python -m benchmarks.collect_load $(ARGS)
 
 fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and plot how it bears them
 	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)

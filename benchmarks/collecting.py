@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,18 @@ class CollectorProcess:
         program = [sys.executable, "-c", "from edge.cli import main; main()"]
         command = [*program, "collect", "--config", str(self.config), *self._arguments]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)  # noqa: S603 - our own command
         deadline = time.monotonic() + START_DEADLINE_S
         while wait and self.log.count("collecting ") == before:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise TimeoutError(f"the collector is not subscribed:\n{self.log}")
             time.sleep(0.01)
+
+    def lines(self) -> Iterator[str]:
+        """What it prints (``--json``), until it ends."""
+        if self._process is not None and self._process.stdout is not None:
+            for line in self._process.stdout:
+                yield line.decode()
 
     def stop(self) -> int:
         """End it as its service manager would; return its exit status."""

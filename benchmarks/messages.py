@@ -26,7 +26,13 @@ NONE_YET = Newest(1, 0)
 
 
 def made_alert(
-    stamp: Stamp, reason: str = "", *, phase: Phase = Phase.START, kind: Kind = Kind.ANGER, sequence: int = 1
+    stamp: Stamp,
+    reason: str = "",
+    *,
+    phase: Phase = Phase.START,
+    kind: Kind = Kind.ANGER,
+    sequence: int = 1,
+    device_id: str = "van-7",
 ) -> AlertMessage:
     """One step of an episode."""
     return AlertMessage(
@@ -34,7 +40,7 @@ def made_alert(
         uptime_s=stamp.uptime_s,
         clock_synced=stamp.clock_synced,
         id=uuid7(stamp.time, os.urandom(ENTROPY_BYTES)),
-        device_id="van-7",
+        device_id=device_id,
         epoch=1,
         sequence=sequence,
         resent=False,

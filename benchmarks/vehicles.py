@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import math
 import random
 import selectors
 import signal
@@ -78,7 +79,8 @@ class Vehicle:
     def alert(self) -> None:
         """An alert, named so that its latency can be told."""
         self._alerts += 1
-        alert = made_alert(stamp(), f"{self._alerts} {time.monotonic_ns()}", sequence=self._alerts)
+        reason = f"{self._alerts} {time.monotonic_ns()}"
+        alert = made_alert(stamp(), reason, sequence=self._alerts, device_id=self._topics.device_id)
         self._publish(self._topics.alert, alert.payload())
 
     def keep_alive(self) -> None:
@@ -126,6 +128,12 @@ class Fleet:
         """Whether every vehicle is connected."""
         return all(vehicle.connected for vehicle in self._vehicles)
 
+    def volley(self, within_s: float) -> None:
+        """Have each vehicle alert once, at a moment of its own from now on."""
+        for vehicle in self._vehicles:
+            at = time.monotonic() + self._chance.uniform(0.0, within_s)
+            heapq.heappush(self._due, (at, len(self._due), vehicle.alert, math.inf))
+
     def turn(self) -> None:
         """Do what is due, then wait for the network until the next thing is."""
         now = time.monotonic()
@@ -153,10 +161,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--alert-period-s", type=float, default=60.0)
+    parser.add_argument("--volley-s", type=float, help="each alerts once within this time of a SIGUSR1")
     options = parser.parse_args()
     raise_file_limit(options.count)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     fleet = Fleet(options.count, options.port, options.alert_period_s)
+    if options.volley_s is not None:
+        signal.signal(signal.SIGUSR1, lambda *_: fleet.volley(options.volley_s))
     said = False
     while True:
         fleet.turn()

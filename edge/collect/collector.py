@@ -192,9 +192,12 @@ class Collector:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
             written = self._store.write([one.message for one in batch], self._clock())
-        except (DataError, IntegrityError, StatementError) as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError):
-                raise
+        except (DataError, IntegrityError) as error:
+            self._write_singly(batch, error)
+            return
+        except DBAPIError:
+            raise
+        except (StatementError, ValueError, ArithmeticError) as error:  # before it came to the database
             self._write_singly(batch, error)
             return
         for one in batch:
@@ -203,7 +206,7 @@ class Collector:
         self._touched = True
         self._tell(written)
 
-    def _write_singly(self, batch: Sequence[_Waiting], error: StatementError) -> None:
+    def _write_singly(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Find the message that the database cannot hold, so that it stops no other."""
         if len(batch) > 1:
             for one in batch:

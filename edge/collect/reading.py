@@ -150,8 +150,7 @@ def _read(sender: Sender, name: str, payload: bytes) -> Reading:
     if name == _last(topics.health):
         return _status(sender, "health", HealthMessage.model_validate_json(payload), payload)
     if name == _last(topics.result(RESEND)):
-        result = CommandResult.model_validate_json(payload)
-        return ResendSaid(sender, result.message, result.resend if result.ok else None)
+        return _answer(sender, CommandResult.model_validate_json(payload))
     return Refused("topic", "nothing that is collected")
 
 
@@ -180,6 +179,15 @@ def _status(
     if said.sequence > MAX_EPOCH:
         return Refused("invalid", f"sequence: more than {MAX_EPOCH}")
     return StatusSaid(sender, what, said.time.astimezone(UTC), payload.decode(), said.epoch, said.sequence)
+
+
+def _answer(sender: Sender, result: CommandResult) -> Reading:
+    resent = result.resend if result.ok else None
+    if resent is not None:
+        numbers = [resent.first, resent.last, resent.newest or 0, *(one.last for one in resent.gone)]
+        if max(numbers) > MAX_EPOCH:
+            return Refused("invalid", f"resend: a number above {MAX_EPOCH}")
+    return ResendSaid(sender, result.message, resent)
 
 
 def _reason(payload: bytes) -> str:

@@ -18,22 +18,21 @@ from sqlalchemy import (
     Engine,
     Table,
     and_,
-    bindparam,
     case,
     delete,
     func,
-    or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from edge.collect.database import SQLITE, empty_log
-from edge.collect.gaps import OpenStream, StreamKey, still_missing
+from edge.collect.database import empty_log
+from edge.collect.gaps import OpenStream, StreamKey
+from edge.collect.missing import look_for_gaps, missing_of, note_settled
 from edge.collect.ranges import Range, common, without
 from edge.collect.reading import AlertSaid, AvailabilitySaid, Reading, Refused, ResendSaid, Sender, StatusSaid
-from edge.collect.tables import alerts, devices, erasures, losses, refusals, streams
+from edge.collect.statements import Statements, of_device, of_stream
+from edge.collect.tables import alerts, devices, losses, streams
 from edge.mqtt.messages import Resent, Stamp
 
 Device = tuple[str, str]
@@ -75,7 +74,6 @@ class Written:
 
     stored: list[Stored] = field(default_factory=list)
     duplicates: int = 0
-    erased: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     newly_lost: list[tuple[StreamKey, Range, str]] = field(default_factory=list)
@@ -95,9 +93,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # both have the same statement under the same names
-        self._insert: Any = sqlite.insert if engine.dialect.name == SQLITE else postgresql.insert
-        self._greater: Any = func.max if engine.dialect.name == SQLITE else func.greatest
+        self._statements = Statements(engine.dialect.name)
 
     def write(self, batch: Sequence[Received], now: Stamp) -> Written:
         """Write what came, in order, as one transaction that is on the disk when this returns."""
@@ -121,11 +117,9 @@ class Store:
                 for loss in self._write_answer(connection, one.sender, one.resent, now)
             ]
             refused = self._write_refusals(connection, batch, now)
-        dropped = len(readings) - len(said)
         return Written(
             [_stored(arrived[key], now) for key in sorted(stored)],
             duplicates=sum(isinstance(one, AlertSaid) for one in said) - len(stored),
-            erased=dropped,
             refused=refused,
             lost=_by_reason(newly_lost),
             newly_lost=newly_lost,
@@ -136,28 +130,22 @@ class Store:
         with self._engine.begin() as connection:
             found = look_for_gaps(connection, OPEN_AT_ONCE)
             for stream in found:
-                _note_settled(connection, stream.key, stream.settled)
+                note_settled(connection, stream.key, stream.settled)
         return [stream for stream in found if stream.missing or stream.tail]
 
     def forget(self, prefix: str, device: str, now: datetime) -> Erasure:
         """Delete all of one device. What it had decided by now is not taken again; the mark of it holds no content."""
         with self._engine.begin() as connection:
-            mine = _of(streams, prefix, device)
+            mine = of_device(streams, prefix, device)
             newest = connection.execute(
                 select(streams.c.epoch, streams.c.newest).where(mine).order_by(streams.c.epoch.desc()).limit(1)
             ).first()
-            count = connection.execute(delete(alerts).where(_of(alerts, prefix, device))).rowcount
+            count = connection.execute(delete(alerts).where(of_device(alerts, prefix, device))).rowcount
             for table in (devices, streams, losses):
-                connection.execute(delete(table).where(_of(table, prefix, device)))
+                connection.execute(delete(table).where(of_device(table, prefix, device)))
             if newest is not None:
-                row = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
-                statement = self._insert(erasures).values(**row, erased=now)
-                connection.execute(
-                    statement.on_conflict_do_update(
-                        index_elements=["prefix", "device"],
-                        set_={name: statement.excluded[name] for name in ("epoch", "sequence", "erased")},
-                    )
-                )
+                mark = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
+                connection.execute(self._statements.erasure, mark | {"erased": now})
         empty_log(self._engine)
         return Erasure(prefix, device, count)
 
@@ -187,7 +175,7 @@ class Store:
         return len(gone)
 
     def _floors(self, connection: Connection) -> dict[Device, tuple[int, int]]:
-        rows = connection.execute(select(erasures.c.prefix, erasures.c.device, erasures.c.epoch, erasures.c.sequence))
+        rows = connection.execute(self._statements.floors)
         return {(row.prefix, row.device): (row.epoch, row.sequence) for row in rows}
 
     def _without_ghosts(
@@ -217,13 +205,8 @@ class Store:
     ) -> set[tuple[str, str, int, int]]:
         if not arrived:
             return set()
-        statement = (
-            self._insert(alerts)
-            .on_conflict_do_nothing(index_elements=["prefix", "device", "epoch", "sequence"])
-            .returning(alerts.c.prefix, alerts.c.device, alerts.c.epoch, alerts.c.sequence)
-        )
         rows = [_alert_row(arrived[key], now) for key in sorted(arrived)]
-        return {tuple(row) for row in connection.execute(statement, rows)}
+        return {tuple(row) for row in connection.execute(self._statements.alert, rows)}
 
     def _write_devices(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> None:
         rows: dict[Device, dict[str, Any]] = {}
@@ -238,20 +221,8 @@ class Store:
                 row["availability"] = one.availability
             elif isinstance(one, StatusSaid):
                 row[one.what], row[f"{one.what}_time"] = one.payload, one.time
-        if not rows:
-            return
-        statement = self._insert(devices)
-        newer: dict[str, Any] = {
-            name: func.coalesce(statement.excluded[name], devices.c[name])
-            for name in ("last_seen", "availability", "state_time", "state", "health_time", "health")
-        }
-        newer["seen_synced"] = case(
-            (statement.excluded.last_seen.is_(None), devices.c.seen_synced), else_=statement.excluded.seen_synced
-        )
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["prefix", "device"], set_=newer),
-            [rows[key] for key in sorted(rows)],
-        )
+        if rows:
+            connection.execute(self._statements.device, [rows[key] for key in sorted(rows)])
 
     def _write_streams(
         self,
@@ -273,20 +244,8 @@ class Store:
         for prefix, device, epoch, sequence in sorted(stored):
             fresh[StreamKey(prefix, device, epoch)].append(sequence)
         rows = [_stream_row(key, newest[key], floors) for key in sorted(newest) if not _erased(floors, key)]
-        if not rows:
-            return
-        statement = self._insert(streams)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["prefix", "device", "epoch"],
-                set_={
-                    "newest": self._greater(streams.c.newest, statement.excluded.newest),
-                    # more came of an epoch that had ended: its end is not known after all
-                    "ended": case((statement.excluded.newest > streams.c.newest, None), else_=streams.c.ended),
-                },
-            ),
-            rows,
-        )
+        if rows:
+            connection.execute(self._statements.stream, rows)
         in_order = [
             {
                 "of_prefix": key.prefix,
@@ -299,38 +258,38 @@ class Store:
             if run[-1] - run[0] == len(run) - 1
         ]
         if in_order:
-            connection.execute(_SETTLE_RUN, in_order)
+            connection.execute(self._statements.settle_run, in_order)
 
     def _write_answer(
         self, connection: Connection, sender: Sender, resent: Resent, now: Stamp
     ) -> list[tuple[StreamKey, Range, str]]:
         """Note what a device says is gone for good, and where an epoch ends."""
         key = _key(sender, resent.epoch)
-        row = connection.execute(select(streams.c.newest, streams.c.settled).where(_is(streams, key))).first()
+        row = connection.execute(select(streams.c.newest, streams.c.settled).where(of_stream(streams, key))).first()
         if row is None:
             return []
         newest = max(row.newest, resent.newest or 0)
         gone = [(Range(one.first, one.last), one.reason) for one in resent.gone if one.first <= one.last]
         if resent.newest is None:
             gone.append((Range(resent.first, max(newest, resent.first)), UNKNOWN))
-        _, missing = _missing(connection, key, row.settled, newest)
+        _, missing = missing_of(connection, key, row.settled, newest)
         newly_lost: list[tuple[StreamKey, Range, str]] = []
         for told, reason in gone:
             lost = common(missing, [told])
             missing = without(missing, lost)
-            newly_lost += [(key, one, reason[:64]) for one in lost]
+            newly_lost += [(key, one, _shown(reason)[:64]) for one in lost]
         self._write_losses(connection, newly_lost, now.time)
-        latest = select(func.max(streams.c.epoch)).where(_of(streams, key.prefix, key.device)).scalar_subquery()
+        latest = select(func.max(streams.c.epoch)).where(of_device(streams, key.prefix, key.device)).scalar_subquery()
         connection.execute(
             update(streams)
-            .where(_is(streams, key))
+            .where(of_stream(streams, key))
             .values(
-                newest=self._greater(streams.c.newest, newest),
+                newest=self._statements.greater(streams.c.newest, newest),
                 ended=case((streams.c.epoch < latest, KNOWN if resent.newest is not None else UNKNOWN), else_=None),
             )
         )
-        reached, _ = _missing(connection, key, row.settled, newest)
-        _note_settled(connection, key, reached)
+        reached, _ = missing_of(connection, key, row.settled, newest)
+        note_settled(connection, key, reached)
         return newly_lost
 
     def _write_losses(
@@ -349,8 +308,7 @@ class Store:
             for key, one, reason in found
         ]
         if rows:
-            keys = ["prefix", "device", "epoch", "first"]
-            connection.execute(self._insert(losses).on_conflict_do_nothing(index_elements=keys), rows)
+            connection.execute(self._statements.loss, rows)
 
     def _write_refusals(self, connection: Connection, batch: Sequence[Received], now: Stamp) -> Counter[str]:
         refused = [(one.topic, one.reading) for one in batch if isinstance(one.reading, Refused)]
@@ -367,21 +325,18 @@ class Store:
             for reason, (topic, detail) in sorted(newest.items())
         ]
         if rows:
-            statement = self._insert(refusals)
-            added = {name: statement.excluded[name] for name in ("newest", "topic", "detail")}
-            added["count"] = refusals.c.count + statement.excluded["count"]
-            connection.execute(statement.on_conflict_do_update(index_elements=["reason"], set_=added), rows)
+            connection.execute(self._statements.refusal, rows)
         return counts
 
     def _give_up_below(self, connection: Connection, key: StreamKey, deleted: Sequence[int], now: datetime) -> None:
         """What is missing below a deleted alert is not waited for any more."""
-        settled = connection.scalar(select(streams.c.settled).where(_is(streams, key)))
+        settled = connection.scalar(select(streams.c.settled).where(of_stream(streams, key)))
         if settled is None or settled >= max(deleted):
             return
         ranges = [Range(number, number) for number in deleted]
-        _, missing = _missing(connection, key, settled, max(deleted), ranges)
+        _, missing = missing_of(connection, key, settled, max(deleted), ranges)
         self._write_losses(connection, [(key, one, RETENTION) for one in missing], now)
-        connection.execute(update(streams).where(_is(streams, key)).values(settled=max(deleted)))
+        connection.execute(update(streams).where(of_stream(streams, key)).values(settled=max(deleted)))
 
     def _delete_unseen(self, connection: Connection, before: datetime) -> None:
         """Delete devices that have not been seen since, and of which no alert is left."""
@@ -392,73 +347,11 @@ class Store:
         ).all()
         for prefix, device in unseen:
             for table in (streams, losses):
-                connection.execute(delete(table).where(_of(table, prefix, device)))
-
-
-def look_for_gaps(connection: Connection, limit: int | None = None) -> list[OpenStream]:
-    """The streams of which something is missing, or whose settling has not been noted; nothing is changed."""
-    latest = (
-        select(streams.c.prefix, streams.c.device, func.max(streams.c.epoch).label("epoch"))
-        .group_by(streams.c.prefix, streams.c.device)
-        .subquery()
-    )
-    tail = and_(streams.c.ended.is_(None), streams.c.epoch < latest.c.epoch)
-    query = (
-        select(streams, tail.label("tail"), devices.c.availability)
-        .join(latest, and_(latest.c.prefix == streams.c.prefix, latest.c.device == streams.c.device))
-        .join(devices, and_(devices.c.prefix == streams.c.prefix, devices.c.device == streams.c.device), isouter=True)
-        .where(or_(streams.c.settled < streams.c.newest, tail))
-        .order_by(streams.c.prefix, streams.c.device, streams.c.epoch)
-        .limit(limit)
-    )
-    found: list[OpenStream] = []
-    for row in connection.execute(query).all():
-        key = StreamKey(row.prefix, row.device, row.epoch)
-        settled, missing = _missing(connection, key, row.settled, row.newest)
-        online = row.availability != "offline"
-        found.append(OpenStream(key, settled, row.newest, missing, bool(row.tail), online))
-    return found
-
-
-def _missing(
-    connection: Connection, key: StreamKey, settled: int, newest: int, deleted: Iterable[Range] = ()
-) -> tuple[int, tuple[Range, ...]]:
-    """Up to where nothing is missing of a stream, and what is missing from there to ``newest``."""
-    island = (alerts.c.sequence - func.row_number().over(order_by=alerts.c.sequence)).label("island")
-    numbered = select(alerts.c.sequence, island).where(_is(alerts, key), alerts.c.sequence > settled).subquery()
-    islands = select(func.min(numbered.c.sequence), func.max(numbered.c.sequence)).group_by(numbered.c.island)
-    lost = select(losses.c.first, losses.c.last).where(_is(losses, key), losses.c.last > settled)
-    stored = [Range(first, last) for first, last in connection.execute(islands)]
-    given_up = [Range(first, last) for first, last in connection.execute(lost)]
-    return still_missing(settled, newest, [*stored, *deleted], given_up)
-
-
-def _note_settled(connection: Connection, key: StreamKey, reached: int) -> None:
-    connection.execute(update(streams).where(_is(streams, key), streams.c.settled < reached).values(settled=reached))
-
-
-_SETTLE_RUN = (
-    update(streams)
-    .where(
-        streams.c.prefix == bindparam("of_prefix"),
-        streams.c.device == bindparam("of_device"),
-        streams.c.epoch == bindparam("of_epoch"),
-        streams.c.settled == bindparam("before"),
-    )
-    .values(settled=bindparam("now"))
-)
+                connection.execute(delete(table).where(of_device(table, prefix, device)))
 
 
 def _names(table: Table) -> tuple[ColumnElement[str], ColumnElement[str]]:
     return table.c.prefix, table.c.device
-
-
-def _of(table: Table, prefix: str, device: str) -> ColumnElement[bool]:
-    return and_(table.c.prefix == prefix, table.c.device == device)
-
-
-def _is(table: Table, key: StreamKey) -> ColumnElement[bool]:
-    return and_(_of(table, key.prefix, key.device), table.c.epoch == key.epoch)
 
 
 def _key(sender: Sender, epoch: int) -> StreamKey:

@@ -16,8 +16,9 @@ from sqlalchemy import URL, Connection, Engine, and_, func, select
 
 from edge.collect.database import SQLITE, check_form, open_database, reported, where
 from edge.collect.gaps import OpenStream
+from edge.collect.missing import look_for_gaps
 from edge.collect.ranges import Range, count, without
-from edge.collect.store import UNKNOWN, look_for_gaps
+from edge.collect.store import UNKNOWN
 from edge.collect.tables import alerts, devices, losses, refusals, streams
 from edge.errors import UnavailableError
 from edge.mqtt.messages import rfc3339

@@ -93,8 +93,10 @@ def test_it_stops_cleanly_and_says_each_alert_as_a_line(
     device.publish("evenkeel/van-7/alert", payload("alert"))
     until(lambda: bool(collector.alerts()), "the alert")
 
+    printed = collector.lines()
+    lines = [json.loads(next(printed))]
     assert collector.stop() == 0
-    lines = [json.loads(line) for line in collector.log.splitlines() if line.startswith("{")]
+    assert list(printed) == []
     assert [(one["prefix"], one["device"], one["alert"]["sequence"]) for one in lines] == [("evenkeel", "van-7", 1)]
 
 
