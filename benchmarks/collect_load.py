@@ -1,9 +1,9 @@
 """How long an alert takes from its decision to the collector's database, and how it bears a thousand at once.
 
-``python -m benchmarks.collect_load``. All is real and on loopback: a mosquitto, ``evenkeel collect`` as a process of its
-own, and either one device with its outbox and publisher, or a thousand connections that alert once within a
-second. An alert counts as stored when the collector's line about it was read, which is printed after the transaction:
-the way through the pipe is in every figure.
+``python -m benchmarks.collect_load``. All is real and on loopback: a mosquitto, ``evenkeel collect`` as a process,
+and either one device with its outbox and publisher, or a thousand connections that alert once within a second. An alert
+counts as stored when the collector's line about it was read, which is printed after the transaction: the way through
+the pipe is in every figure.
 """
 
 from __future__ import annotations
