@@ -88,6 +88,7 @@ def made_health(
         fps=15.0,
         fps_limit=15.0,
         dropped_frames=0,
+        bad_frames=0,
         stages={},
         camera_age_s=0.03,
         memory_mb=None,

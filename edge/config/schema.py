@@ -496,7 +496,9 @@ class TraceConfig(Section):
     max_mb: float = Field(
         default=1000.0, ge=1, le=1_000_000, description="Size of all parts of the trace together, megabytes."
     )
-    max_age_days: float = Field(default=14.0, gt=0, le=365, description="Age of a full part at most, days.")
+    max_age_days: float = Field(
+        default=14.0, gt=0, le=365, description="Age of a full part at most, days, counted by a clock that is set."
+    )
 
 
 class HeatConfig(Section):

@@ -249,6 +249,9 @@ class HealthMessage(Telling):
     fps: float | None = Field(description="Frames read a second.")
     fps_limit: float | None = Field(description="Frames a second that are processed at most, lowered on a hot board.")
     dropped_frames: int = Field(ge=0, description="Frames overtaken by a newer one since the service started.")
+    bad_frames: int = Field(
+        ge=0, description="Frames that could not be read and were passed over since the service started."
+    )
     stages: dict[str, StagePart] = Field(description="Time of each stage, by its name.")
     camera_age_s: float | None = Field(description="Age of the newest frame, seconds.")
     memory_mb: float | None = Field(description="Resident memory, megabytes.")
@@ -383,6 +386,7 @@ def health_message(
     versions: VersionsPart,
     outbox: OutboxPart,
     dropped_frames: int,
+    bad_frames: int = 0,
     stages: Mapping[str, StagePart],
     fps: float | None = None,
     fps_limit: float | None = None,
@@ -400,6 +404,7 @@ def health_message(
         fps=_rounded(fps),
         fps_limit=_rounded(fps_limit),
         dropped_frames=dropped_frames,
+        bad_frames=bad_frames,
         stages=dict(stages),
         camera_age_s=_rounded(camera_age_s),
         memory_mb=_rounded(memory_mb),

@@ -57,6 +57,11 @@ def board_stamp() -> Stamp:
     return Stamp(time=datetime.now(UTC), uptime_s=uptime_s(), clock_synced=bool(clock_synced()))
 
 
+def _believed(moment: Stamp) -> float | None:
+    """The wall clock's time in seconds, None while nothing has set it."""
+    return moment.time.timestamp() if moment.clock_synced else None
+
+
 def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool = False) -> None:
     """Run the service that ``load``'s configuration describes, until SIGTERM, SIGINT or a file's end.
 
@@ -125,6 +130,9 @@ def build_service(
         memory = RestingFaceFile(path.parent)
         if resting := memory.load(stamp(), config.baseline.max_age_hours):
             pipeline.decider.restore(resting)
+        recording = None
+        if trace is not None:
+            recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
         yield Service(
             config,
             frames=frames
@@ -141,7 +149,7 @@ def build_service(
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=pipeline.times,
             memory=memory,
-            trace=stack.enter_context(RotatingTrace(trace, config.trace)) if trace else None,
+            trace=recording,
             clock=clock,
             stamp=stamp,
             settled=settled,

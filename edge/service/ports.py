@@ -101,6 +101,10 @@ class Frames(AbstractContextManager[object], Protocol):
         """Frames that a newer one has overtaken."""
 
     @property
+    def bad_frames(self) -> int:
+        """Frames that could not be read and were passed over."""
+
+    @property
     def age_s(self) -> float:
         """Seconds since the last good frame."""
 

@@ -102,6 +102,7 @@ class Reporter:
                 ),
                 outbox=self._publisher.outbox_health(),
                 dropped_frames=self._frames.dropped,
+                bad_frames=self._frames.bad_frames,
                 stages={
                     name: StagePart(p50_ms=round(p50, 2), p95_ms=round(p95, 2))
                     for name, (p50, p95) in self._times.percentiles(50, 95).items()

@@ -211,6 +211,7 @@ def _health_fields() -> dict[str, Any]:
         "versions": VersionsPart(evenkeel="", python="", runtime=None, face_model=None, expression_model=None),
         "outbox": OutboxPart(depth=0, bytes=0, dropped=0, problem=None),
         "dropped_frames": 0,
+        "bad_frames": 0,
         "stages": {},
     }
 

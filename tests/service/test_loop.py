@@ -193,6 +193,7 @@ class Ticker(Source):
             raise self._last
         self._left = None if self._left is None else self._left - 1
         time.sleep(self._period_s)
+        self.bad_frames += 1  # one before each good one
         return Frame(self._random.integers(0, 255, (48, 64), np.uint8), uptime_s())
 
 
@@ -391,6 +392,7 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert health.fps > 0
     assert set(health.stages) == {"step", "age"}
     assert health.stages["step"].p50_ms <= health.stages["step"].p95_ms
+    assert health.bad_frames > 0
     assert health.problems == ["broker localhost:1883: refused"]
     assert health.versions.face_model == "face 1"
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)

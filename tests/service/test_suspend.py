@@ -40,6 +40,7 @@ class Sleeper:
 
     paced = False
     dropped = 0
+    bad_frames = 0
     stuck = False
     age_s = 0.0
 

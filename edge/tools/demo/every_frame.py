@@ -30,6 +30,11 @@ class EveryFrame:
         self._start = board_stamp()
         self._t = 0.0
 
+    @property
+    def bad_frames(self) -> int:
+        """Frames of the clip that could not be read."""
+        return self._camera.bad_frames
+
     def __enter__(self) -> Self:
         return self
 
