@@ -68,6 +68,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 
 @app.callback()
 def _root(
+    context: typer.Context,
     log_level: Annotated[LogLevel, typer.Option(help="Least level that is logged.")] = LogLevel.INFO,
     version: Annotated[  # noqa: ARG001 - its callback prints and ends
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
@@ -75,7 +76,7 @@ def _root(
 ) -> None:
     from edge.log import set_up_logging
 
-    set_up_logging(log_level)
+    set_up_logging(log_level, background=context.invoked_subcommand == "run")
 
 
 @app.command()

@@ -16,14 +16,15 @@ _log = logging.getLogger(__name__)
 ALIVE_PERIOD_S = 1.0
 """The watchdog is fed at most this often, however many frames there are."""
 
-SEND_S = 0.2
-"""Longest wait for a manager that does not read its messages."""
+OWED = 8
+"""Of what the manager must hear, so many messages are kept for it at most."""
 
 
 class Notifier:
     """Speaks to the service manager at ``address``, or to nobody where that is None.
 
-    A name that starts with ``@`` is in Linux' abstract namespace.
+    A name that starts with ``@`` is in Linux' abstract namespace. A manager that does not read is never waited for:
+    what it must hear (ready, reloading, stopping) is sent again with the next message, the rest is dropped.
     """
 
     def __init__(self, address: str | None, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
@@ -31,10 +32,11 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._alive_ns: int | None = None
         self._failing = False
+        self._owed: list[str] = []
         self._socket: socket.socket | None = None
         if address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(SEND_S)
+            self._socket.settimeout(0)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
@@ -43,7 +45,7 @@ class Notifier:
 
     def ready(self) -> None:
         """Start-up, or a reload, is complete."""
-        self._send("READY=1")
+        self._owe("READY=1")
 
     def alive(self) -> None:
         """Feed the watchdog: only when a frame was captured and read, or when blindness was said honestly."""
@@ -58,11 +60,11 @@ class Notifier:
 
     def reloading(self) -> None:
         """A reload began; ``ready`` ends it. The time is what ``Type=notify-reload`` requires."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={self._clock_ns() // 1000}")
+        self._owe(f"RELOADING=1\nMONOTONIC_USEC={self._clock_ns() // 1000}")
 
     def stopping(self) -> None:
         """A clean stop began."""
-        self._send("STOPPING=1")
+        self._owe("STOPPING=1")
 
     def close(self) -> None:
         """Close the socket; what follows goes to nobody."""
@@ -70,9 +72,23 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
+    def _owe(self, message: str) -> None:
+        self._owed = [*self._owed, message][-OWED:]
+        self._pay()
+
     def _send(self, message: str) -> None:
+        if self._pay():
+            self._try(message)
+
+    def _pay(self) -> bool:
+        """Send what is owed, in order; whether nothing is owed any more."""
+        while self._owed and self._try(self._owed[0]):
+            del self._owed[0]
+        return not self._owed
+
+    def _try(self, message: str) -> bool:
         if self._socket is None or self._address is None:
-            return
+            return True
         try:
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:  # a full or restarting manager; the next message may well arrive
@@ -81,3 +97,4 @@ class Notifier:
             self._failing = True
         else:
             self._failing = False
+        return not self._failing

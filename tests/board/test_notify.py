@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -57,6 +58,33 @@ def test_a_manager_that_does_not_read_holds_nothing_up(manager: Manager, caplog:
     while "was not told" not in caplog.text:
         notifier.status("fills the queue")
     notifier.close()
+
+
+def test_what_a_manager_must_hear_is_sent_again_when_it_reads(manager: Manager) -> None:
+    listener, name = manager
+    notifier = Notifier(name)
+    listener.settimeout(0)
+    with contextlib.suppress(BlockingIOError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as flood:
+        flood.settimeout(0)
+        while True:
+            flood.sendto(b"full", name if name[0] != "@" else f"\0{name[1:]}")
+    notifier.ready()
+    notifier.status("lost")
+    notifier.reloading()
+    assert set(received(listener)) == {b"full"}
+    notifier.status("told")
+    first, second, third = received(listener)
+    assert (first, second[:11], third) == (b"READY=1", b"RELOADING=1", b"STATUS=told")
+    notifier.close()
+
+
+def received(listener: socket.socket) -> list[bytes]:
+    """What waits at a socket that does not block."""
+    messages = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            messages.append(listener.recv(256))
+    return messages
 
 
 def test_without_a_manager_nothing_is_said() -> None:

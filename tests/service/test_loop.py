@@ -173,8 +173,9 @@ class FakeNotifier(Notifier):
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
-    def _send(self, message: str) -> None:
+    def _try(self, message: str) -> bool:
         self.sent.append(message)
+        return True
 
 
 class Ticker(Source):
@@ -414,6 +415,22 @@ def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(caplog: pytest.L
     assert (health.fps_limit, health.temperature_c, health.throttled) == (50.0, 81.4, False)
     assert health.problems == ["board at 81 °C: at most 50 frames a second"]
     assert caplog.text.count("board at 81 °C: at most 50 frames a second") == 1
+
+
+def test_sensors_that_hang_cost_no_frame_and_no_stop() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang() -> Heat:
+        asked.set()
+        answer.wait()
+        return Heat(50.0, throttled=False)
+
+    with Bench(Ticker, heat=hang) as bench:
+        assert asked.wait(DEADLINE_S)
+        seen = len(bench.pipeline.seen)
+        eventually(lambda: len(bench.pipeline.seen) > seen + 20)
+    answer.set()
+    assert bench.publisher.log[-1] == "stop"
 
 
 def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
