@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,34 +18,29 @@ LAYOUT = 1
 
 def take_out(database: sqlite3.Connection, owner: Topics, epoch: int) -> list[Row]:
     """The alerts of layout 1 as rows of the present one, in order, numbered from 1; their tables are dropped."""
-    found = database.execute("SELECT payload FROM alert ORDER BY sequence").fetchall()
+    found = database.execute("SELECT payload FROM alert").fetchall()
     for table in ("alert", "counter"):
         database.execute(f"DROP TABLE IF EXISTS {table}")
-    return list(renumbered((payload for (payload,) in found), owner, epoch))
+    return list(renumbered([payload for (payload,) in found], owner, epoch))
 
 
-def renumbered(payloads: Iterator[Any], owner: Topics, epoch: int) -> Iterator[Row]:
-    """Payloads of contract version 1 as waiting rows; what cannot be read is set aside."""
-    for number, payload in enumerate(payloads, start=1):
+def renumbered(payloads: Iterable[Any], owner: Topics, epoch: int) -> Iterator[Row]:
+    """Payloads of contract version 1 as waiting rows, in their order; what cannot be read is set aside."""
+    place = 0
+    for number, payload in enumerate(sorted(payloads, key=_old_number), start=1):
         message = _of_this_version(payload, owner.device_id, epoch, number)
         if message is not None:
-            yield Row.of(message, prefix=owner.prefix, place=number, stored_s=0.0)
-            continue
-        raw = payload if isinstance(payload, bytes) else str(payload).encode()
-        note = "not a payload of contract version 1"
-        yield Row(
-            epoch=epoch,
-            sequence=number,
-            status=Status.ASIDE,
-            place=None,
-            resent=False,
-            stored_s=0.0,
-            is_end=False,
-            note=note,
-            prefix=owner.prefix,
-            device_id=owner.device_id,
-            payload=raw,
-        )
+            place += 1
+            yield Row.of(message, prefix=owner.prefix, place=place, stored_s=0.0)
+        else:
+            yield _unreadable(payload, owner, epoch, number)
+
+
+def _old_number(payload: Any) -> float:
+    try:
+        return float(json.loads(payload)["sequence"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _of_this_version(payload: Any, device_id: str, epoch: int, number: int) -> AlertMessage | None:
@@ -53,3 +49,19 @@ def _of_this_version(payload: Any, device_id: str, epoch: int, number: int) -> A
         return AlertMessage.model_validate_json(json.dumps(json.loads(payload) | added))
     except (ValidationError, ValueError, TypeError):
         return None
+
+
+def _unreadable(payload: Any, owner: Topics, epoch: int, number: int) -> Row:
+    return Row(
+        epoch=epoch,
+        sequence=number,
+        status=Status.ASIDE,
+        place=None,
+        resent=False,
+        stored_s=0.0,
+        is_end=False,
+        note="not a payload of contract version 1",
+        prefix=owner.prefix,
+        device_id=owner.device_id,
+        payload=payload if isinstance(payload, bytes) else str(payload).encode(),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -13,18 +14,22 @@ from typing import Self, TypeVar
 from edge.config import Config
 from edge.mqtt.messages import AlertMessage, Newest, OutboxPart, Resent, Stamp, Topics
 from edge.mqtt.outbox.bounds import expire, prune, squeeze
-from edge.mqtt.outbox.carry import carry, copy_waiting
-from edge.mqtt.outbox.epochs import next_epoch, read_epoch, write_epoch
+from edge.mqtt.outbox.carry import carry, copy_queue, copy_rows, drop_untold
+from edge.mqtt.outbox.epochs import Witness, next_epoch
 from edge.mqtt.outbox.files import beside, outbox_path
-from edge.mqtt.outbox.renew import renew
+from edge.mqtt.outbox.renew import DAMAGED, finish, renew
 from edge.mqtt.outbox.resend import resend
-from edge.mqtt.outbox.rows import Removal, Row, Status, Waiting
-from edge.mqtt.outbox.store import LayoutError, Mode, Store, is_damage
+from edge.mqtt.outbox.rows import Counter, Removal, Row, Status, Waiting
+from edge.mqtt.outbox.salvage import salvage
+from edge.mqtt.outbox.store import FAULTS, LayoutError, Mode, Store, is_damage
 
 _log = logging.getLogger(__name__)
 
 DAY_S = 86400.0
 RETRY_S = 60.0
+BUSY_S = 1.0
+"""Longest wait for another process that writes to the database."""
+
 NOTE_S = 600.0
 """The outbox's age is written at least this often; so much of it a restart may forget."""
 
@@ -56,25 +61,29 @@ class Outbox:
     says so in one line. No method raises for a fault of the disk.
     """
 
-    def __init__(self, path: Path, owner: Topics, bounds: Bounds, now: Stamp) -> None:
+    def __init__(self, path: Path, owner: Topics, bounds: Bounds, now: Stamp, *, busy_s: float = BUSY_S) -> None:
         self._path = path
         self._owner = owner
         self._bounds = bounds
+        self._busy_s = busy_s
         self._lock = threading.Lock()
-        self._dropped = self._lost = 0
-        self._problem: str | None = None
+        self._witness = Witness(beside(path, ".epoch"))
+        self._now = now
         self._began_s = now.uptime_s
         self._lived_s = 0.0
-        self._now = now
-        self._newest = Newest(0, 0)
+        self._dropped = self._lost = 0
+        self._problem: str | None = None
         self._retry_at = now.uptime_s + RETRY_S
-        # places as they are told go on from one database to the next: each adds what was told before it
-        self._told = 0
-        self._shift = 0
+        self._newest = Newest(0, 0)
+        self._newest_on_disk = self._newest
         self._anew = False  # whether numbers must not go on where the database ends
+        self._offered = 0  # the epoch under which alerts of an older layout were to be numbered
+        self._unreadable = False  # whether the file is of a layout that this version does not know
+        # places as they are told go on from one database to the next: each adds what was told before it
+        self._told = self._shift = 0
         disk = self._open()
-        self._store, self._on_disk = disk or Store.in_memory(), disk is not None
-        self._write(self._begin)
+        self._store, self._on_disk = disk or self._memory(), disk is not None
+        self._run(self._begin, Mode.DURABLE)
 
     @classmethod
     def from_config(cls, config: Config, environ: Mapping[str, str], now: Stamp) -> Self:
@@ -106,7 +115,11 @@ class Outbox:
         """Give ``message`` the next number and store it durably; return it as stored."""
         with self._lock:
             self._look(Stamp(message.time, message.uptime_s, message.clock_synced))
-            return self._write(lambda store: self._add(store, message))
+            numbered, place, removed = self._run(lambda store: self._add(store, message), Mode.DURABLE)
+            self._newest, self._told = Newest(numbered.epoch, numbered.sequence), place
+            self._witness.tell(self._newest)
+            self._give_up(removed)
+            return numbered
 
     def waiting(self, after: int, limit: int) -> list[Waiting]:
         """The first ``limit`` alerts in the queue behind a place, in order."""
@@ -123,20 +136,25 @@ class Outbox:
         """Keep an alert that no broker takes, but never send it again."""
         with self._lock:
             _log.error("an alert is set aside and not sent any more: %s", reason)
-            self._write(lambda store: self._settle(store, [place], Status.ASIDE, reason))
+            self._run(lambda store: self._settle(store, [place], Status.ASIDE, reason), Mode.DURABLE)
 
     def resend(self, epoch: int, first: int, last: int | None) -> Resent | None:
         """Queue a range of an epoch again, up to its newest for None; None while the disk that would tell is away."""
         with self._lock:
             if not self._on_disk and epoch != self._newest.epoch:
                 return None
-            return self._write(lambda store: self._resend(store, epoch, first, last))
+            resent, told = self._run(lambda store: self._resend(store, epoch, first, last), Mode.DURABLE)
+            self._told = told
+            return resent
 
     def expire(self, now: Stamp) -> None:
         """Give up what has been here for too long, and try a disk that could not be used."""
         with self._lock:
             self._look(now)
-            self._run(self._expire, Mode.LAX)
+            removed, pruned = self._run(self._expire, Mode.LAX)
+            self._give_up(removed)
+            for removal in pruned:
+                _log.info("no longer kept for sending again: %s", removal)
 
     def health(self) -> OutboxPart:
         """Depth, size, losses and problem."""
@@ -156,47 +174,49 @@ class Outbox:
         """Close the database; what waits stays in it."""
         with self._lock:
             self._store.close()
+            self._witness.close()
 
-    # ---- what is done with a database, each in one transaction ----
+    # ---- what is done with a database, each in one transaction that may be done again in another one ----
 
     def _begin(self, store: Store) -> None:
-        """Go on in a database: with its numbers, or in a new epoch where it is not the newest that was ever used."""
-        file = beside(self._path, ".epoch")
-        found = store.newest()
-        seen = max(self._newest.epoch, read_epoch(file), found.epoch if found else 0)
-        if self._anew or not seen or max(self._newest.epoch, found.epoch if found else 0) < seen:
-            self._newest = Newest(next_epoch(seen, self._now), 0)
-        elif found is not None and found.epoch == seen:
-            self._newest = max(found, self._newest)
-        self._lived_s = max(self._age_s, store.lived_s())
-        self._began_s = self._now.uptime_s
+        """Go on in a database: with its numbers, or in a new epoch where these are not the newest that were used."""
+        counter, witness = store.counter(), self._witness.read()
+        found = Newest(counter.epoch, counter.sequence) if counter else Newest(0, 0)
+        seen = max(self._newest.epoch, witness.epoch, found.epoch)
+        if self._anew or max(self._newest.epoch, found.epoch) < seen or not seen:
+            newest = Newest(next_epoch(seen, self._now), 0)
+        elif self._newest.epoch < seen != self._offered and not (seen == witness.epoch and found >= witness):
+            # nobody vouches for the database: its newest alerts may be lost, and their numbers are taken
+            lost = max(witness.sequence - found.sequence, 0) if found.epoch == witness.epoch else 0
+            if lost:
+                self._lost += lost
+                _log.error("outbox %s: the disk has lost its %d newest alerts", self._path, lost)
+            newest = Newest(next_epoch(seen, self._now), 0)
+        else:
+            newest = max(self._newest, found)
+        lived_s = max(self._age_s, counter.lived_s if counter else 0.0)
+        store.count(Counter(newest.epoch, newest.sequence, lived_s))
+        last = store.last_place()
+        self._newest, self._anew = newest, False
+        self._lived_s, self._began_s = lived_s, self._now.uptime_s
         self._shift = self._told
-        self._told = self._shift + store.last_place()
-        store.note(self._newest, self._lived_s)
+        self._told += last
         try:
-            if read_epoch(file) != self._newest.epoch:
-                write_epoch(file, self._newest.epoch)
+            self._witness.begin(newest)
         except OSError as error:
-            _log.warning("epoch file %s cannot be written: %s", file, error.strerror or error)
-        self._anew = False
+            _log.warning("epoch %d cannot be written beside the outbox: %s", newest.epoch, error.strerror or error)
 
-    def _add(self, store: Store, message: AlertMessage) -> AlertMessage:
-        number = Newest(self._newest.epoch, self._newest.sequence + 1)
-        numbered = message.model_copy(
-            update={
-                "device_id": self._owner.device_id,
-                "epoch": number.epoch,
-                "sequence": number.sequence,
-                "resent": False,
-            }
-        )
-        place = self._told + 1
-        lived_s = self._age_s
-        store.add(Row.of(numbered, prefix=self._owner.prefix, place=place - self._shift, stored_s=lived_s))
-        store.note(number, lived_s)
-        self._give_up(squeeze(store, self._bounds.max_bytes))
-        self._newest, self._told = number, place
-        return numbered
+    def _add(self, store: Store, message: AlertMessage) -> tuple[AlertMessage, int, list[Removal]]:
+        given = {
+            "device_id": self._owner.device_id,
+            "epoch": self._newest.epoch,
+            "sequence": self._newest.sequence + 1,
+            "resent": False,
+        }
+        numbered, place, age_s = message.model_copy(update=given), self._told + 1, self._age_s
+        store.add(Row.of(numbered, prefix=self._owner.prefix, place=place - self._shift, stored_s=age_s))
+        store.count(Counter(numbered.epoch, numbered.sequence, age_s))
+        return numbered, place, squeeze(store, self._bounds.max_bytes)
 
     def _waiting(self, store: Store, after: int, limit: int) -> list[Waiting]:
         return [
@@ -210,19 +230,19 @@ class Outbox:
             for row in store.rows("place = ?", (place - self._shift,)):
                 store.change(row, status=status, place=None, stored_s=self._age_s, note=note)
 
-    def _resend(self, store: Store, epoch: int, first: int, last: int | None) -> Resent:
+    def _resend(self, store: Store, epoch: int, first: int, last: int | None) -> tuple[Resent, int]:
         answer = resend(store, epoch, first, last, place=self._told - self._shift + 1, stored_s=self._age_s)
-        self._told = max(self._told, self._shift + store.last_place())
-        return answer
+        return answer, max(self._told, self._shift + store.last_place())
 
-    def _expire(self, store: Store) -> None:
+    def _expire(self, store: Store) -> tuple[list[Removal], list[Removal]]:
         age_s, bounds = self._age_s, self._bounds
-        removed = expire(store, age_s - bounds.max_age_days * DAY_S)
-        for removal in prune(store, age_s - bounds.history_days * DAY_S, bounds.history_max_bytes):
-            _log.info("no longer kept for sending again: %s", removal)
-        self._give_up(removed)
-        if age_s - store.lived_s() >= NOTE_S:
-            store.note(self._newest, age_s)
+        counter = store.counter()
+        if counter is None or age_s - counter.lived_s >= NOTE_S:
+            store.count(Counter(self._newest.epoch, self._newest.sequence, age_s))
+        return (
+            expire(store, age_s - bounds.max_age_days * DAY_S),
+            prune(store, age_s - bounds.history_days * DAY_S, bounds.history_max_bytes),
+        )
 
     def _give_up(self, removed: list[Removal]) -> None:
         self._dropped += len(removed)
@@ -231,12 +251,10 @@ class Outbox:
 
     @property
     def _age_s(self) -> float:
+        """How long the outbox has been in use, over all starts."""
         return self._lived_s + max(self._now.uptime_s - self._began_s, 0.0)
 
     # ---- from one database to another ----
-
-    def _write(self, action: Callable[[Store], T]) -> T:
-        return self._run(action, Mode.DURABLE)
 
     def _run(self, action: Callable[[Store], T], mode: Mode) -> T:
         """Do ``action`` in one transaction; on a fault of the database change to another one and do it there."""
@@ -246,62 +264,92 @@ class Outbox:
                     return action(self._store)
             except sqlite3.ProgrammingError:
                 raise  # our own, not the disk's
-            except sqlite3.Error as error:
+            except FAULTS as error:
                 change(error)
         with self._store.transaction(mode):
             return action(self._store)
 
-    def _epoch_to_come(self) -> int:
-        return next_epoch(max(self._newest.epoch, read_epoch(beside(self._path, ".epoch"))), self._now)
-
     def _open(self) -> Store | None:
         """The database on the disk; None, with the reason said, where it cannot be used."""
+        self._unreadable = False
         try:
-            return Store.on_disk(self._path, self._owner, self._epoch_to_come())
+            finish(self._path)
+            return Store.on_disk(self._path, self._owner, self._offer(), busy_s=self._busy_s)
         except LayoutError as error:
+            self._unreadable = True
             self._say(
                 f"outbox {self._path} is of a newer version ({error}) and is left as it is; alerts wait in memory "
                 "only: install that version again, or set outbox.path"
             )
         except OSError as error:
             self._say_memory(error.strerror or str(error))
-        except sqlite3.Error as error:
+        except FAULTS as error:
             if is_damage(error):
                 return self._renew(error)
             self._say_memory(str(error))
         self._anew = True
         return None
 
-    def _renew(self, error: sqlite3.Error) -> Store | None:
+    def _renew(self, error: Exception) -> Store | None:
+        """A new database in the place of a damaged one, with what can be read of that."""
         self._anew = True
+        witness = self._witness.read()
         try:
-            store, lost = renew(self._path, self._owner, self._epoch_to_come())
-        except (OSError, sqlite3.Error) as fault:
+            finds = renew(self._path, self._owner, self._offer())
+            store = Store.on_disk(self._path, self._owner, self._offer(), busy_s=self._busy_s)
+        except (OSError, *FAULTS) as fault:
             self._say_memory(f"damaged: {error}; {fault}")
             return None
+        if witness.epoch in finds.epochs:
+            finds.counters.append(Counter(witness.epoch, witness.sequence, 0.0))
+        lost = finds.lost()
         self._lost += lost
-        aside = beside(self._path, ".damaged").name
-        self._say(f"outbox {self._path} was damaged and is set aside as {aside}; its alerts may be lost")
+        self._say(
+            f"outbox {self._path} was damaged ({error}) and is kept as {beside(self._path, DAMAGED).name}; "
+            f"{len(finds.rows)} alerts were read from it, {lost} are lost"
+        )
         return store
 
-    def _replace(self, error: sqlite3.Error) -> None:
+    def _replace(self, error: Exception) -> None:
         if not self._on_disk or not is_damage(error):
             self._fall_back(error)
             return
-        self._store.close()
+        self._close_store()
+        self._newest_on_disk = self._newest
         renewed = self._renew(error)
-        self._store, self._on_disk = renewed or Store.in_memory(), renewed is not None
+        if renewed is not None:
+            with renewed.transaction(Mode.DURABLE):
+                drop_untold(renewed, self._newest_on_disk)
+        self._store, self._on_disk = renewed or self._memory(), renewed is not None
         self._change()
 
-    def _fall_back(self, error: sqlite3.Error) -> None:
+    def _fall_back(self, error: Exception) -> None:
         """Go on in memory, with what can be read of the queue; what lies on the disk stays there."""
-        broken, self._store = self._store, Store.in_memory()
         self._say_memory(str(error))
-        with self._store.transaction(Mode.LAX):
-            copy_waiting(broken, self._store, min(self._bounds.max_bytes, MEMORY_BYTES))
-        broken.close()
-        self._on_disk, self._anew = False, True
+        if self._on_disk:
+            self._newest_on_disk = self._newest
+        memory = Store.in_memory()
+        with memory.transaction(Mode.LAX):
+            copy_queue(self._store, memory, self._newest_on_disk, self._memory_bytes)
+        self._close_store()
+        self._store, self._on_disk, self._anew = memory, False, True
         self._change()
+
+    def _memory(self) -> Store:
+        """A database in memory with what waits on a disk that can be read, but not used.
+
+        Alerts of layout 1 have no number yet and stay where they are.
+        """
+        memory = Store.in_memory()
+        if self._unreadable:
+            return memory
+        try:
+            waiting = salvage(self._path, self._owner, None).in_order()
+        except OSError:
+            return memory  # there is nothing, or it cannot be read: that has been said
+        with memory.transaction(Mode.LAX):
+            copy_rows(waiting, memory, self._newest_on_disk, self._memory_bytes)
+        return memory
 
     def _change(self) -> None:
         self._retry_at = self._now.uptime_s + RETRY_S
@@ -314,21 +362,35 @@ class Outbox:
         if self._on_disk or now.uptime_s < self._retry_at:
             return
         self._retry_at = now.uptime_s + RETRY_S
-        problem = self._problem
+        was = self._problem
         if (disk := self._open()) is None:
             return
         try:
             with disk.transaction(Mode.DURABLE):
-                self._dropped -= carry(self._store, disk)
-        except sqlite3.Error:
+                restored = carry(self._store, disk, self._newest_on_disk)
+        except FAULTS as error:
             disk.close()
-            return  # the problem stands and has been said
-        memory, self._store, self._on_disk = self._store, disk, True
-        memory.close()
-        if self._problem == problem:
+            self._say_memory(str(error))
+            return
+        self._dropped -= restored
+        if self._problem == was:
             self._problem = None
+        self._close_store()
+        self._store, self._on_disk, self._anew = disk, True, False
         _log.info("outbox %s can be used again", self._path)
-        self._write(self._begin)
+        self._run(self._begin, Mode.DURABLE)
+
+    @property
+    def _memory_bytes(self) -> int:
+        return min(self._bounds.max_bytes, MEMORY_BYTES)
+
+    def _offer(self) -> int:
+        self._offered = next_epoch(max(self._newest.epoch, self._witness.read().epoch), self._now)
+        return self._offered
+
+    def _close_store(self) -> None:
+        with contextlib.suppress(*FAULTS):  # a broken one has nothing left to say
+            self._store.close()
 
     def _say_memory(self, reason: str) -> None:
         self._say(f"outbox {self._path} cannot be used ({reason}); alerts wait in memory only")

@@ -11,9 +11,14 @@ from typing import Any, Self
 from edge.domain import Phase
 from edge.mqtt.messages import AlertMessage
 
-COLUMNS = "epoch, sequence, status, place, resent, stored_s, is_end, note, prefix, device_id, payload, checksum"
+COLUMNS = (
+    "epoch, sequence, status, place, resent, stored_s, is_end, note, prefix, device_id, "
+    "payload_checksum, payload, checksum"
+)
 
 EXPIRED, SQUEEZED, ASIDE, HISTORY, UNKNOWN = "expired", "squeezed", "set aside", "history", "unknown"
+REASONS = (EXPIRED, SQUEEZED, ASIDE, HISTORY)
+"""Why numbers are gone that the outbox remembers."""
 
 
 class DamageError(sqlite3.DatabaseError):
@@ -61,12 +66,18 @@ class Row:
 
     @property
     def checksum(self) -> int:
-        """Of all that must not change unnoticed."""
-        head = f"{self.epoch} {self.sequence} {int(self.status)} {self.prefix} {self.device_id}\n"
+        """Of everything but the place. Where it fails, ``payload_checksum`` tells whether the payload is whole."""
+        numbers = f"{self.epoch} {self.sequence} {self.status:d} {self.resent:d} {self.stored_s!r} {self.is_end:d}"
+        head = f"{numbers} {self.note}\n{self.prefix}/{self.device_id}\n"
         return zlib.crc32(self.payload, zlib.crc32(head.encode()))
 
+    @property
+    def payload_checksum(self) -> int:
+        """Of the payload alone, which tells the alert's number and its device."""
+        return zlib.crc32(self.payload)
+
     @classmethod
-    def of(cls, message: AlertMessage, *, prefix: str, place: int, stored_s: float) -> Self:
+    def of(cls, message: AlertMessage, *, prefix: str, place: int | None, stored_s: float) -> Self:
         """A numbered message, waiting."""
         return cls(
             message.epoch,
@@ -81,6 +92,20 @@ class Row:
             message.device_id,
             message.payload(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The last number given, and how long the outbox has been in use by then, seconds."""
+
+    epoch: int
+    sequence: int
+    lived_s: float
+
+    @property
+    def checksum(self) -> int:
+        """Of all of it."""
+        return zlib.crc32(f"{self.epoch} {self.sequence} {self.lived_s!r}".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +139,17 @@ def checked_row(found: tuple[Any, ...]) -> Row:
     Raises:
         DamageError: it is not what was written.
     """
-    epoch, sequence, status, place, resent, stored_s, is_end, note, prefix, device_id, payload, checksum = found
+    epoch, sequence, status, place, resent, stored_s, is_end = found[:7]
+    note, prefix, device_id, payload_checksum, payload, checksum = found[7:]
     try:
-        row = Row(
-            epoch,
-            sequence,
-            Status(status),
-            place,
-            bool(resent),
-            stored_s,
-            bool(is_end),
-            note,
-            prefix,
-            device_id,
-            payload,
-        )
-        if row.checksum == checksum:
-            return row
+        flags = bool(resent), stored_s, bool(is_end)
+        row = Row(epoch, sequence, Status(status), place, *flags, note, prefix, device_id, payload)
+        whole = row.checksum == checksum and row.payload_checksum == payload_checksum
     except (TypeError, ValueError):
-        pass
-    raise DamageError(f"alert {sequence} of epoch {epoch} is not what was written")
+        whole = False
+    if not whole:
+        raise DamageError(f"alert {sequence} of epoch {epoch} is not what was written")
+    return row
 
 
 def values(row: Row) -> tuple[object, ...]:
@@ -149,6 +165,7 @@ def values(row: Row) -> tuple[object, ...]:
         row.note,
         row.prefix,
         row.device_id,
+        row.payload_checksum,
         row.payload,
         row.checksum,
     )

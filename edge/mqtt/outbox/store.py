@@ -19,17 +19,17 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from edge.mqtt.messages import Newest, Topics
+from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import layout1
-from edge.mqtt.outbox.epochs import HIGHEST_EPOCH
-from edge.mqtt.outbox.rows import COLUMNS, DamageError, Removal, Row, Status, Totals, checked_row, values
+from edge.mqtt.outbox.files import beside
+from edge.mqtt.outbox.pages import Log
+from edge.mqtt.outbox.rows import COLUMNS, Counter, DamageError, Removal, Row, Status, Totals, checked_row, values
 
 LAYOUT = 2
-NEWEST_LAYOUT = 1000
+NEWEST_LAYOUT = 99
 """What is above was not written by any version, but by chance."""
 
 APPLICATION_ID = 0x65766B6C  # "evkl"
-BUSY_S = 1.0
 
 GONE_KEPT = 1000
 """Ranges of numbers of which it is remembered why they are gone."""
@@ -50,13 +50,20 @@ _TABLES = (
         note TEXT NOT NULL,
         prefix TEXT NOT NULL,
         device_id TEXT NOT NULL,
+        payload_checksum INTEGER NOT NULL,
         payload BLOB NOT NULL,
         checksum INTEGER NOT NULL
     ) STRICT""",
     "CREATE UNIQUE INDEX alert_number ON alert (epoch, sequence)",
     "CREATE UNIQUE INDEX alert_place ON alert (place) WHERE place IS NOT NULL",
     "CREATE TABLE gone (epoch INTEGER, first INTEGER, last INTEGER, reason TEXT, PRIMARY KEY (epoch, first)) STRICT",
-    "CREATE TABLE outbox (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER, sequence INTEGER, lived_s REAL) STRICT",
+    """CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        epoch INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        lived_s REAL NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT""",
 )
 
 
@@ -99,7 +106,7 @@ class Store:
         self._totals: Totals | None = None
 
     @classmethod
-    def on_disk(cls, path: Path, owner: Topics, epoch: int) -> Self:
+    def on_disk(cls, path: Path, owner: Topics, epoch: int, *, busy_s: float) -> Self:
         """Open the database at ``path``, or begin one. Alerts of layout 1 become ``owner``'s, numbered in ``epoch``.
 
         Raises:
@@ -108,8 +115,10 @@ class Store:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size:
-            _inspect(path)
-        database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            _inspect(path, busy_s)
+        if (log := Log.read(beside(path, "-wal"))) is not None and log.broken:
+            raise DamageError("the write-ahead log breaks off before its end")
+        database = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         store = cls(database)
         try:
             store._prepare(owner, epoch)
@@ -126,10 +135,31 @@ class Store:
             store._create()
         return store
 
+    @classmethod
+    def built(cls, path: Path) -> Self:
+        """A new database without a write-ahead log, to be filled and closed before it is used."""
+        store = cls(sqlite3.connect(path, isolation_level=None))
+        store.database.execute("PRAGMA journal_mode = DELETE")
+        return store
+
+    def fill(self, rows: Iterable[Row], gone: Iterable[Removal], lived_s: float) -> None:
+        """Create the tables with these rows; they are on the disk when it returns."""
+        with self.transaction(Mode.DURABLE):
+            self._create()
+            self.database.execute(f"PRAGMA user_version = {LAYOUT}")
+            newest = (0, 0)
+            for row in rows:
+                self.add(row)
+                newest = max(newest, (row.epoch, row.sequence))
+            for removal in gone:
+                self.remember(removal)
+            if newest > (0, 0):
+                self.count(Counter(*newest, lived_s))
+
     def _prepare(self, owner: Topics, epoch: int) -> None:
         self.database.execute("PRAGMA journal_mode = WAL")
         self.database.execute("PRAGMA secure_delete = ON")
-        if (found := self.database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        if (found := self.database.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
             raise DamageError(found)
         with self.transaction(Mode.DURABLE):
             layout = self.database.execute("PRAGMA user_version").fetchone()[0]
@@ -139,12 +169,28 @@ class Store:
                 self._create()
                 for row in rows:
                     self.add(row)
+                self.count(Counter(epoch, len(rows), 0.0))
             elif not tables and not layout:
                 self._create()
-            elif layout != LAYOUT:
+            elif layout == LAYOUT:
+                self._check_content()
+            else:
                 raise DamageError(f"layout {layout} instead of {LAYOUT}")
             # a write even where the tables are there already: a read-only disk must show now, not at the first alert
             self.database.execute(f"PRAGMA user_version = {LAYOUT}")
+
+    def _check_content(self) -> None:
+        """Hold every row against its checksum and the numbers against the counter."""
+        counter, at, newest = self.counter(), 0, (0, 0)
+        query = f"SELECT {COLUMNS}, id FROM alert WHERE id > ? ORDER BY id LIMIT 100"  # noqa: S608 - fixed names
+        while found := self.database.execute(query, (at,)).fetchall():
+            rows = [checked_row(one[:-1]) for one in found]
+            newest = max([newest, *((row.epoch, row.sequence) for row in rows)])
+            at = found[-1][-1]
+        if counter is None and newest > (0, 0):
+            raise DamageError("the counter is missing")
+        if counter is not None and newest > (counter.epoch, counter.sequence):
+            raise DamageError(f"the counter is at {counter.sequence}, behind alert {newest[1]} of epoch {newest[0]}")
 
     def _create(self) -> None:
         for statement in _TABLES:
@@ -171,12 +217,19 @@ class Store:
 
     # ---- what holds for the whole outbox ----
 
-    def newest(self) -> Newest | None:
-        """The newest number given, by the counter or by an alert that is ahead of it; None in a new database."""
-        query = f"""SELECT epoch, max(sequence) FROM ({_NUMBERS}) WHERE epoch BETWEEN 1 AND ?
-            GROUP BY epoch ORDER BY epoch DESC LIMIT 1"""  # noqa: S608 - a fixed text
-        found = self.database.execute(query, (HIGHEST_EPOCH,)).fetchone()
-        return Newest(*found) if found is not None else None
+    def counter(self) -> Counter | None:
+        """The last number given; None in a new database.
+
+        Raises:
+            DamageError: it is not what was written.
+        """
+        found = self.database.execute("SELECT epoch, sequence, lived_s, checksum FROM outbox").fetchone()
+        if found is None:
+            return None
+        counter = Counter(*found[:3])
+        if counter.checksum != found[3]:
+            raise DamageError("the counter is not what was written")
+        return counter
 
     def newest_of(self, epoch: int) -> int | None:
         """The newest number given in an epoch; None where nothing is known of it."""
@@ -184,15 +237,11 @@ class Store:
         newest: int | None = self.database.execute(query, (epoch,)).fetchone()[0]
         return newest
 
-    def lived_s(self) -> float:
-        """How long the outbox has been in use, seconds; no clock on the wall has a say in it."""
-        found = self.database.execute("SELECT lived_s FROM outbox").fetchone()
-        return max(found[0] or 0.0, 0.0) if found else 0.0
-
-    def note(self, newest: Newest, lived_s: float) -> None:
-        """Keep the newest number and the outbox's age."""
+    def count(self, counter: Counter) -> None:
+        """Keep the last number given and the outbox's age."""
         self.database.execute(
-            "INSERT OR REPLACE INTO outbox VALUES (1, ?, ?, ?)", (newest.epoch, newest.sequence, lived_s)
+            "INSERT OR REPLACE INTO outbox VALUES (1, ?, ?, ?, ?)",
+            (counter.epoch, counter.sequence, counter.lived_s, counter.checksum),
         )
 
     def last_place(self) -> int:
@@ -240,11 +289,15 @@ class Store:
 
     def remove(self, row: Row, reason: str) -> Removal:
         """Delete an alert for good, and remember why."""
-        self.database.execute("DELETE FROM alert WHERE epoch = ? AND sequence = ?", (row.epoch, row.sequence))
-        self._count(row, -1)
+        self.forget(row)
         removal = Removal(row.epoch, row.sequence, row.sequence, reason)
         self.remember(removal)
         return removal
+
+    def forget(self, row: Row) -> None:
+        """Delete an alert that was never decided."""
+        self.database.execute("DELETE FROM alert WHERE epoch = ? AND sequence = ?", (row.epoch, row.sequence))
+        self._count(row, -1)
 
     def remember(self, removal: Removal) -> None:
         """Keep why numbers are gone, joined with the range before where that is of one reason."""
@@ -278,7 +331,11 @@ class Store:
             self._totals = replace(was, set_aside=was.set_aside + by, kept_bytes=was.kept_bytes + size)
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+FAULTS = (sqlite3.Error, UnicodeError, OverflowError)
+"""What the database raises; SQLite's message about a damaged name is not always UTF-8."""
+
+
+def is_damage(error: Exception) -> bool:
     """Whether the file is at fault, rather than the disk that does not let it be used now."""
     # extended result codes: https://www.sqlite.org/rescode.html; without one the fault was found by us or in a value
     code = getattr(error, "sqlite_errorcode", None)
@@ -290,9 +347,16 @@ def _text(found: bytes) -> str:
     return found.decode(errors="replace")
 
 
-def _inspect(path: Path) -> None:
-    """Refuse the database of a newer version before anything is written to it."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as database:
+def _inspect(path: Path, busy_s: float) -> None:
+    """Refuse the database of a newer version, or one with a damaged header, before anything is written to it."""
+    with path.open("rb") as file:
+        header = file.read(20)
+    # what stands there otherwise would have SQLite take the file for one that must not be written
+    if header[:16] == b"SQLite format 3\0" and not set(header[18:20]) <= {1, 2}:
+        raise DamageError("its header tells an unknown format")
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=busy_s)) as database:
         layout = database.execute("PRAGMA user_version").fetchone()[0]
-        if LAYOUT < layout <= NEWEST_LAYOUT and database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+        ours = database.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        newer = ours and LAYOUT < layout <= NEWEST_LAYOUT
+        if newer and database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
             raise LayoutError(f"layout {layout}; this version knows {LAYOUT}")
