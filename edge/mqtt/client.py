@@ -21,7 +21,7 @@ from edge import __version__
 from edge.config import Config
 from edge.domain import Kind, Phase
 from edge.mqtt.commands import Command, CommandError, RateLimit, parse_command
-from edge.mqtt.connect import Connector, client_id
+from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.messages import (
     AlertMessage,
@@ -34,6 +34,7 @@ from edge.mqtt.messages import (
     Topics,
     command_result,
 )
+from edge.mqtt.names import client_id
 from edge.mqtt.outbox import DAY_S, Outbox
 from edge.mqtt.session import Delivery, Ending, Session, Wake, Will
 

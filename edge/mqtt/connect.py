@@ -57,11 +57,6 @@ class Connector:
         return ending
 
 
-def client_id(config: Config) -> str:
-    """The service's name at the broker: one for each device, so that a second one takes the first one's place."""
-    return f"{config.mqtt.prefix}-{config.device.id}"
-
-
 def _check_host(host: str) -> None:
     try:
         host.encode("idna")

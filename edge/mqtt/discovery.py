@@ -13,6 +13,7 @@ from typing import Any
 from edge.config import Config
 from edge.domain import Kind, Phase, State
 from edge.mqtt.messages import Topics
+from edge.mqtt.names import DEFAULT_PREFIX, device_word
 
 MISSED_BEATS = 3
 """A value expires when this many of its messages in a row did not come."""
@@ -33,19 +34,20 @@ def birth_topic(config: Config) -> str:
 
 
 def object_id(config: Config) -> str:
-    """The device's id as Home Assistant allows it in a topic: letters, digits, ``_`` and ``-``."""
-    return config.device.id.replace(".", "_")
+    """The device's name as Home Assistant allows it in a topic: letters, digits, ``_`` and ``-``."""
+    return device_word(config.mqtt.prefix, config.device.id)
 
 
 def discovery_payload(config: Config, version: str) -> bytes:
     """The device's description; ``version`` is that of this software."""
     topics = Topics(config.mqtt.prefix, config.device.id)
     components = _alert_entities(topics) | _state_entities(topics, config) | _health_entities(topics, config)
+    identifier = f"{DEFAULT_PREFIX}_{object_id(config)}"
     for key, component in components.items():
-        component["unique_id"] = f"{config.mqtt.prefix}_{object_id(config)}_{key}"
+        component["unique_id"] = f"{identifier}_{key}"
     payload = {
         "device": {
-            "identifiers": [f"{config.mqtt.prefix}_{object_id(config)}"],
+            "identifiers": [identifier],
             "name": config.device.id,
             "manufacturer": "Evenkeel",
             "model": "Driver monitor",

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from edge.config import Config
 from edge.errors import UnavailableError
-from edge.mqtt.connect import Connector, client_id
+from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.messages import Topics
+from edge.mqtt.names import client_id
 from edge.mqtt.outbox import DAY_S, Outbox
 from edge.mqtt.session import Delivery, Session, Wake
 
@@ -195,4 +196,4 @@ def remove_discovery(config: Config, environ: Mapping[str, str]) -> None:
         ConfigError, UnavailableError: as in ``Errand``.
     """
     nothing = Parcel(Delivery(discovery_topic(config)), b"", retain=True)
-    Errand(config, environ, f"{client_id(config)}-discovery", Single(nothing)).run()
+    Errand(config, environ, client_id(config, "discovery"), Single(nothing)).run()

@@ -11,10 +11,10 @@ from edge.config.schema import TOPIC_PART
 from edge.errors import UnavailableError, UsageError
 from edge.mqtt.claim import claim_device
 from edge.mqtt.client import ONLINE
-from edge.mqtt.connect import client_id
 from edge.mqtt.errand import Errand, Parcel
 from edge.mqtt.identity import Identity
 from edge.mqtt.messages import Topics
+from edge.mqtt.names import client_id
 from edge.mqtt.session import Delivery, Session
 
 LISTEN_S = 2.0
@@ -49,7 +49,7 @@ class Retirement(Errand):
         self, config: Config, environ: Mapping[str, str], gone: Identity, *, keep: Iterable[str], force: bool
     ) -> None:
         self._emptying = Emptying()
-        super().__init__(config, environ, f"{client_id(config)}-retire", self._emptying)
+        super().__init__(config, environ, client_id(config, "retire"), self._emptying)
         self._gone = gone
         self._availability = Topics(gone.prefix, gone.device_id).availability
         self._keep = frozenset(keep)

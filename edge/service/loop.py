@@ -127,7 +127,7 @@ def build_service(
         stack.enter_context(hold(config, path, patience_s=patience_s))
         outbox = stack.enter_context(closing(Outbox.from_config(config, os.environ, board_stamp())))
         stack.enter_context(Retirements(config, IdentityFile(path), os.environ))
-        memory = RestingFaceFile(path.parent)
+        memory = RestingFaceFile.beside(path)
         if resting := memory.load(stamp(), config.baseline.max_age_hours):
             pipeline.decider.restore(resting)
         recording = None

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.mqtt.messages import Stamp
+from edge.mqtt.outbox import files as outbox_files
 
 FILE_NAME = "resting_face.json"
 
@@ -46,9 +47,15 @@ class _Stored(BaseModel):
 class RestingFaceFile:
     """Keeps one resting face in ``folder``. A fault of the disk is logged once; monitoring does not need the file."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
+    def __init__(self, folder: Path, name: str = FILE_NAME) -> None:
+        self._path = folder / name
         self._faulty = False
+
+    @classmethod
+    def beside(cls, outbox: Path) -> Self:
+        """The one of the service whose outbox this is; services whose outboxes share a folder have one each."""
+        named = outbox.name != outbox_files.FILE_NAME
+        return cls(outbox.parent, f"{outbox.name}.{FILE_NAME}" if named else FILE_NAME)
 
     def load(self, now: Stamp, max_age_hours: float) -> RestingFace | None:
         """What was kept, if its age is known and no more than ``max_age_hours``; None otherwise."""

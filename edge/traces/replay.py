@@ -31,6 +31,7 @@ from edge.traces.trace import TraceWriter, read_trace, recorded_s
 DEVICE_ID = "replay"
 """What events bear: they are of no device's outbox."""
 
+_LOOKED_AT_BYTES = 65_536
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _TRACE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
@@ -51,14 +52,14 @@ class EventWriter:
     """Writes alerts to ``path`` as JSON Lines: the payload of the MQTT contract plus ``t``, seconds from the start.
 
     Nothing in it depends on when or where it is written: wall time starts at 1970 and is marked as not synchronised,
-    ids are drawn from a hash of ``name`` and their number. Used as a context manager.
+    ids are drawn from a hash of ``origin``, which tells what is replayed, and their number. Used as a context manager.
 
     Raises:
         UnavailableError: the file cannot be written, also from ``write``.
     """
 
-    def __init__(self, path: Path, name: str, models: ModelsPart) -> None:
-        self._name = name
+    def __init__(self, path: Path, origin: bytes, models: ModelsPart) -> None:
+        self._origin = origin
         self._models = models
         self._episodes = Episodes(self._entropy)
         self._drawn = 0
@@ -90,7 +91,7 @@ class EventWriter:
 
     def _entropy(self) -> bytes:
         self._drawn += 1
-        return hashlib.sha256(os.fsencode(f"{self._name} {self._drawn}")).digest()[:ENTROPY_BYTES]
+        return hashlib.sha256(self._origin + f" {self._drawn}".encode()).digest()[:ENTROPY_BYTES]
 
 
 def replay(
@@ -121,7 +122,7 @@ def replay(
     source = _TraceSource(path, config) if _is_trace(path) else _ClipSource(path, config)
     tally = _Tally()
     with ExitStack() as stack:
-        event_writer = stack.enter_context(EventWriter(events, path.name, source.models)) if events else None
+        event_writer = stack.enter_context(EventWriter(events, _fingerprint(path), source.models)) if events else None
         trace_writer = stack.enter_context(TraceWriter(trace, origin_t=0.0)) if trace else None
         for step in _with_progress(source, path.name, console or Console(stderr=True)):
             tally.add(step)
@@ -209,6 +210,20 @@ class _Tally:
             alerts={kind: self._alerts[kind] for kind in Kind},
             faults=faults,
         )
+
+
+def _fingerprint(path: Path) -> bytes:
+    """What tells one recording from another, wherever it lies and whatever it is called: its size, start and end."""
+    if path.is_dir():
+        found = sorted((entry.name, entry.stat().st_size) for entry in path.iterdir() if entry.is_file())
+        return hashlib.sha256(repr(found).encode(errors="surrogateescape")).digest()
+    if not path.is_file():  # a pipe gives what it holds once
+        return os.fsencode(path.name)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT_BYTES)
+        file.seek(max(0, size - _LOOKED_AT_BYTES))
+        return hashlib.sha256(f"{size} ".encode() + start + file.read(_LOOKED_AT_BYTES)).digest()
 
 
 def _is_trace(path: Path) -> bool:

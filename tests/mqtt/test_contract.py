@@ -200,7 +200,10 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
     sent = {message.topic: (message.qos, message.topic in retained) for message in live.messages}
     sent.pop("marker", None)
     assert sent == {
-        topic.replace("<prefix>", "evenkeel").replace("<device_id>", "van-7").replace("<name>", "pause"): how
+        topic.replace("<prefix>", "evenkeel")
+        .replace("<device_id>", "van-7")
+        .replace("<word>", "van-7")
+        .replace("<name>", "pause"): how
         for topic, how in documented.items()
     }
 

@@ -70,3 +70,10 @@ def test_a_disk_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pyte
     for _ in range(3):
         file.keep(RESTING, at())
     assert caplog.text.count("is not kept over a restart") == 1
+
+
+def test_services_whose_outboxes_share_a_folder_have_a_face_each(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("outbox.db", "cab.db", "trailer.db")]
+    files = {RestingFaceFile.beside(path)._path for path in paths}
+    assert len(files) == 3
+    assert tmp_path / FILE_NAME in files

@@ -139,10 +139,19 @@ def test_the_same_clip_gives_the_same_bytes_twice(clip: Path, tmp_path: Path) ->
     assert written[0][0]
 
 
-def test_another_clip_gives_other_ids(clip: Path, tmp_path: Path) -> None:
+def test_another_recording_of_the_same_name_gives_other_ids(drive: Path, tmp_path: Path) -> None:
+    replay(drive, Config(), events=tmp_path / "one")
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / drive.name
+    other.write_text("\n".join(drive.read_text().splitlines()[:-1]) + "\n")
+    replay(other, Config(), events=tmp_path / "two")
+    assert events_of(tmp_path / "one")[0]["id"] != events_of(tmp_path / "two")[0]["id"]
+
+
+def test_a_recording_keeps_its_ids_wherever_it_lies(clip: Path, tmp_path: Path) -> None:
     replay(clip, Config(), events=tmp_path / "one")
     replay(clip.rename(tmp_path / "other.avi"), Config(), events=tmp_path / "two")
-    assert events_of(tmp_path / "one")[0]["id"] != events_of(tmp_path / "two")[0]["id"]
+    assert events_of(tmp_path / "one") == events_of(tmp_path / "two")
 
 
 def test_the_trace_of_a_clip_replays_to_the_same_events(clip: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from edge.config import Config
 from edge.config.secrets import shown, source_file
 from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
-from edge.mqtt.connect import client_id
 from edge.mqtt.errand import knock
+from edge.mqtt.names import client_id
 from edge.mqtt.security import is_loopback, password_file
 from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
 from edge.tools.doctor.host import READ, Host, User
@@ -19,7 +19,7 @@ def broker(host: Host, config: Config) -> Finding:
     """Whether the broker accepts a connection, made under a name of its own beside a running service's."""
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     try:
-        knock(config, host.environ, f"{client_id(config)}-doctor")
+        knock(config, host.environ, client_id(config, "doctor"))
     except ConfigError as error:
         return failed_by(error, "correct [mqtt]")
     except UnavailableError as error:
