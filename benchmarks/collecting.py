@@ -93,6 +93,15 @@ class CollectorProcess:
             for line in self._process.stdout:
                 yield line.decode()
 
+    def stop_reading(self) -> None:
+        """Close the pipe that it prints to."""
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def wait(self) -> int:
+        """Until it ends by itself; return its exit status."""
+        return 0 if self._process is None else self._process.wait(timeout=STOP_DEADLINE_S)
+
     def stop(self) -> int:
         """End it as its service manager would; return its exit status."""
         return self._end(signal.SIGTERM)

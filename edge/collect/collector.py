@@ -48,6 +48,9 @@ ROUND_S = 1.0
 SWEEP_S = 30.0
 """… without it: other collectors may have written."""
 
+ROUND_SHARE = 20
+"""A look at the gaps may take one part in so many of the time: alerts go first."""
+
 CLEAN_S = 3600.0
 STEADY_S = 10.0
 QUESTION_EXPIRES_S = 60
@@ -260,7 +263,6 @@ class Collector:
 
     def _look_for_gaps(self, now: float) -> None:
         self._touched = False
-        self._next_round, self._next_sweep = now + ROUND_S, now + SWEEP_S
         with self._database():
             streams = self._store.open_streams()
             self._meter.missing(sum(count(stream.missing) for stream in streams))
@@ -269,6 +271,9 @@ class Collector:
             if self._link.subscribed:
                 for question in self._patience.due(streams, now, QUESTIONS_A_ROUND):
                     self._ask(question)
+        took_s = time.monotonic() - now
+        self._next_round = now + max(ROUND_S, took_s * ROUND_SHARE)
+        self._next_sweep = now + max(SWEEP_S, took_s * ROUND_SHARE)
 
     def _ask(self, question: Question) -> None:
         key = question.key
@@ -290,6 +295,7 @@ class Collector:
         stamp = self._clock()
         self._next_cleaning = now + CLEAN_S
         if not stamp.clock_synced:
+            _log.warning("no time source has set this machine's clock: nothing is deleted for its age")
             return
         before = _days_before(stamp.time, keep_days)
         with self._database():

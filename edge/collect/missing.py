@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select
 
 from edge.collect.gaps import OpenStream, StreamKey, still_missing
 from edge.collect.ranges import Range
@@ -12,7 +14,15 @@ from edge.collect.statements import of_stream
 from edge.collect.tables import alerts, devices, losses, streams
 
 
-def look_for_gaps(connection: Connection, limit: int | None = None) -> list[OpenStream]:
+@dataclass(slots=True)
+class _Known:
+    """What is known of a stream above what is settled."""
+
+    stored: list[Range] = field(default_factory=list)
+    lost: list[Range] = field(default_factory=list)
+
+
+def look_for_gaps(connection: Connection) -> list[OpenStream]:
     """The streams of which something is missing, or whose settling has not been noted; nothing is changed."""
     latest = (
         select(streams.c.prefix, streams.c.device, func.max(streams.c.epoch).label("epoch"))
@@ -26,12 +36,14 @@ def look_for_gaps(connection: Connection, limit: int | None = None) -> list[Open
         .join(devices, and_(devices.c.prefix == streams.c.prefix, devices.c.device == streams.c.device), isouter=True)
         .where(or_(streams.c.settled < streams.c.newest, tail))
         .order_by(streams.c.prefix, streams.c.device, streams.c.epoch)
-        .limit(limit)
     )
+    rows = connection.execute(query).all()
+    known = _known(connection, streams.c.settled < streams.c.newest) if rows else {}
     found: list[OpenStream] = []
-    for row in connection.execute(query).all():
+    for row in rows:
         key = StreamKey(row.prefix, row.device, row.epoch)
-        settled, missing = missing_of(connection, key, row.settled, row.newest)
+        above = known.get(key, _Known())
+        settled, missing = still_missing(row.settled, row.newest, above.stored, above.lost)
         online = row.availability != "offline"
         found.append(OpenStream(key, settled, row.newest, missing, bool(row.tail), online))
     return found
@@ -40,18 +52,35 @@ def look_for_gaps(connection: Connection, limit: int | None = None) -> list[Open
 def missing_of(
     connection: Connection, key: StreamKey, settled: int, newest: int, deleted: Iterable[Range] = ()
 ) -> tuple[int, tuple[Range, ...]]:
-    """Up to where nothing is missing of a stream, and what is missing from there to ``newest``."""
-    island = (alerts.c.sequence - func.row_number().over(order_by=alerts.c.sequence)).label("island")
-    numbered = select(alerts.c.sequence, island).where(of_stream(alerts, key), alerts.c.sequence > settled).subquery()
-    islands = select(func.min(numbered.c.sequence), func.max(numbered.c.sequence)).group_by(numbered.c.island)
-    lost = select(losses.c.first, losses.c.last).where(of_stream(losses, key), losses.c.last > settled)
-    stored = [Range(first, last) for first, last in connection.execute(islands)]
-    given_up = [Range(first, last) for first, last in connection.execute(lost)]
-    return still_missing(settled, newest, [*stored, *deleted], given_up)
+    """Up to where nothing is missing of one stream, and what is missing from there to ``newest``."""
+    above = _known(connection, of_stream(streams, key)).get(key, _Known())
+    return still_missing(settled, newest, [*above.stored, *deleted], above.lost)
 
 
-def note_settled(connection: Connection, key: StreamKey, reached: int) -> None:
-    """Up to there nothing is missing."""
-    connection.execute(
-        update(streams).where(of_stream(streams, key), streams.c.settled < reached).values(settled=reached)
+def _known(connection: Connection, which: ColumnElement[bool]) -> dict[StreamKey, _Known]:
+    """What is stored and what is lost of the streams ``which``, in two queries however many they are."""
+    known: dict[StreamKey, _Known] = defaultdict(_Known)
+    names = (alerts.c.prefix, alerts.c.device, alerts.c.epoch)
+    place = func.row_number().over(partition_by=names, order_by=alerts.c.sequence)
+    numbered = (
+        select(*names, alerts.c.sequence, (alerts.c.sequence - place).label("island"))
+        .join(streams, and_(_same(alerts), alerts.c.sequence > streams.c.settled))
+        .where(which)
+        .subquery()
+    )
+    keys = (numbered.c.prefix, numbered.c.device, numbered.c.epoch)
+    islands = select(*keys, func.min(numbered.c.sequence), func.max(numbered.c.sequence)).group_by(
+        *keys, numbered.c.island
+    )
+    for prefix, device, epoch, first, last in connection.execute(islands):
+        known[StreamKey(prefix, device, epoch)].stored.append(Range(first, last))
+    lost = select(losses).join(streams, and_(_same(losses), losses.c.last > streams.c.settled)).where(which)
+    for row in connection.execute(lost):
+        known[StreamKey(row.prefix, row.device, row.epoch)].lost.append(Range(row.first, row.last))
+    return known
+
+
+def _same(table: Table) -> ColumnElement[bool]:
+    return and_(
+        table.c.prefix == streams.c.prefix, table.c.device == streams.c.device, table.c.epoch == streams.c.epoch
     )

@@ -27,7 +27,8 @@ class Statements:
         )
         self.device = self._device()
         self.stream = self._stream()
-        self.settle_run = _settle_run()
+        self.settle_run = _settle(streams.c.settled == bindparam("before"))
+        self.settle = _settle(streams.c.settled < bindparam("now"))
         keys = ["prefix", "device", "epoch", "first"]
         self.loss: Executable = self._insert(losses).on_conflict_do_nothing(index_elements=keys)
         self.refusal = self._refusal()
@@ -79,15 +80,21 @@ def of_stream(table: Table, key: StreamKey) -> ColumnElement[bool]:
     return and_(of_device(table, key.prefix, key.device), table.c.epoch == key.epoch)
 
 
-def _settle_run() -> Executable:
-    """Settle a run of alerts that follows on what is settled: from ``before`` to ``now``."""
+def settling(key: StreamKey, now: int, before: int | None = None) -> dict[str, Any]:
+    """What ``settle``, or with ``before`` ``settle_run``, takes."""
+    said = {"of_prefix": key.prefix, "of_device": key.device, "of_epoch": key.epoch, "now": now}
+    return said if before is None else said | {"before": before}
+
+
+def _settle(condition: ColumnElement[bool]) -> Executable:
+    """Note up to where nothing is missing of a stream."""
     return (
         update(streams)
         .where(
             streams.c.prefix == bindparam("of_prefix"),
             streams.c.device == bindparam("of_device"),
             streams.c.epoch == bindparam("of_epoch"),
-            streams.c.settled == bindparam("before"),
+            condition,
         )
         .values(settled=bindparam("now"))
     )

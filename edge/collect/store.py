@@ -28,12 +28,12 @@ from sqlalchemy import (
 
 from edge.collect.database import empty_log
 from edge.collect.gaps import OpenStream, StreamKey
-from edge.collect.missing import look_for_gaps, missing_of, note_settled
+from edge.collect.missing import look_for_gaps, missing_of
 from edge.collect.ranges import Range, common, without
 from edge.collect.reading import AlertSaid, AvailabilitySaid, Reading, Refused, ResendSaid, Sender, StatusSaid
-from edge.collect.statements import Statements, of_device, of_stream
+from edge.collect.statements import Statements, of_device, of_stream, settling
 from edge.collect.tables import alerts, devices, losses, streams
-from edge.mqtt.messages import Resent, Stamp
+from edge.mqtt.messages import Resent, Stamp, Topics
 
 Device = tuple[str, str]
 """Prefix and device id."""
@@ -41,9 +41,6 @@ Device = tuple[str, str]
 KNOWN, UNKNOWN = "known", "unknown"
 RETENTION = "retention"
 """Why an alert that never came is no longer waited for: what came after it has been deleted for its age."""
-
-OPEN_AT_ONCE = 500
-"""Streams looked into at a time; the others come next time."""
 
 DELETED_AT_ONCE = 1000
 SHOWN_CHARACTERS = 200
@@ -108,6 +105,7 @@ class Store:
                 if isinstance(one, AlertSaid)
             }
             stored = self._write_alerts(connection, arrived, now)
+            conflicts = self._conflicts(connection, [one for key, one in arrived.items() if key not in stored])
             self._write_devices(connection, said, now)
             self._write_streams(connection, said, stored, floors)
             newly_lost = [
@@ -116,10 +114,10 @@ class Store:
                 if isinstance(one, ResendSaid) and one.resent is not None
                 for loss in self._write_answer(connection, one.sender, one.resent, now)
             ]
-            refused = self._write_refusals(connection, batch, now)
+            refused = self._write_refusals(connection, [*batch, *conflicts], now)
         return Written(
             [_stored(arrived[key], now) for key in sorted(stored)],
-            duplicates=sum(isinstance(one, AlertSaid) for one in said) - len(stored),
+            duplicates=sum(isinstance(one, AlertSaid) for one in said) - len(stored) - len(conflicts),
             refused=refused,
             lost=_by_reason(newly_lost),
             newly_lost=newly_lost,
@@ -128,9 +126,9 @@ class Store:
     def open_streams(self) -> list[OpenStream]:
         """The streams of which something is missing; those of which nothing is missing any more are settled."""
         with self._engine.begin() as connection:
-            found = look_for_gaps(connection, OPEN_AT_ONCE)
-            for stream in found:
-                note_settled(connection, stream.key, stream.settled)
+            found = look_for_gaps(connection)
+            if found:
+                connection.execute(self._statements.settle, [settling(stream.key, stream.settled) for stream in found])
         return [stream for stream in found if stream.missing or stream.tail]
 
     def forget(self, prefix: str, device: str, now: datetime) -> Erasure:
@@ -208,6 +206,23 @@ class Store:
         rows = [_alert_row(arrived[key], now) for key in sorted(arrived)]
         return {tuple(row) for row in connection.execute(self._statements.alert, rows)}
 
+    def _conflicts(self, connection: Connection, again: Sequence[AlertSaid]) -> list[Received]:
+        """Refuse alerts that bear the number of another one: two devices have one id, or one outbox was copied."""
+        conflicts: list[Received] = []
+        for one in again:
+            row = connection.execute(
+                select(alerts.c.episode, alerts.c.phase, alerts.c.time).where(
+                    of_stream(alerts, _key(one.sender, one.alert.epoch)), alerts.c.sequence == one.alert.sequence
+                )
+            ).one()
+            if (row.episode, row.phase, row.time) != (str(one.alert.id), str(one.alert.phase), one.time):
+                topic = Topics(one.sender.prefix, one.sender.device).alert
+                detail = (
+                    f"another alert has number {one.alert.sequence} of epoch {one.alert.epoch}; is the id used twice?"
+                )
+                conflicts.append(Received(topic, Refused("conflict", detail)))
+        return conflicts
+
     def _write_devices(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> None:
         rows: dict[Device, dict[str, Any]] = {}
         for one in said:
@@ -247,15 +262,7 @@ class Store:
         if rows:
             connection.execute(self._statements.stream, rows)
         in_order = [
-            {
-                "of_prefix": key.prefix,
-                "of_device": key.device,
-                "of_epoch": key.epoch,
-                "before": run[0] - 1,
-                "now": run[-1],
-            }
-            for key, run in fresh.items()
-            if run[-1] - run[0] == len(run) - 1
+            settling(key, run[-1], before=run[0] - 1) for key, run in fresh.items() if run[-1] - run[0] == len(run) - 1
         ]
         if in_order:
             connection.execute(self._statements.settle_run, in_order)
@@ -289,7 +296,7 @@ class Store:
             )
         )
         reached, _ = missing_of(connection, key, row.settled, newest)
-        note_settled(connection, key, reached)
+        connection.execute(self._statements.settle, settling(key, reached))
         return newly_lost
 
     def _write_losses(

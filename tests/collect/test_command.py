@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -83,6 +84,35 @@ def test_killed_at_random_moments_it_stores_each_alert_once(
     until(lambda: len(collector.alerts()) >= last, "every alert", 30)
     assert [one.sequence for one in collector.alerts()] == list(range(1, last + 1))
     assert kills >= 3
+
+
+def test_what_is_not_in_the_database_is_not_acknowledged(
+    mosquitto: Mosquitto, subscribe: Subscribe, start: Callable[..., CollectorProcess], until: Until, tmp_path: Path
+) -> None:
+    collector = start(mosquitto.port)
+    other = sqlite3.connect(tmp_path / "collector.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    device = subscribe(mosquitto.port)
+    device.publish("evenkeel/van-7/alert", payload("alert"))
+    until(lambda: "database is locked" in collector.log, "a try to store it")
+    collector.kill()
+    other.close()
+
+    collector.start()
+    until(lambda: len(collector.alerts()) == 1, "the alert, from the broker")
+
+
+def test_a_reader_that_goes_away_ends_it_in_one_line(
+    mosquitto: Mosquitto, subscribe: Subscribe, start: Callable[..., CollectorProcess]
+) -> None:
+    collector = start(mosquitto.port, arguments=("--json",))
+    collector.stop_reading()
+    subscribe(mosquitto.port).publish("evenkeel/van-7/alert", payload("alert"))
+
+    assert collector.wait() == 69
+    assert "nobody reads the lines any more" in collector.log
+    assert "Traceback" not in collector.log
+    assert len(collector.alerts()) == 1
 
 
 def test_it_stops_cleanly_and_says_each_alert_as_a_line(

@@ -51,6 +51,16 @@ def test_equal_numbers_of_other_devices_epochs_and_prefixes_are_other_alerts(des
     assert len(rows(engine)) == 5
 
 
+def test_another_alert_under_the_same_number_is_no_duplicate_but_refused(desk: Desk, engine: Engine) -> None:
+    desk.alerts(1)
+    again = desk.take(("evenkeel/van-7/alert", payload("alert", resent=True)))
+    other = desk.take(("evenkeel/van-7/alert", payload("alert", id="01a1f96e-fe88-7cca-9ffd-2ef888df3839")))
+
+    assert (again.duplicates, again.refused) == (1, {})
+    assert (other.duplicates, other.refused) == (0, {"conflict": 1})
+    assert len(rows(engine)) == 1
+
+
 def test_the_payload_is_kept_as_it_came(desk: Desk, engine: Engine) -> None:
     said = payload("alert", mood="ünknown", kind="hunger")
     desk.take(("evenkeel/van-7/alert", said))
@@ -102,6 +112,14 @@ def test_what_is_stored_is_not_lost_whatever_the_device_says(desk: Desk) -> None
 
     assert written.lost == {"history": 1}
     assert desk.missing() == {}
+
+
+def test_a_reason_that_no_database_holds_is_made_fit(desk: Desk, engine: Engine) -> None:
+    desk.alerts(3)
+    desk.answers(answer(7, 1, 2, newest=3, gone=((1, 1, "a\0b"), (2, 2, "x" * 500))))
+
+    with engine.connect() as connection:
+        assert connection.execute(select(losses.c.reason).order_by(losses.c.first)).scalars().all() == ["a?b", "x" * 64]
 
 
 def test_an_answer_for_a_stream_nobody_knows_changes_nothing(desk: Desk, engine: Engine) -> None:
