@@ -6,13 +6,15 @@ import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from calibration.score import Episode
 from edge.domain import Kind
 from edge.errors import UnavailableError, UsageError
 
 COLUMNS = ("start", "end", "kind")
+TOLD = 20
+"""Wrong lines that are named; how many more there are is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +25,93 @@ class Label:
     line: int
 
 
-def read_labels(path: Path, traces: Sequence[Path], on_fault: Callable[[str], None]) -> list[Label]:
-    """The labels of ``traces``, whose numbers their episodes have; a wrong line is left out and said with its number.
+class _WrongLabelError(ValueError):
+    """What is wrong with a line."""
+
+
+class _UnknownLabelError(ValueError):
+    """A line that may be meant for other kinds or other traces."""
+
+
+def read_labels(
+    path: Path, traces: Sequence[Path], on_fault: Callable[[str], None], *, leave_out_unknown: bool = False
+) -> list[Label]:
+    """The labels of ``traces``, whose numbers their episodes have.
+
+    A label names its trace by the end of its path, as much of it as no other trace has. With ``leave_out_unknown``
+    labels of other kinds and of other traces are left out and said; otherwise they are as wrong as those whose numbers
+    make no sense.
 
     Raises:
         UnavailableError: the file cannot be read.
-        UsageError: a column is missing, or it is not said which of several traces a label is for.
+        UsageError: a column is missing, labels are wrong (each is said with its line), or a trace is given twice.
     """
+    named = _Named(traces)
+    labels: list[Label] = []
+    wrong: list[str] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UsageError(
-                    f"{path}:1: no column {', '.join(missing)}; the first line is 'start,end,kind[,trace]'"
-                )
-            if len(traces) > 1 and "trace" not in (reader.fieldnames or ()):
-                raise UsageError(f"{path}:1: no column trace, which says which of the {len(traces)} traces is meant")
-            numbers = {trace.name: number for number, trace in enumerate(traces)}
-            found = [_parse(row, f"{path}:{reader.line_num}", reader.line_num, numbers, on_fault) for row in reader]
+            _check_columns(path, reader.fieldnames or (), len(traces))
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                try:
+                    labels.append(Label(_parse(row, named), reader.line_num))
+                except _WrongLabelError as fault:
+                    wrong.append(f"{where}: {fault}")
+                except _UnknownLabelError as fault:
+                    if leave_out_unknown:
+                        on_fault(f"{where}: {fault}; label left out")
+                    else:
+                        wrong.append(f"{where}: {fault} (--leave-out-unknown goes on without such labels)")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UnavailableError(f"{path}: labels cannot be read: {error}") from error
-    labels = [each for each in found if each is not None]
+    if wrong:
+        more = [f"{path}: and {len(wrong) - TOLD} more labels are wrong"] if len(wrong) > TOLD else []
+        raise UsageError("\n".join([*wrong[:TOLD], *more]))
     if not labels:
         on_fault(f"{path}: no label; only false alarms can be counted")
     return labels
+
+
+def _check_columns(path: Path, columns: Sequence[str], traces: int) -> None:
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise UsageError(f"{path}:1: no column {', '.join(missing)}; the first line is 'start,end,kind[,trace]'")
+    if traces > 1 and "trace" not in columns:
+        raise UsageError(f"{path}:1: no column trace, which says which of the {traces} traces is meant")
+
+
+class _Named:
+    """Finds traces by what labels call them.
+
+    Raises:
+        UsageError: a trace is given twice.
+    """
+
+    def __init__(self, traces: Sequence[Path]) -> None:
+        self._traces = traces
+        self._paths = [trace.resolve() for trace in traces]
+        for number, path in enumerate(self._paths):
+            if path in self._paths[:number]:
+                raise UsageError(f"{traces[number]}: this trace is given twice")
+
+    def number(self, name: str) -> int:
+        """The number of the one trace whose path ends in ``name``; without a name that of the only one."""
+        if not name:
+            if len(self._traces) == 1:
+                return 0
+            raise _WrongLabelError("trace is empty; it says which of the traces is meant")
+        parts = tuple(part for part in PurePath(name).parts if part != ".")
+        ends = [number for number, path in enumerate(self._paths) if path.parts[-len(parts) :] == parts]
+        exact = [number for number in ends if self._traces[number] == Path(name)]
+        found = exact or ends
+        if not found:
+            raise _UnknownLabelError(f"trace = {name!r}: not one of the traces given")
+        if len(found) > 1:
+            meant = " or ".join(str(self._traces[number]) for number in found)
+            raise _WrongLabelError(f"trace = {name!r}: may be {meant}; write as much of the path as tells them apart")
+        return found[0]
 
 
 def renumber(labels: Sequence[Label], kept: Sequence[int], path: Path, on_fault: Callable[[str], None]) -> list[Label]:
@@ -66,14 +130,19 @@ def renumber(labels: Sequence[Label], kept: Sequence[int], path: Path, on_fault:
 def fit_labels(
     labels: Sequence[Label], spans: Mapping[int, tuple[float, float]], path: Path, on_fault: Callable[[str], None]
 ) -> list[Episode]:
-    """Cut labels to the ``spans`` of their drives and join those of a kind that overlap; both are said."""
+    """Cut labels to the ``spans`` of their drives and join those of a kind that overlap; both are said.
+
+    Raises:
+        UsageError: labels lie outside their drives.
+    """
     fitted: list[Episode] = []
+    outside: list[str] = []
     for label in sorted(labels, key=lambda each: (each.episode.drive, each.episode.kind, each.episode.start)):
         episode, where = label.episode, f"{path}:{label.line}"
         begin, end = spans[episode.drive]
         cut = replace(episode, start=max(episode.start, begin), end=min(episode.end, end))
         if cut.start >= cut.end:
-            on_fault(f"{where}: lies outside its trace, which goes from {begin:g} s to {end:g} s; label left out")
+            outside.append(f"{where}: lies outside its trace, which goes from {begin:g} s to {end:g} s")
             continue
         if cut != episode:
             on_fault(f"{where}: reaches out of its trace, which goes from {begin:g} s to {end:g} s; label cut")
@@ -83,24 +152,20 @@ def fit_labels(
             fitted[-1] = replace(last, end=max(last.end, cut.end))
         else:
             fitted.append(cut)
+    if outside:
+        raise UsageError("\n".join(outside[:TOLD]))
     return fitted
 
 
-def _parse(
-    row: Mapping[str, str | None], where: str, line: int, numbers: Mapping[str, int], on_fault: Callable[[str], None]
-) -> Label | None:
+def _parse(row: Mapping[str, str | None], named: _Named) -> Episode:
     try:
         start, end = float(row["start"] or ""), float(row["end"] or "")
     except ValueError:
-        on_fault(f"{where}: start = {row['start']!r}, end = {row['end']!r}: both must be seconds; label left out")
-        return None
-    kind, trace = (row["kind"] or "").strip(), (row.get("trace") or "").strip()
+        raise _WrongLabelError(f"start = {row['start']!r}, end = {row['end']!r}: both must be seconds") from None
+    if not (math.isfinite(start) and math.isfinite(end) and start < end):
+        raise _WrongLabelError(f"start = {start:g} must be before end = {end:g}")
+    kind = (row["kind"] or "").strip()
+    number = named.number((row.get("trace") or "").strip())
     if kind not in tuple(Kind):
-        on_fault(f"{where}: kind = {kind!r}: must be {' or '.join(Kind)}; label left out")
-    elif not (math.isfinite(start) and math.isfinite(end) and start < end):
-        on_fault(f"{where}: start = {start:g} must be before end = {end:g}; label left out")
-    elif len(numbers) > 1 and trace not in numbers:
-        on_fault(f"{where}: trace = {trace!r}: not one of the traces given; label left out")
-    else:
-        return Label(Episode(numbers.get(trace, 0), Kind(kind), start, end), line)
-    return None
+        raise _UnknownLabelError(f"kind = {kind!r}: must be {' or '.join(Kind)}")
+    return Episode(number, Kind(kind), start, end)

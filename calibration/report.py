@@ -12,7 +12,7 @@ import numpy as np
 from calibration.batch import KINDS
 from calibration.plots import new_figure
 from calibration.score import Score
-from calibration.tune import ENOUGH_FALSE, HOLDS_S, Tuning, recommend, sections, shows_rate
+from calibration.tune import ENOUGH_FALSE, Tuning, recommend, sections, shows_rate
 from edge.domain import Kind
 from edge.errors import UnavailableError
 
@@ -49,7 +49,8 @@ def write_report(tuning: Tuning, path: Path) -> None:
             f" {len(tuning.batch.episodes)} labelled episodes.</p>"
         ),
         _faults(tuning.faults),
-        "<h2>Recommended</h2>",
+        f"<h2>{'Nothing is recommended' if tuning.broken else 'Recommended'}</h2>",
+        "".join(f"<p>{html.escape(line)}.</p>" for line in tuning.broken),
         f"<pre>{html.escape(sections(recommend(tuning.config, tuning.chosen)))}</pre>",
         f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in summary(tuning))}</ul>",
         "<h2>Delay against false alarms</h2>",
@@ -126,7 +127,7 @@ def _recall(tuning: Tuning) -> Figure:
     figure = new_figure(8, 3)
     for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
         best = tuning.chosen[kind]
-        for hold_s in HOLDS_S:
+        for hold_s in sorted({point.hold_s for point in tuning.points if point.kind is kind}):
             same = [point for point in tuning.points if (point.kind, point.enter) == (kind, best.enter)]
             same = [point for point in same if point.hold_s == hold_s]
             line = [point.seldom for point in same], [point.score.recall for point in same]
@@ -177,7 +178,9 @@ def _timeline(tuning: Tuning, drive: int) -> Figure:
         if alert.drive == drive:
             axes.plot(alert.t, 0.97, "v", color=_colour(alert.kind))
     axes.set(xlabel="s", ylim=(-0.03, 1.05), xlim=(t[0], t[-1]))
-    axes.set_title(tuning.traces[drive].name, loc="left", fontsize=10)
+    path = tuning.traces[drive]
+    alone = [each.name for each in tuning.traces].count(path.name) == 1
+    axes.set_title(path.name if alone else str(path), loc="left", fontsize=10)
     return figure
 
 

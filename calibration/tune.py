@@ -31,6 +31,8 @@ ENOUGH_FALSE = 3.0
 """Drives in which fewer false alarms than this were allowed cannot show that a rate is kept (the rule of three)."""
 RECALL_SLACK = 0.01
 """Of thresholds whose recall is within this of the best, the quickest are chosen."""
+TRIES = 5
+"""So many choices are held against the real decision at most, where it gives more false alarms than the sweep saw."""
 CONFIRMED_HOURS = 2.0
 """Hours of drive that the real decision is run on again with the recommended thresholds: it takes minutes for ten."""
 
@@ -53,8 +55,14 @@ class Confirmation:
     """The real decision with the recommended thresholds over the first ``drives`` traces."""
 
     drives: int
-    score: Score
+    scores: dict[Kind, Score]
     alerts: tuple[Alert, ...]
+
+    @property
+    def score(self) -> Score:
+        """All kinds together."""
+        first, *others = self.scores.values()
+        return sum(others, start=first)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,23 @@ class Tuning:
     max_false_per_hour: float
     faults: tuple[str, ...]
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why nothing can be recommended, a line for each reason; none where the choice keeps the limit."""
+        limit = self.max_false_per_hour / len(Kind)
+        lines = [
+            f"no thresholds keep {limit:g} false alarms of {kind} an hour; with the fewest it is {rate:.2f}"
+            for kind, point in self.chosen.items()
+            if (rate := point.score.false_per_hour) > limit
+        ]
+        real = self.confirmation.score
+        if not lines and real.false_per_hour > self.max_false_per_hour:
+            lines.append(
+                f"no thresholds tried keep {self.max_false_per_hour:g} false alarms an hour in the real decision, "
+                f"which gives {real.false_alarms} in {real.hours:.2f} h with the best of them"
+            )
+        return tuple(lines)
+
 
 def tune(
     traces: Sequence[Path],
@@ -79,19 +104,21 @@ def tune(
     *,
     max_false_per_hour: float,
     engine: str = "duckdb://",
+    leave_out_unknown: bool = False,
     console: Console | None = None,
 ) -> Tuning:
     """Sweep ``enter``, ``seldom`` and ``hold_s`` of both kinds over recorded drives; choose the quickest in the limit.
 
     Each kind may use half of ``max_false_per_hour``. The sweep follows ``edge.decision`` on rows of a fifth of a
-    second; the choice is then confirmed by the real decision.
+    second; the choice is then confirmed by the real decision, and the next one tried where that breaks the limit.
+    ``leave_out_unknown`` is that of ``read_labels``.
 
     Raises:
         UnavailableError: a trace, the labels or the table engine cannot be used.
         UsageError: the labels do not say what they are for.
     """
     faults: list[str] = []
-    read = read_labels(labels, traces, faults.append)
+    read = read_labels(labels, traces, faults.append, leave_out_unknown=leave_out_unknown)
     rows = read_rows(traces, config, engine, faults.append)
     traces = [traces[number] for number in rows]
     read = renumber(read, list(rows), labels, faults.append)
@@ -108,28 +135,31 @@ def tune(
     with _progress(console) as progress:
         task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t) * len(_bases(config)))
         points = sweep(batch, evidence, config, lambda: progress.advance(task))
-    chosen = {
-        kind: choose([each for each in points if each.kind is kind], max_false_per_hour / 2, config.alerts.of(kind))
-        for kind in Kind
-    }
-    confirmation = confirm(traces, episodes, recommend(config, chosen), faults.append)
+    chosen, confirmation = _choose_confirmed(
+        points, config, max_false_per_hour, lambda tried: confirm(traces, episodes, tried, faults.append)
+    )
     said = tuple(dict.fromkeys(faults))
     return Tuning(tuple(traces), config, batch, evidence, tuple(points), chosen, confirmation, max_false_per_hour, said)
 
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
-    """Every set of thresholds for each kind; ``exit`` keeps its share of ``enter``, ``rare`` that of ``seldom``."""
+    """Every set of thresholds for each kind, those configured among them.
+
+    ``exit`` keeps its share of ``enter``, ``rare`` that of ``seldom``.
+    """
     points = []
     for base, kinds in _bases(config):
         tried = [
             (
                 enter,
-                _round(enter * base.exit / base.enter),
+                _in_step(base.exit, enter, base.enter),
                 seldom,
-                _round(seldom * base.rare / base.seldom),
+                _in_step(base.rare, seldom, base.seldom),
                 hold,
             )
-            for enter, seldom, hold in product(ENTERS, SELDOMS, HOLDS_S)
+            for enter, seldom, hold in product(
+                _with(ENTERS, base.enter), _with(SELDOMS, base.seldom), _with(HOLDS_S, base.hold_s)
+            )
         ]
         enters, exits, seldoms, _, holds = np.array(tried).T
         scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
@@ -152,28 +182,55 @@ def _bases(config: Config) -> list[tuple[AlertConfig, list[Kind]]]:
     return bases
 
 
-def _round(value: float) -> float:
-    """Three digits that count."""
-    return float(f"{value:.3g}")
+def _with(values: Sequence[float], configured: float) -> list[float]:
+    return sorted({*values, configured})
+
+
+def _in_step(value: float, with_: float, configured: float) -> float:
+    """``value`` that goes with ``configured``, scaled to go with another, to three digits that count."""
+    return value if with_ == configured else float(f"{value * with_ / configured:.3g}")
+
+
+def _choose_confirmed(
+    points: Sequence[Point], config: Config, max_false_per_hour: float, confirm_: Callable[[Config], Confirmation]
+) -> tuple[dict[Kind, Point], Confirmation]:
+    """The choice for each kind that keeps the limit in the real decision too, or the best of those that were tried."""
+    limit = max_false_per_hour / len(Kind)
+    left = list(points)
+    tried: list[tuple[dict[Kind, Point], Confirmation]] = []
+    while len(tried) < TRIES:
+        of_kind = {kind: [each for each in left if each.kind is kind] for kind in Kind}
+        if not all(of_kind.values()):
+            break
+        chosen = {kind: choose(each, limit, config.alerts.of(kind)) for kind, each in of_kind.items()}
+        tried.append((chosen, confirm_(recommend(config, chosen))))
+        scores = tried[-1][1].scores
+        within = all(point.score.false_per_hour <= limit for point in chosen.values())
+        if not within or tried[-1][1].score.false_per_hour <= max_false_per_hour:
+            break
+        broken = {kind for kind, score in scores.items() if score.false_per_hour > limit}
+        left = [each for each in left if each.kind not in broken or each is not chosen[each.kind]]
+    kept = [each for each in tried if all(point.score.false_per_hour <= limit for point in each[0].values())]
+    return min(kept or tried, key=lambda each: each[1].score.false_alarms)
 
 
 def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:
     """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms.
 
     Where the drives are too short to show that the limit is kept, or no episode is labelled, it is not the quickest but
-    the nearest to what is configured ``now``.
+    the nearest to what is configured ``now``; of two that are as near, the one that alerts less.
     """
     allowed = [each for each in points if each.score.false_per_hour <= max_false_per_hour]
     if not allowed:
-        return min(points, key=lambda each: each.score.false_alarms)
+        return min(points, key=lambda each: (each.score.false_alarms, -each.score.found, *_nearness(each, now)))
     if not any(each.score.episodes for each in allowed):
-        return min(allowed, key=lambda each: _distance(each, now))
+        return min(allowed, key=lambda each: _nearness(each, now))
     best = max(each.score.recall for each in allowed)
     good = [each for each in allowed if each.score.recall >= best - RECALL_SLACK]
     if not shows_rate(good[0].score.hours, max_false_per_hour):
-        return min(good, key=lambda each: _distance(each, now))
+        return min(good, key=lambda each: _nearness(each, now))
     return min(
-        good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, _distance(each, now))
+        good, key=lambda each: (np.nan_to_num(each.score.delay_s), each.score.false_alarms, *_nearness(each, now))
     )
 
 
@@ -182,9 +239,10 @@ def shows_rate(hours: float, false_per_hour: float) -> bool:
     return hours * false_per_hour >= ENOUGH_FALSE
 
 
-def _distance(point: Point, now: AlertConfig) -> float:
-    """How far thresholds are from those configured."""
-    return abs(point.enter - now.enter) + abs(math.log(point.seldom / now.seldom)) + abs(point.hold_s - now.hold_s)
+def _nearness(point: Point, now: AlertConfig) -> tuple[float, float, float, float]:
+    """Smaller for thresholds that are nearer to those configured; between two as near for those that alert less."""
+    distance = abs(point.enter - now.enter) + abs(math.log(point.seldom / now.seldom)) + abs(point.hold_s - now.hold_s)
+    return round(distance, 9), -point.enter, point.seldom, -point.hold_s
 
 
 def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
@@ -228,7 +286,15 @@ def confirm(
         if seconds >= CONFIRMED_HOURS * 3600:
             break
     known = [each for each in episodes if each.drive < number]
-    return Confirmation(number, judge(alerts, known, max(seconds, 1e-9) / 3600), tuple(alerts))
+    scores = {
+        kind: judge(
+            [each for each in alerts if each.kind is kind],
+            [each for each in known if each.kind is kind],
+            max(seconds, 1e-9) / 3600,
+        )
+        for kind in Kind
+    }
+    return Confirmation(number, scores, tuple(alerts))
 
 
 def _progress(console: Console | None) -> AbstractContextManager[Progress]:

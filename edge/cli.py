@@ -328,20 +328,34 @@ def tune(
     config: ConfigFile = None,
     report: Annotated[Path, typer.Option(help="Write the report with its plots here.")] = Path("tuning.html"),
     engine: Annotated[str, typer.Option(help="Address of the table engine, as Ibis connects to it.")] = "duckdb://",
+    leave_out_unknown: Annotated[
+        bool, typer.Option("--leave-out-unknown", help="Go on without labels of other kinds and of other traces.")
+    ] = False,
 ) -> None:
     """Find alert thresholds from recorded drives: prints sections to paste, writes a report with plots."""
     from calibration.report import summary, write_report
     from calibration.tune import recommend, sections
     from calibration.tune import tune as tune_traces
 
-    found = tune_traces(traces, labels, load_config(config), max_false_per_hour=max_false_per_hour, engine=engine)
+    found = tune_traces(
+        traces,
+        labels,
+        load_config(config),
+        max_false_per_hour=max_false_per_hour,
+        engine=engine,
+        leave_out_unknown=leave_out_unknown,
+    )
     write_report(found, report)
     for fault in found.faults:
         typer.echo(f"evenkeel: {fault}", err=True)
     for line in summary(found):
         typer.echo(f"# {line}")
-    typer.echo(sections(recommend(found.config, found.chosen)), nl=False)
+    if not found.broken:
+        typer.echo(sections(recommend(found.config, found.chosen)), nl=False)
     typer.echo(f"evenkeel: report written to {report}", err=True)
+    if found.broken:
+        remedy = "nothing is recommended; record more drives, correct the labels, or allow more"
+        raise UnavailableError("\n".join(f"{reason}; {remedy}" for reason in found.broken))
 
 
 def _load(path: Path | None, source: str | None) -> Config:

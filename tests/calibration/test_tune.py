@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,9 @@ from typer.testing import CliRunner
 
 from calibration.labels import fit_labels, read_labels
 from calibration.report import summary, write_report
-from calibration.score import Episode
-from calibration.tune import Tuning, recommend, sections, tune
-from edge.cli import app
+from calibration.score import Episode, Score
+from calibration.tune import Confirmation, Point, Tuning, choose, recommend, sections, tune
+from edge.cli import app, main
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
@@ -227,38 +229,164 @@ def test_a_trace_that_is_not_there_is_said(tmp_path: Path, folder: Path) -> None
         tune([tmp_path / "none.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
 
 
+def point(kind: Kind = Kind.ANGER, *, false_alarms: int = 0, found: int = 1, **thresholds: float) -> Point:
+    """Thresholds, by default those configured, and what they come to in an hour with one episode."""
+    now = Config().alerts.of(kind)
+    values = {name: getattr(now, name) for name in ("enter", "exit", "seldom", "rare", "hold_s")} | thresholds
+    return Point(kind, **values, score=Score(1.0, 1, found, false_alarms, (2.0,) * found))
+
+
+class TestChoice:
+    """What is chosen of sets that do as well."""
+
+    now = Config().alerts.anger
+
+    @pytest.mark.parametrize("false_alarms", [0, 9], ids=["in the limit", "all beyond it"])
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_on_a_tie_it_is_the_nearest_to_what_is_configured(self, false_alarms: int, turned: bool) -> None:  # noqa: FBT001
+        points = [
+            point(enter=0.4, seldom=0.65, hold_s=0.8, false_alarms=false_alarms),
+            point(false_alarms=false_alarms),
+            point(enter=0.6, seldom=0.1, hold_s=3.0, false_alarms=false_alarms),
+        ]
+        assert choose(points[::-1] if turned else points, 0.25, self.now) == point(false_alarms=false_alarms)
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_of_two_as_near_it_is_the_one_that_alerts_less(self, turned: bool) -> None:  # noqa: FBT001
+        points = [point(enter=0.4), point(enter=0.6)]
+        assert choose(points[::-1] if turned else points, 0.25, self.now).enter == 0.6
+
+    def test_beyond_the_limit_fewer_false_alarms_count_most(self) -> None:
+        points = [point(false_alarms=4), point(enter=0.6, false_alarms=3), point(enter=0.4, false_alarms=3, found=0)]
+        assert choose(points, 0.25, self.now).enter == 0.6
+
+
+def test_what_is_configured_is_among_what_is_tried_to_the_last_digit(folder: Path) -> None:
+    own = {"enter": 0.53, "exit": 0.3217, "seldom": 0.43, "rare": 0.00123, "hold_s": 1.7}
+    config = Config.model_validate({"alerts": {"anger": own, "distress": own}})
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
+    for kind in Kind:
+        chosen = found.chosen[kind]
+        assert {name: getattr(chosen, name) for name in own} == own
+
+
+@pytest.fixture
+def unlabelled(folder: Path, tmp_path: Path) -> list[str]:
+    """A command whose drives hold anger and distress that nobody has labelled."""
+    labels = tmp_path / "none.csv"
+    labels.write_text("start,end,kind\n")
+    report = str(tmp_path / "report.html")
+    return ["tune", str(folder / "drive1.jsonl"), "--labels", str(labels), "--report", report]
+
+
+def test_where_nothing_keeps_the_limit_nothing_is_recommended(
+    unlabelled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["evenkeel", *unlabelled])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 69
+    assert "[alerts." not in printed.out
+    assert "no thresholds keep 0.25 false alarms of anger an hour; with the fewest it is" in printed.err
+    assert "nothing is recommended" in printed.err
+    assert "<h2>Nothing is recommended</h2>" in (tmp_path / "report.html").read_text()
+
+
+def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Config] = []
+
+    def confirm(_: object, __: object, config: Config, ___: object) -> Confirmation:
+        tried.append(config)
+        false_alarms = {Kind.ANGER: 3 if len(tried) < 3 else 0, Kind.DISTRESS: 0}
+        return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in Kind}, ())
+
+    monkeypatch.setattr("calibration.tune.confirm", confirm)
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert len({config.alerts.anger.model_dump_json() for config in tried}) == 3
+    assert len({config.alerts.distress.model_dump_json() for config in tried}) == 1
+    assert recommend(found.config, found.chosen) == tried[-1]
+    assert not found.broken
+
+
+def test_what_the_real_decision_refutes_every_time_is_not_recommended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in Kind}
+    monkeypatch.setattr("calibration.tune.confirm", lambda *_: Confirmation(1, scores, ()))
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert "in the real decision, which gives 4 in 1.00 h" in found.broken[0]
+
+
 class TestLabels:
     @pytest.fixture
-    def read(self, tmp_path: Path) -> Callable[[str], tuple[list[Episode], list[str]]]:
-        def read(text: str) -> tuple[list[Episode], list[str]]:
+    def read(self, tmp_path: Path) -> Callable[..., tuple[list[Episode], list[str]]]:
+        def read(text: str, *, leave_out_unknown: bool = False) -> tuple[list[Episode], list[str]]:
             path, faults = tmp_path / "labels.csv", list[str]()
             path.write_text(text)
-            labels = read_labels(path, [Path("drive.jsonl")], faults.append)
+            labels = read_labels(path, [Path("drive.jsonl")], faults.append, leave_out_unknown=leave_out_unknown)
             episodes = fit_labels(labels, {0: (0.0, 100.0)}, path, faults.append)
             return episodes, [fault.removeprefix(f"{path}:") for fault in faults]
 
         return read
 
+    @pytest.mark.parametrize("leave_out_unknown", [False, True])
     @pytest.mark.parametrize(
         ("row", "fault"),
         [
-            ("a,5,anger", "2: start = 'a', end = '5': both must be seconds; label left out"),
-            ("1,5", "2: kind = '': must be anger or distress; label left out"),
-            ("1,5,rage", "2: kind = 'rage': must be anger or distress; label left out"),
-            ("5,5,anger", "2: start = 5 must be before end = 5; label left out"),
-            ("nan,5,anger", "2: start = nan must be before end = 5; label left out"),
-            ("200,300,anger", "2: lies outside its trace, which goes from 0 s to 100 s; label left out"),
+            ("a,5,anger", "start = 'a', end = '5': both must be seconds"),
+            ("5,5,anger", "start = 5 must be before end = 5"),
+            ("nan,5,anger", "start = nan must be before end = 5"),
+            ("1,inf,anger", "start = 1 must be before end = inf"),
+            ("200,300,anger", "lies outside its trace, which goes from 0 s to 100 s"),
         ],
     )
-    def test_a_wrong_label_is_left_out_and_the_rest_used(
-        self, read: Callable[[str], tuple[list[Episode], list[str]]], row: str, fault: str
+    def test_a_wrong_label_is_an_error_with_its_line(
+        self,
+        read: Callable[..., tuple[list[Episode], list[str]]],
+        tmp_path: Path,
+        row: str,
+        fault: str,
+        leave_out_unknown: bool,  # noqa: FBT001 - a parameter of the test
     ) -> None:
-        episodes, faults = read(f"start,end,kind\n{row}\n10,20,anger\n")
+        with pytest.raises(UsageError) as caught:
+            read(f"start,end,kind\n10,20,anger\n{row}\n", leave_out_unknown=leave_out_unknown)
+        assert str(caught.value) == f"{tmp_path}/labels.csv:3: {fault}"
+
+    @pytest.mark.parametrize(
+        ("row", "fault"),
+        [
+            ("1,5,angry,", "kind = 'angry': must be anger or distress"),
+            ("1,5,,", "kind = '': must be anger or distress"),
+            ("1,5,anger,other.jsonl", "trace = 'other.jsonl': not one of the traces given"),
+            ("1,5,anger,x/drive.jsonl", "trace = 'x/drive.jsonl': not one of the traces given"),
+        ],
+    )
+    def test_a_label_of_another_kind_or_trace_is_an_error_unless_it_is_left_out(
+        self, read: Callable[..., tuple[list[Episode], list[str]]], tmp_path: Path, row: str, fault: str
+    ) -> None:
+        text = f"start,end,kind,trace\n10,20,anger,drive.jsonl\n{row}\n"
+        with pytest.raises(UsageError) as caught:
+            read(text)
+        said = f"{tmp_path}/labels.csv:3: {fault} (--leave-out-unknown goes on without such labels)"
+        assert str(caught.value) == said
+        episodes, faults = read(text, leave_out_unknown=True)
         assert episodes == [Episode(0, Kind.ANGER, 10.0, 20.0)]
-        assert faults == [fault]
+        assert faults == [f"3: {fault}; label left out"]
+
+    def test_every_wrong_label_is_named_up_to_a_number(
+        self, read: Callable[..., tuple[list[Episode], list[str]]]
+    ) -> None:
+        with pytest.raises(UsageError) as caught:
+            read("start,end,kind\n" + "1,5,angry\n" * 30)
+        lines = str(caught.value).splitlines()
+        assert len(lines) == 21
+        assert lines[-1].endswith("labels.csv: and 10 more labels are wrong")
 
     def test_labels_that_overlap_are_joined_and_one_that_reaches_out_is_cut(
-        self, read: Callable[[str], tuple[list[Episode], list[str]]]
+        self, read: Callable[..., tuple[list[Episode], list[str]]]
     ) -> None:
         episodes, faults = read("start,end,kind\n10,20,anger\n15,30,anger\n15,30,distress\n90,200,anger\n")
         assert [(each.kind, each.start, each.end) for each in episodes] == [
@@ -271,7 +399,7 @@ class TestLabels:
             "5: reaches out of its trace, which goes from 0 s to 100 s; label cut",
         ]
 
-    def test_no_label_at_all_is_said(self, read: Callable[[str], tuple[list[Episode], list[str]]]) -> None:
+    def test_no_label_at_all_is_said(self, read: Callable[..., tuple[list[Episode], list[str]]]) -> None:
         episodes, (fault,) = read("start,end,kind\n")
         assert episodes == []
         assert "no label; only false alarms can be counted" in fault
@@ -288,6 +416,65 @@ class TestLabels:
         path.write_text(LABELS)
         with pytest.raises(UsageError, match="no column trace"):
             read_labels(path, [Path("a.jsonl"), Path("b.jsonl")], print)
+
+
+class TestNames:
+    """Which trace a label is for."""
+
+    TRACES = (Path("a/d.jsonl"), Path("b/d.jsonl"), Path("b/e.jsonl"))
+
+    def numbers(self, folder: Path, names: list[str], traces: tuple[Path, ...] = TRACES) -> list[int]:
+        path = folder / "labels.csv"
+        path.write_text("start,end,kind,trace\n" + "".join(f"1,5,anger,{name}\n" for name in names))
+        return [label.episode.drive for label in read_labels(path, traces, print)]
+
+    def test_a_trace_is_named_by_as_much_of_its_path_as_tells_it_apart(self, tmp_path: Path) -> None:
+        names = ["a/d.jsonl", "b/d.jsonl", "./b/d.jsonl", "e.jsonl", str(Path("b/d.jsonl").resolve())]
+        assert self.numbers(tmp_path, names) == [0, 1, 1, 2, 1]
+
+    def test_a_name_that_may_be_two_traces_is_refused_with_the_remedy(self, tmp_path: Path) -> None:
+        said = r"labels\.csv:2: trace = 'd\.jsonl': may be a/d\.jsonl or b/d\.jsonl; write as much of the path as"
+        with pytest.raises(UsageError, match=said):
+            self.numbers(tmp_path, ["d.jsonl"])
+
+    def test_the_path_as_it_was_given_is_no_other_trace(self, tmp_path: Path) -> None:
+        assert self.numbers(tmp_path, ["d.jsonl", "b/d.jsonl"], (Path("d.jsonl"), Path("b/d.jsonl"))) == [0, 1]
+
+    def test_a_part_of_a_name_is_not_that_trace(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="not one of the traces given"):
+            self.numbers(tmp_path, ["rive.jsonl"], (Path("drive.jsonl"),))
+
+    def test_an_empty_name_is_the_only_trace_and_none_of_several(self, tmp_path: Path) -> None:
+        assert self.numbers(tmp_path, [""], (Path("a/d.jsonl"),)) == [0]
+        with pytest.raises(UsageError, match="trace is empty"):
+            self.numbers(tmp_path, [""])
+
+    def test_a_trace_given_twice_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="this trace is given twice"):
+            self.numbers(tmp_path, [], (Path("d.jsonl"), Path("./a/../d.jsonl")))
+
+
+def test_a_jump_of_a_day_gives_no_day_of_drive(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "drive1.jsonl").read_text().splitlines()
+    lines[-1] = json.dumps(json.loads(lines[-1]) | {"t": 93_600.0})
+    path = tmp_path / "jump.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert found.batch.hours == pytest.approx((149.8 + 30) / 3600, rel=0.01)
+    assert found.confirmation.score.hours == pytest.approx((149.8 + 30) / 3600, rel=0.01)
+    assert any("time jumps from 149.8 s to 93600 s" in fault for fault in found.faults)
+
+
+def test_numbers_that_no_measurement_gives_are_no_readings(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "drive1.jsonl").read_text().splitlines()
+    line = json.loads(lines[5])
+    for number, change in enumerate(({"t": 1e308}, {"quality": line["quality"] | {"weight": 1e308}}), 10):
+        lines[number] = json.dumps(json.loads(lines[number]) | change)
+    path = tmp_path / "wild.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    assert [fault.removeprefix(f"{path}:").split(":")[0] for fault in found.faults] == ["11", "12"]
+    assert found.batch.hours == pytest.approx(149.9 / 3600, rel=0.01)
 
 
 def test_an_engine_that_cannot_read_traces_is_named_with_those_that_can(folder: Path) -> None:
