@@ -191,7 +191,7 @@ class NewestFrame:
 
     def _count_bad(self, count: int, last: str) -> None:
         if self.bad_frames < 10 ** (len(str(count)) - 1) <= count:
-            _log.warning("%d frames could not be read so far and were passed over; the last: %s", count, last)
+            _log.warning("frames that could not be read and were passed over so far: %d; the last: %s", count, last)
         self.bad_frames = count
 
     def _finish(self, end: EndOfStream | CameraError) -> None:

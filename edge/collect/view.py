@@ -22,6 +22,7 @@ from edge.collect.store import UNKNOWN
 from edge.collect.tables import alerts, devices, losses, refusals, streams
 from edge.errors import UnavailableError
 from edge.mqtt.messages import rfc3339
+from edge.tables import print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def print_view(view: CollectView, console: Console, now: datetime) -> None:
             _number(sum(count(part.ranges) for part in one.missing), more=any(part.tail for part in one.missing)),
             _number(sum(one.lost.values()), more=one.unknown_ends > 0),
         )
-    console.print(table)
+    print_table(console, table)
     for one in view.devices:
         for line in _remarks(one):
             console.print(f"{one.prefix}/{one.device}: {line}", soft_wrap=True, highlight=False)

@@ -161,7 +161,7 @@ class _ClipSource:
                     break
                 yield self._pipeline.step(frame)
         if self._camera.bad_frames:
-            count = f"{self._camera.bad_frames} frames could not be read and were passed over"
+            count = f"frames that could not be read and were passed over: {self._camera.bad_frames}"
             self.faults.append(f"{self._path}: {count}; the last: {self._camera.bad_frame}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from edge.camera import EndOfStream, is_address, is_file_source, without_credent
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.errors import CameraError
-from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
+from edge.tools.doctor.finding import Finding, Verdict, failed, failed_by, passed, warned
 from edge.tools.doctor.host import Host, read_text
 
 MODULES = ("libcamera", "picamera2")
 PATIENCE_S = 15.0
 """Longest wait for a first frame: a Pi's camera takes some 2 s to start, OpenCV gives a V4L2 device up after 10."""
+
+MANY_BAD = 0.05
+"""A larger share of frames that cannot be read is worth a word; the first of a stream may lack what came before."""
 
 SETTLING_S = 1.5
 """Time that exposure and focus get before a picture is judged."""
@@ -74,12 +78,18 @@ def frame(host: Host, config: Config) -> Finding:
     if use := _use_by_service(host, config.camera):
         return passed(f"{source} {use}: it is left alone, and no picture was taken")
     try:
-        luma, count, elapsed_s = _capture(host, config.camera)
+        luma, count, bad, elapsed_s = _capture(host, config.camera)
     except CameraError as error:
         held_by = holders(_names(host), host.proc)
         held = f"; held by {', '.join(map(str, held_by))}: stop it" if held_by else ""
         return failed_by(error, f"mend the camera or set camera.source{held}")
-    return _judge(luma, config, f"{source}: {count / elapsed_s:.1f} frames a second" if count > 1 else source)
+    rate = f"{source}: {count / elapsed_s:.1f} frames a second" if count > 1 else source
+    finding = _judge(luma, config, rate)
+    figures = dict(finding.figures) | {"bad_frames": bad}
+    if finding.verdict is not Verdict.PASS or bad <= MANY_BAD * (count + bad):
+        return replace(finding, figures=figures)
+    text = f"{finding.text}; frames that could not be read: {bad} of {count + bad}"
+    return warned(text, "check cable, power supply and network; the service passes such frames over", **figures)
 
 
 def needs_device(config: CameraConfig) -> bool:
@@ -112,8 +122,8 @@ def _use_by_service(host: Host, config: CameraConfig) -> str | None:
     return None
 
 
-def _capture(host: Host, config: CameraConfig) -> tuple[NDArray[np.uint8], int, float]:
-    """The last picture of the first SETTLING_S seconds, how many there were, and in what time.
+def _capture(host: Host, config: CameraConfig) -> tuple[NDArray[np.uint8], int, int, float]:
+    """The last picture of the first SETTLING_S seconds, how many there were, how many were bad, and in what time.
 
     Raises:
         CameraError: none came.
@@ -130,7 +140,7 @@ def _capture(host: Host, config: CameraConfig) -> tuple[NDArray[np.uint8], int, 
                 break
             if newer is not None:
                 last, count = newer, count + 1
-        return last.luma, count + frames.dropped, max(time.monotonic() - begin, 1e-3)
+        return last.luma, count + frames.dropped, frames.bad_frames, max(time.monotonic() - begin, 1e-3)
 
 
 def _judge(luma: NDArray[np.uint8], config: Config, text: str) -> Finding:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge.camera import Camera
+from edge.domain import Frame
 from edge.errors import EXIT_UNAVAILABLE, CameraError
 from edge.tools.doctor import camera
 from edge.tools.doctor.finding import Finding, Verdict
@@ -53,6 +54,21 @@ def test_a_good_picture_is_told_by_its_figures_only(make_host: MakeHost) -> None
     assert finding.figures["width_px"] == 64
     assert 0.3 < float(finding.figures["brightness"] or 0) < 0.7
     assert "64x48" in finding.text
+
+
+@pytest.mark.parametrize(("every", "verdict"), [(100, "pass"), (2, "warn")])
+def test_many_frames_that_cannot_be_read_are_warned_of(make_host: MakeHost, every: int, verdict: str) -> None:
+    class Shaky(Noise):
+        taken = 0
+
+        def read(self, timeout_s: float) -> Frame:
+            self.taken += 1
+            self.bad_frames = self.taken // every
+            return super().read(timeout_s)
+
+    finding = looked(camera.frame, make_host(open_camera=lambda _: Shaky()))
+    assert finding.verdict == verdict
+    assert ("could not be read" in finding.text) == (verdict == "warn")
 
 
 def test_a_dark_picture_is_warned_of(make_host: MakeHost) -> None:
