@@ -44,10 +44,10 @@ ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
 
 STOP_S = 0.9
-LAST_WORDS_S = 0.3
+LAST_WORDS_S = 0.4
 """Longest time that ``stop`` gives to what is still to be said before ``offline``; alerts beyond it stay stored."""
 
-GOODBYE_S = 0.5
+GOODBYE_S = 0.45
 """Longest wait for the broker's answer to ``offline``; after it the last will says the same."""
 
 STEADY_S = 10.0
