@@ -23,6 +23,8 @@ from edge.service.loop import build_service
 OWN_NAME = Path("/proc/self/comm").read_text().strip()
 OWN_USER = pwd.getpwuid(os.getuid()).pw_name
 NOBODY = 65534
+DEVICE = f"van-{os.getpid()}"
+"""The kernel's names are the whole machine's: another run of these tests has another."""
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "outbox.db"
 
 
-def configuration(path: Path, device: str = "van-7", host: str = "localhost", prefix: str = "evenkeel") -> Config:
+def configuration(path: Path, device: str = DEVICE, host: str = "localhost", prefix: str = "evenkeel") -> Config:
     mqtt = {"host": host, "port": 1, "prefix": prefix}
     return Config.model_validate({"device": {"id": device}, "mqtt": mqtt, "outbox": {"path": path}})
 
@@ -79,14 +81,14 @@ def test_a_run_beside_the_service_ends_with_69_and_says_who_is_there(
         monkeypatch.setattr(f"edge.service.loop.{name}", MagicMock())
     file = tmp_path / "evenkeel.toml"
     file.write_text(
-        f'device.id = "van-7"\nmqtt.port = 1\noutbox.path = "{tmp_path / "a folder of its own" / "x.db"}"\n'
+        f'device.id = "{DEVICE}"\nmqtt.port = 1\noutbox.path = "{tmp_path / "a folder of its own" / "x.db"}"\n'
     )
     monkeypatch.setattr(sys, "argv", ["evenkeel", "run", "--source", "clip.mp4", "--config", str(file)])
     with another_process(device(configuration(path, host="127.0.0.1"))) as pid, pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == EXIT_UNAVAILABLE
     (line,) = capsys.readouterr().err.splitlines()
-    assert "device evenkeel/van-7 at localhost:1 is already in the hands of" in line
+    assert f"device evenkeel/{DEVICE} at localhost:1 is already in the hands of" in line
     assert f"(pid {pid}) of user {OWN_USER}" in line
     assert "`evenkeel replay`" in line
 
@@ -106,7 +108,7 @@ def test_another_user_s_process_is_in_the_way_too(path: Path) -> None:
 
 def test_the_same_outbox_under_another_name_is_in_use(path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path.parent)
-    other = configuration(tmp_path / "link" / path.name, device="van-8")
+    other = configuration(tmp_path / "link" / path.name, device=f"{DEVICE}-b")
     with another_process(holding(f"claim_outbox(Path({str(path)!r}))")) as pid:
         with pytest.raises(UnavailableError) as refused, hold(other, tmp_path / "link" / path.name):
             pass
@@ -121,7 +123,7 @@ def test_the_same_outbox_under_another_name_is_in_use(path: Path, tmp_path: Path
         ({"host": "127.0.0.1"}, True),
         ({"host": "::1"}, True),
         ({"host": "broker.example"}, False),
-        ({"device": "van-8"}, False),
+        ({"device": f"{DEVICE}-b"}, False),
         ({"prefix": "fleet"}, False),
     ],
 )
