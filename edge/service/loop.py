@@ -48,6 +48,9 @@ MANAGED_S = 40.0
 """A service manager's service waits so long for another process to let go of the device before it fails: less than
 TimeoutStartSec, and so long that StartLimitBurst is never reached. By hand nobody would see what it waits for."""
 
+TRACE_RETRY_S = 60.0
+"""Pause after a step that could not be written to the trace."""
+
 RESTING_FACE_PERIOD_S = 300.0
 """The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
 
@@ -202,6 +205,7 @@ class Service:
         self._notifier = notifier
         self._memory = memory
         self._trace = trace
+        self._trace_from_t = -math.inf
         self._clock = clock
         self._stamp = stamp
         self._sleep = sleep
@@ -341,13 +345,18 @@ class Service:
             self._settled()
 
     def _write_trace(self, step: Step) -> None:
-        if self._trace is None:
+        if self._trace is None or self._clock() < self._trace_from_t:
             return
         try:
             self._trace.write(step)
-        except UnavailableError as error:  # a full disk ends the trace, never the monitoring
-            _log.warning("%s; the trace ends here", error)
-            self._trace = None
+        except UnavailableError as error:  # a full disk makes a gap in the trace, never in the monitoring
+            if self._trace_from_t == -math.inf:
+                _log.warning("%s; the trace has a gap from here, and is tried every %g s", error, TRACE_RETRY_S)
+            self._trace_from_t = self._clock() + TRACE_RETRY_S
+        else:
+            if self._trace_from_t != -math.inf:
+                _log.info("the trace goes on")
+            self._trace_from_t = -math.inf
 
     def _keep_resting_face(self) -> None:
         if self._clock() - self._kept_t >= RESTING_FACE_PERIOD_S:

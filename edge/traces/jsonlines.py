@@ -11,7 +11,7 @@ from edge.errors import UnavailableError
 
 
 class JsonLinesFile:
-    """Writes lines to ``path``, used as a context manager; what was there before is overwritten.
+    """Writes lines to ``path``, used as a context manager; what was there before is overwritten, or kept (``append``).
 
     Each line is handed to the system at once, so that a process that is killed loses one line at most. ``content``
     says in error messages what is written.
@@ -20,11 +20,13 @@ class JsonLinesFile:
         UnavailableError: the file cannot be written; also from ``write`` and ``close``.
     """
 
-    def __init__(self, path: Path, content: str) -> None:
+    def __init__(self, path: Path, content: str, *, append: bool = False) -> None:
         self._path = path
         self._content = content
         try:
-            self._file = path.open("w", encoding="utf-8", buffering=1)
+            self._file = path.open("a" if append else "w", encoding="utf-8", buffering=1)
+            if append and self._file.tell():
+                self._file.write("\n")  # a line that was cut off ends here; an empty one means nothing
         except OSError as error:
             raise self._fault(error) from error
 

@@ -38,7 +38,8 @@ class RotatingTrace:
     removed is named in the log.
 
     Raises:
-        UnavailableError: a part cannot be written, moved or removed; also from ``write``.
+        UnavailableError: a part cannot be written, moved or removed; also from ``write``, after which the next step may
+            be written again.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class RotatingTrace:
         self._origin_t: float | None = None
         self._make_room()
         self._writer = TraceWriter(path)
+        self._broken = False
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,9 @@ class RotatingTrace:
         """Add one step."""
         if self._origin_t is None:
             self._origin_t = step.observation.t
+        broken, self._broken = self._broken, True
+        if broken:  # the disk may have room again; the part goes on where it broke off
+            self._writer = TraceWriter(self._path, self._origin_t, append=True)
         if self._is_full():
             self._writer.__exit__(None, None, None)
             self._make_room()
@@ -79,6 +84,7 @@ class RotatingTrace:
         elif self._clock() - self._looked_t >= LOOK_S:
             self._remove_old()
         self._writer.write(step)
+        self._broken = False
 
     def _is_full(self) -> bool:
         try:

@@ -99,7 +99,7 @@ class TraceLine(_Part):
 
 
 class TraceWriter:
-    """Writes steps to ``path``, used as a context manager; what was there before is overwritten.
+    """Writes steps to ``path``, used as a context manager; what was there before is overwritten, or kept (``append``).
 
     Times are written relative to ``origin_t``, by default the time of the first step.
 
@@ -107,9 +107,9 @@ class TraceWriter:
         UnavailableError: the file cannot be written, also from ``write``.
     """
 
-    def __init__(self, path: Path, origin_t: float | None = None) -> None:
+    def __init__(self, path: Path, origin_t: float | None = None, *, append: bool = False) -> None:
         self._origin_t = origin_t
-        self._file = JsonLinesFile(path, "trace")
+        self._file = JsonLinesFile(path, "trace", append=append)
 
     def __enter__(self) -> Self:
         return self

@@ -579,10 +579,32 @@ class FullDisk:
         raise UnavailableError(f"trace.jsonl: trace cannot be written at {step.observation.t}: No space left on device")
 
 
-def test_a_full_disk_ends_the_trace_and_not_the_monitoring(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_said_once_and_the_monitoring_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     with Bench(Ticker, trace=FullDisk()) as bench:
         eventually(lambda: len(bench.pipeline.seen) > 5)
-    assert caplog.text.count("the trace ends here") == 1
+    assert caplog.text.count("the trace has a gap from here") == 1
+
+
+def test_the_trace_goes_on_when_there_is_room_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.service.loop.TRACE_RETRY_S", 0.01)
+
+    class Filling:
+        """Full from the third step to the fifth that it is asked for."""
+
+        asked = 0
+
+        def write(self, step: Step) -> None:
+            self.asked += 1
+            if 3 <= self.asked <= 5:
+                FullDisk().write(step)
+
+    trace = Filling()
+    with caplog.at_level("INFO"), Bench(Ticker, trace=trace):
+        eventually(lambda: trace.asked > 10)
+    assert caplog.text.count("the trace has a gap from here") == 1
+    assert caplog.text.count("the trace goes on") == 1
 
 
 def test_a_real_broker_gets_state_health_and_offline(

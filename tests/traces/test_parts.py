@@ -11,9 +11,10 @@ import pytest
 
 from edge.config import Config, TraceConfig
 from edge.decision.decider import Decider
-from edge.domain import Observation, Sight
+from edge.domain import Observation, Sight, Step
 from edge.errors import UnavailableError
 from edge.traces.parts import PARTS, RotatingTrace
+from edge.traces.trace import TraceWriter, read_trace
 
 LINE_BYTES = 220
 SMALL = TraceConfig(max_mb=1.0)
@@ -179,6 +180,34 @@ def test_no_part_is_given_up_while_there_is_a_gap(tmp_path: Path) -> None:
     write(tmp_path / "drive.jsonl", 1)
     assert [(tmp_path / f"drive.{number}.jsonl").read_text() for number in (2, 3, 4)] == ["2\n", "3\n", "4\n"]
     assert len(times(tmp_path / "drive.1.jsonl")) == 1
+
+
+def test_a_part_goes_on_where_it_broke_off_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step that was cut off is lost, the parts before stay, and every line after it can be read."""
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    (tmp_path / "drive.1.jsonl").write_text("kept\n")
+    with RotatingTrace(path, SMALL, lambda: None) as trace:
+        for n in range(10):
+            if n == 4:
+                broken = trace._writer
+
+                def cut(_: Step, broken: TraceWriter = broken) -> None:
+                    broken._file.close()
+                    with path.open("a") as file:
+                        file.write('{"schema":1,"t":4')
+                    raise UnavailableError("trace cannot be written: No space left on device")
+
+                monkeypatch.setattr(broken, "write", cut)
+                with pytest.raises(UnavailableError):
+                    trace.write(decider.update(Observation(float(n), Sight.NO_FACE)))
+                continue
+            trace.write(decider.update(Observation(float(n), Sight.NO_FACE)))
+    faults: list[str] = []
+    assert [line.t for line in read_trace(path, faults.append)] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert faults == [f"{path}:5: not JSON; line left out"]
+    assert (tmp_path / "drive.1.jsonl").read_text() == "kept\n"
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
