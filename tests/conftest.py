@@ -53,9 +53,9 @@ class Subscriber:
         self._client.loop_start()
         self.wait(lambda: self._subscribed, "the subscription")
 
-    def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False) -> None:
-        """Publish with QoS 1 and return when the broker has it."""
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+    def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False, qos: int = 1) -> None:
+        """Publish and return when the broker has it, or with QoS 0 when the network has."""
+        self._client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(10)
 
     def payloads(self, topic: str) -> list[bytes]:
         """What has come on one topic, in order."""

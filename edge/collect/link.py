@@ -109,6 +109,7 @@ class Link:
         self._ending: Ending | None = None
         self._answer_by = 0.0
         self._accepted = False
+        self._qos = 1
         self._subscribed_at: float | None = None
 
     @property
@@ -131,20 +132,21 @@ class Link:
             self._client.ack(receipt.mid, 1)
 
     def ask(self, topic: str, payload: bytes, expires_s: int) -> None:
-        """Publish a command with QoS 1; with MQTT 5 the broker forgets it after ``expires_s``."""
+        """Publish a command with QoS 1, or as the broker allows; with MQTT 5 it forgets it after ``expires_s``."""
         if self._client is None or not self.subscribed:
             return
         properties = None
         if self._protocol == MQTTProtocolVersion.MQTTv5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expires_s
-        self._client.publish(topic, payload, qos=1, properties=properties)
+        self._client.publish(topic, payload, qos=self._qos, properties=properties)
 
     def _run(self, protocol: MQTTProtocolVersion) -> Ending:
         self._count += 1
         self._protocol = protocol
         self._ending = None
         self._accepted = False
+        self._qos = 1
         self._subscribed_at = None
         client = self._client = self._make_client()
         mqtt = self._config.mqtt
@@ -282,6 +284,7 @@ class Link:
             return
         lower = [topic for topic, code in zip(wanted, codes, strict=False) if code.value < wanted[topic]]
         if lower:
+            self._qos = 0  # so it is with MQTT 3.1.1 too, in which the broker does not say what it takes
             _log.warning("the broker sends %s with QoS 0 only: what gets lost comes when it is asked for", lower[0])
         self._subscribed_at = time.monotonic()
         _log.info(

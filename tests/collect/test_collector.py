@@ -28,10 +28,12 @@ def numbers(*sequences: int, epoch: int = 7) -> list[tuple[int, int]]:
     return [(epoch, number) for number in sequences]
 
 
-def say(device: Subscriber, *sequences: int, epoch: int = 7, name: str = "van-7", prefix: str = "evenkeel") -> None:
+def say(
+    device: Subscriber, *sequences: int, epoch: int = 7, name: str = "van-7", prefix: str = "evenkeel", qos: int = 1
+) -> None:
     for number in sequences:
         said = payload("alert", sequence=number, epoch=epoch, device_id=name)
-        device.publish(f"{prefix}/{name}/alert", said)
+        device.publish(f"{prefix}/{name}/alert", said, qos=qos)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -55,6 +57,23 @@ def test_the_broker_keeps_what_comes_while_the_collector_is_away(
 
     running = run_collector(mosquitto.port, **options)
     until(lambda: running.kept() == numbers(1, 2, 3), "what came meanwhile")
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_it_asks_for_what_is_missing_where_the_broker_takes_qos_0_only(
+    make_mosquitto: Callable[..., Mosquitto],
+    run_collector: RunCollector,
+    subscribe: Subscribe,
+    until: Until,
+    protocol: str,
+) -> None:
+    broker = make_mosquitto(listener="max_qos 0")
+    running = run_collector(broker.port, mqtt={"protocol": protocol})
+    device = subscribe(broker.port, "evenkeel/van-7/command/resend")
+    say(device, 1, 3, qos=0)
+    device.wait_for("evenkeel/van-7/command/resend")
+    say(device, 2, qos=0)
+    until(lambda: sorted(running.kept()) == numbers(1, 2, 3), "the missing alert")
 
 
 def test_it_comes_back_after_the_broker(
