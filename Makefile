@@ -7,6 +7,8 @@ DATA ?= ../shared/data
 PEERS ?= ../shared/peers
 DETECTOR ?= $(PEERS)/yunet_2023mar.onnx
 MINUTES ?= 7
+KILLS ?= 300
+CUTS ?= 50
 MESSAGES ?= 200000
 PLATFORM ?= aarch64
 PY ?= 3.11 3.13
@@ -25,7 +27,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -70,8 +72,11 @@ instructions: $(VENV)/.dev ## Count a step's instructions under valgrind, compar
 roofline: $(TRAINING)/.training ## Hold the models' speed against what this machine does at best
 	$(TRAINING)/bin/python -m benchmarks.roofline $(ARGS)
 
-chaos: $(VENV)/.dev ## Kill broker and devices at random for MINUTES, count what an independent receiver gets
-	$(VENV)/bin/python -m benchmarks.chaos --minutes $(MINUTES) $(ARGS)
+chaos: $(VENV)/.dev ## Kill broker, devices and collector KILLS times, cut the network CUTS times, count what the database holds
+	$(VENV)/bin/python -m benchmarks.chaos --kills $(KILLS) --cuts $(CUTS) $(ARGS)
+
+brokers: $(VENV)/.dev ## Try the device on real brokers with their tightest limits; ARGS=--install gets them first
+	$(VENV)/bin/python -m benchmarks.brokers $(ARGS)
 
 board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
 	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)

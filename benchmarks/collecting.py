@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, func, select
 
 from edge.collect.tables import alerts
 
 START_DEADLINE_S = 20.0
 STOP_DEADLINE_S = 20.0
+QUICK = "reconnect_min_s = 0.1\nreconnect_max_s = 1.0\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class CollectorProcess:
         name: str = "collector",
         database: str | None = None,
         settings: str = "",
-        mqtt: str = "",
+        mqtt: str = QUICK,
         arguments: tuple[str, ...] = (),
     ) -> None:
         self.database = database or f"sqlite:///{folder / name}.db"
@@ -55,7 +56,7 @@ class CollectorProcess:
         self._log = folder / f"{name}.log"
         self._arguments = arguments
         self.config.write_text(
-            f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nreconnect_min_s = 0.1\nreconnect_max_s = 1.0\n{mqtt}\n'
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n{mqtt}\n'
             f'[collect]\ndatabase = "{self.database}"\nclient_id = "{name}"\n{settings}\n'
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,6 +70,11 @@ class CollectorProcess:
     def pid(self) -> int | None:
         """The running process."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def fell(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def start(self, *, wait: bool = True) -> None:
         """Start it; with ``wait`` return when it is subscribed.
@@ -121,6 +127,16 @@ class CollectorProcess:
         status = self._process.wait(timeout=STOP_DEADLINE_S)
         self._process = None
         return status
+
+
+def count_alerts(database: str) -> int:
+    """How many alerts are in a collector's database."""
+    engine = create_engine(database)
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(alerts)).scalar_one())
+    finally:
+        engine.dispose()
 
 
 def read_alerts(database: str) -> list[Kept]:

@@ -1,7 +1,8 @@
 """A device without a camera: the real outbox and publisher, with decisions made at random moments.
 
 Every decision is logged when it is made and again when the outbox has it, each line in one write, so that the log
-holds what a SIGKILL cuts short. On SIGTERM it decides no more, waits until the outbox is empty and stops cleanly.
+holds what a SIGKILL cuts short; so is what its health tells of problems. Where a file beside the
+log says so it decides no more; on SIGTERM it stops cleanly.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import board_stamp
 
-EMPTY_DEADLINE_S = 120.0
+PROBLEMS_HZ = 4.0
 
 
 class Device:
@@ -30,7 +31,13 @@ class Device:
     def __init__(self, publisher: Publisher, log: int, *, alert_hz: float, state_hz: float, health_hz: float) -> None:
         self._publisher = publisher
         self._log = log
-        self._hz = {self.decide: alert_hz, self._say_state: state_hz, self._say_health: health_hz}
+        self._hz = {
+            self.decide: alert_hz,
+            self._say_state: state_hz,
+            self._say_health: health_hz,
+            self._log_problems: PROBLEMS_HZ,
+        }
+        self._problems: tuple[str, ...] = ()
         self._chance = random.Random()  # noqa: S311 - moments, not secrets
         self._count = 0
 
@@ -43,16 +50,16 @@ class Device:
         self._publisher.publish_alert(made_alert(board_stamp(), f"{name} {decided_ns}"))
         os.write(self._log, f"stored {name} {(time.monotonic_ns() - decided_ns) / 1e6:.3f}\n".encode())
 
-    def run(self, stopping: threading.Event) -> None:
-        """Go on until ``stopping``."""
+    def run(self, quiet: Path, stopping: threading.Event) -> None:
+        """Go on until ``stopping``; decide nothing while there is a file ``quiet``."""
         due = {action: self._next(time.monotonic(), hz) for action, hz in self._hz.items() if hz > 0}
-        while due:
+        while not stopping.is_set():
             action = min(due, key=lambda one: due[one])
             if stopping.wait(max(0.0, due[action] - time.monotonic())):
                 return
-            action()
+            if action != self.decide or not quiet.exists():
+                action()
             due[action] = self._next(time.monotonic(), self._hz[action])
-        stopping.wait()
 
     def _next(self, now: float, hz: float) -> float:
         return now + self._chance.expovariate(hz)
@@ -67,6 +74,23 @@ class Device:
         self._publisher.publish_health(
             made_health(board_stamp(), outbox, (f"health {time.monotonic_ns()}",), self._publisher.newest)
         )
+
+    def _log_problems(self) -> None:
+        """What is wrong while there is a connection; why there is none changes with every fault of a run."""
+        problems = _present(self._publisher.outbox_health().problem) if self._publisher.connected else ()
+        for problem in problems:
+            if problem not in self._problems:
+                os.write(self._log, f"problem {problem}\n".encode())
+        self._problems = problems or self._problems
+
+
+def _present(*problems: str | None) -> tuple[str, ...]:
+    return tuple(problem for problem in problems if problem)
+
+
+def quiet_file(log: Path) -> Path:
+    """The file that keeps the device with this log from deciding."""
+    return log.with_suffix(".quiet")
 
 
 def main() -> None:
@@ -86,17 +110,14 @@ def main() -> None:
     log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with contextlib.closing(Outbox.from_config(config, os.environ, board_stamp())) as outbox:
         publisher = Publisher(config, outbox, clock=board_stamp, environ=os.environ)
-        publisher.publish_state(made_state(board_stamp()))
+        publisher.publish_state(made_state(board_stamp(), newest=publisher.newest))
         device = Device(
             publisher, log, alert_hz=options.alert_hz, state_hz=options.state_hz, health_hz=options.health_hz
         )
         for _ in range(options.store):
             device.decide()
         with publisher:
-            device.run(stopping)
-            end = time.monotonic() + EMPTY_DEADLINE_S
-            while outbox.health().depth and time.monotonic() < end:
-                time.sleep(0.05)
+            device.run(quiet_file(options.log), stopping)
 
 
 if __name__ == "__main__":

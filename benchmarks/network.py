@@ -37,15 +37,13 @@ class Link:
         self._open = False
         self.cut()
 
-    def open(self) -> None:
-        """Let devices through."""
-        self._open = True
-
-    async def fall_silent(self, seconds: float) -> None:
-        """Swallow nothing and deliver nothing for a while, then cut: a vehicle in a tunnel."""
+    def hush(self) -> None:
+        """Swallow nothing and deliver nothing until ``open``: a vehicle in a tunnel."""
         self._flowing.clear()
-        await asyncio.sleep(seconds)
-        self.cut()
+
+    def open(self) -> None:
+        """Let devices through, and what was held back in silence as well."""
+        self._open = True
         self._flowing.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,10 +87,6 @@ class Network:
     def do(self, action: Callable[[], None]) -> None:
         """Call a link's method on the loop and return when it is done."""
         self._wait(_called(action))
-
-    def begin(self, action: Coroutine[Any, Any, None]) -> None:
-        """Let something go on by itself."""
-        asyncio.run_coroutine_threadsafe(action, self._loop)
 
     @staticmethod
     async def _make(target_port: int) -> Link:

@@ -13,22 +13,35 @@ from benchmarks.receiver import Arrival
 class Decisions:
     """One device's decision log: all that was decided, what its outbox had by then, and how long that took, in order.
 
-    The disk's part of an alert's latency is ``storing_ms``.
+    The disk's part of an alert's latency is ``storing_ms``. ``problems`` is what the device said to be wrong.
     """
 
     decided: tuple[str, ...]
     stored: tuple[str, ...]
     storing_ms: tuple[float, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Decisions:
         """Read a log; a line that a SIGKILL cut short does not occur, as each is one write."""
-        lines = [line.split() for line in path.read_text().splitlines()]
+        text = path.read_text().splitlines()
+        lines = [line.split() for line in text]
         return cls(
             decided=tuple(line[1] for line in lines if line[0] == "decided"),
             stored=tuple(line[1] for line in lines if line[0] == "stored"),
             storing_ms=tuple(float(line[2]) for line in lines if line[0] == "stored"),
+            problems=tuple(
+                dict.fromkeys(line.removeprefix("problem ") for line in text if line.startswith("problem "))
+            ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A device's alert in the database. ``name`` is the decision's, ``number`` its epoch and sequence."""
+
+    number: tuple[int, int]
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,20 @@ def tally_device(decisions: Decisions, arrivals: Iterable[Arrival]) -> Tally:
         order_broken=_inversions(list(first)) + _inversions(_positions(names, decisions.decided)),
         doubles=doubles,
         unrecognisable=unrecognisable,
+    )
+
+
+def tally_stored(decisions: Decisions, rows: Iterable[Stored]) -> Tally:
+    """Compare one device's log with what the database holds of it; a decision that is there twice is a double."""
+    names = [row.name for row in sorted(rows, key=lambda row: row.number)]
+    received, stored = set(names), set(decisions.stored)
+    return Tally(
+        decided=len(decisions.decided),
+        received=len(received),
+        killed_while_storing=len(set(decisions.decided) - stored - received),
+        lost=len(stored - received),
+        order_broken=_inversions(_positions(list(dict.fromkeys(names)), decisions.decided)),
+        doubles=len(names) - len(received),
     )
 
 

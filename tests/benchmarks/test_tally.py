@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from benchmarks.receiver import Arrival
-from benchmarks.tally import Decisions, Tally, percentile, tally_device
+from benchmarks.tally import Decisions, Stored, Tally, percentile, tally_device, tally_stored
 
 LOG = Decisions(decided=("a", "b", "c"), stored=("a", "b", "c"))
 
@@ -49,10 +49,25 @@ def test_a_double_that_looks_like_another_alert_is_not_to_be_told() -> None:
     assert tally_device(LOG, [*ALL, arrival(4, "c")]).unrecognisable == 1
 
 
+def test_the_database_is_counted_by_epoch_and_sequence() -> None:
+    rows = [Stored((2, 1), "c"), Stored((1, 2), "b"), Stored((1, 1), "a")]
+    assert tally_stored(LOG, rows) == Tally(decided=3, received=3)
+    assert tally_stored(LOG, rows[1:]) == Tally(decided=3, received=2, lost=1)
+
+
+def test_the_database_holds_no_decision_twice_and_none_before_an_earlier_one() -> None:
+    twice = [Stored((1, 1), "a"), Stored((1, 2), "b"), Stored((1, 3), "c"), Stored((2, 1), "b")]
+    assert tally_stored(LOG, twice) == Tally(decided=3, received=3, doubles=1)
+    swapped = [Stored((1, 1), "b"), Stored((1, 2), "a"), Stored((1, 3), "c")]
+    assert tally_stored(LOG, swapped).order_broken == 1
+
+
 def test_a_log_is_read_back(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text("decided 7-1\nstored 7-1 4.250\ndecided 7-2\n")
-    assert Decisions.read(log) == Decisions(decided=("7-1", "7-2"), stored=("7-1",), storing_ms=(4.25,))
+    log.write_text("decided 7-1\nstored 7-1 4.250\nproblem too large\ndecided 7-2\nproblem too large\n")
+    assert Decisions.read(log) == Decisions(
+        decided=("7-1", "7-2"), stored=("7-1",), storing_ms=(4.25,), problems=("too large",)
+    )
 
 
 def test_tallies_add_up_and_percentiles_are_of_the_values() -> None:
