@@ -8,8 +8,11 @@ import shutil
 
 import pytest
 
+from benchmarks.brokers.ejabberd import Ejabberd
+from benchmarks.brokers.rabbitmq import RabbitMq
 from benchmarks.mosquitto import executable
 from benchmarks.postgresql import programs
+from benchmarks.server import Server
 
 in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in CI a test may be skipped")
 
@@ -31,6 +34,12 @@ def test_ci_has_the_program(program: str) -> None:
 @in_ci
 def test_ci_has_the_broker() -> None:
     assert executable()
+
+
+@in_ci
+@pytest.mark.parametrize("kind", [RabbitMq, Ejabberd])
+def test_ci_has_the_other_brokers(kind: type[Server]) -> None:
+    assert kind.missing() is None
 
 
 @in_ci
