@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -47,17 +48,22 @@ def main() -> None:
         app()
     except EvenkeelError as error:
         for line in redact(str(error)).splitlines():  # one for each fault
-            typer.echo(f"evenkeel: {line}", err=True)
+            _say(line)
         sys.exit(error.exit_code)
     except OSError as error:
         _log.debug("fault of the system", exc_info=True)
-        typer.echo(f"evenkeel: {redact(of_system(error))}", err=True)
+        _say(redact(of_system(error)))
         sys.exit(EXIT_UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
         _log.debug("unexpected fault", exc_info=True)
         fault = f"{type(error).__name__}: {redact(str(error))}"
-        typer.echo(f"evenkeel: unexpected fault: {fault}; evenkeel --log-level debug … tells more", err=True)
+        _say(f"unexpected fault: {fault}; evenkeel --log-level debug … tells more")
         sys.exit(EXIT_INTERNAL)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # where stderr takes nothing, the exit code still tells
+        typer.echo(f"evenkeel: {line}", err=True)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

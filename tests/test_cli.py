@@ -219,6 +219,24 @@ def test_output_that_finds_no_room_is_one_line_and_exit_69(tmp_path: Path, comma
     assert done.returncode == 69
 
 
+def test_the_exit_code_is_right_where_stderr_takes_nothing() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", START, "check", "/no/such.toml"], stderr=full, check=False)  # noqa: S603 - our own command
+    assert done.returncode == 78
+
+
+def test_a_closed_stream_gives_its_number_to_no_file() -> None:
+    """What a library prints would get into that file."""
+    opening = (
+        "import os, sys, edge.cli; from edge.start import main; edge.cli.main = lambda: sys.exit(os.open('/', 0) < 3)"
+    )
+    closing = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"]
+    done = subprocess.run([*closing, sys.executable, "-c", f"{opening}; main()"], check=False)  # noqa: S603 - our own command
+    assert done.returncode == 0
+
+
 def test_too_few_open_files_is_one_line_with_the_remedy(clip: Path, tmp_path: Path) -> None:
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)); {START}"
     done = subprocess.run(  # noqa: S603 - our own command
