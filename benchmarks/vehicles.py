@@ -25,11 +25,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from benchmarks.limits import raise_file_limit
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import PublishConfig
-from edge.domain import Kind
 from edge.mqtt.client import OFF, OFFLINE, ONLINE
 from edge.mqtt.messages import OutboxPart, Stamp, Topics
 
 KEEPALIVE_S = 60
+KINDS = ("anger", "distress")
 MISC_S = 10.0
 EMPTY = OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
 
@@ -94,7 +94,7 @@ class Vehicle:
         self.connected = True
         self.client.subscribe(self._topics.command("+"), qos=1)
         self._publish(self._topics.availability, ONLINE, retain=True)
-        for kind in Kind:
+        for kind in KINDS:
             self._publish(self._topics.active(kind), OFF, retain=True)
         self.say_state()
 

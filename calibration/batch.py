@@ -12,22 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.score import GRACE_S, LEAST_S, Episode, Score
-from edge.config import AlertConfig, SmoothingConfig
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.settings import SmoothingConfig
 from edge.domain import MAX_GAP_S, Kind
 
 Floats = NDArray[np.float64]
-KINDS = tuple(Kind)
 
 
 @dataclass(frozen=True)
 class Batch:
     """D drives side by side, T moments each; a shorter one is filled up with moments of no length.
 
-    ``t``, ``elapsed_s`` and ``seen_s`` are (T, D), as in ``Interval``; ``gain_s`` is what a moment's reading speaks for
-    and ``weight`` how much it counts; ``read`` (2, T, D) are the frame's own signals. ``episode`` (2, T, D) is the
-    index in ``episodes`` of what a moment belongs to, -1 outside.
+    ``kinds`` are the K kinds that go by expressions. ``t``, ``elapsed_s`` and ``seen_s`` are (T, D), as in
+    ``Interval``; ``gain_s`` is what a moment's reading speaks for and ``weight`` how much it counts; ``read`` (K, T, D)
+    are the frame's own signals. ``episode`` (K, T, D) is the index in ``episodes`` of what a moment belongs to, -1
+    outside.
     """
 
+    kinds: tuple[Kind, ...]
     t: Floats
     elapsed_s: Floats
     spoken_s: Floats
@@ -51,14 +53,14 @@ class Rules:
     exit: Floats
     seldom: Floats
     hold_s: Floats
-    base: AlertConfig
+    base: ExpressionSettings
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a way of following an expression makes of a batch: smoothed ``signals`` (2, T, D) and what adds up.
+    """What a way of following an expression makes of a batch: smoothed ``signals`` (K, T, D) and what adds up.
 
-    ``shares`` (2, T, D) tell for how much of the time a driver shows as much. Without them the signals themselves add
+    ``shares`` (K, T, D) tell for how much of the time a driver shows as much. Without them the signals themselves add
     up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes ``leak_open`` away.
     """
 
@@ -67,32 +69,36 @@ class Evidence:
 
 
 def make_batch(
+    kinds: Sequence[Kind],
     times: Sequence[Floats],
     weights: Sequence[Floats],
     reads: Sequence[Floats],
     episodes: Sequence[Episode],
     max_step_s: float,
 ) -> Batch:
-    """Put drives side by side: for each its times (T,), weights (T,) and signals (2, T)."""
+    """Put drives side by side: for each its times (T,), weights (T,) and signals (K, T) in the order of ``kinds``."""
     length, count = max(map(len, times)), len(times)
-    t, weight, read = np.zeros((length, count)), np.zeros((length, count)), np.zeros((2, length, count))
+    t, weight, read = np.zeros((length, count)), np.zeros((length, count)), np.zeros((len(kinds), length, count))
     elapsed = np.zeros((length, count))
-    episode = np.full((2, length, count), -1, np.int32)
+    episode = np.full((len(kinds), length, count), -1, np.int32)
     for drive, (when, weigh, signals) in enumerate(zip(times, weights, reads, strict=True)):
         size = len(when)
         t[:size, drive], t[size:, drive] = when, when[-1]
         elapsed[1:size, drive] = np.diff(when)
         weight[:size, drive], read[:, :size, drive] = weigh, signals
     for number, each in enumerate(episodes):
+        if each.kind not in kinds:
+            continue
         when = times[each.drive]
         inside = slice(*np.searchsorted(when, [each.start, each.end + GRACE_S]))
-        episode[KINDS.index(each.kind), inside, each.drive] = number
+        episode[kinds.index(each.kind), inside, each.drive] = number
     hours = float(np.minimum(elapsed, MAX_GAP_S).sum()) / 3600
-    return Batch(t, elapsed, np.minimum(elapsed, max_step_s), weight, read, episode, tuple(episodes), hours)
+    spoken = np.minimum(elapsed, max_step_s)
+    return Batch(tuple(kinds), t, elapsed, spoken, weight, read, episode, tuple(episodes), hours)
 
 
 def smooth(batch: Batch, config: SmoothingConfig) -> Floats:
-    """Signals (2, T, D) as ``Smoother`` makes them of the frames' own."""
+    """Signals (K, T, D) as ``Smoother`` makes them of the frames' own."""
     keep = np.exp(-batch.elapsed_s / config.time_constant_s)
     gain = batch.weight * -np.expm1(-batch.spoken_s / config.time_constant_s)
     total, mass = np.zeros(batch.read.shape[::2]), np.zeros(batch.t.shape[1])
@@ -107,9 +113,9 @@ def smooth(batch: Batch, config: SmoothingConfig) -> Floats:
 def run_rules(
     batch: Batch, evidence: Evidence, rules: Rules, on_step: Callable[[], None] = lambda: None
 ) -> list[dict[Kind, Score]]:
-    """For each of the C rules the score of each kind: ``AlertPolicy`` over the ``evidence``, one call a moment."""
+    """For each of the C rules the score of each kind: ``ExpressionJudge`` over the ``evidence``, one call a moment."""
     events: list[NDArray[np.int64]] = []
-    state = _State((2, batch.t.shape[1], len(rules.enter)))
+    state = _State((len(batch.kinds), batch.t.shape[1], len(rules.enter)))
     seen, blank = batch.seen_s[..., None], (batch.elapsed_s - batch.seen_s)[..., None]
     for n in range(len(batch.t)):
         on_step()
@@ -122,13 +128,13 @@ def run_rules(
     found = np.concatenate(events, axis=1) if events else np.empty((4, 0), np.int64)
     of_rule = [found[:3, found[3] == rule] for rule in range(len(rules.enter))]
     return [
-        {kind: _score(batch, kind, events[:, events[1] == code]) for code, kind in enumerate(KINDS)}
+        {kind: _score(batch, kind, events[:, events[1] == code]) for code, kind in enumerate(batch.kinds)}
         for events in of_rule
     ]
 
 
 def _rate(score: Floats, share: Floats | None, rules: Rules) -> Floats:
-    """Seconds of evidence (2, D, C) that a second of sight adds."""
+    """Seconds of evidence (K, D, C) that a second of sight adds."""
     base = rules.base
     if share is None:
         calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
@@ -139,7 +145,7 @@ def _rate(score: Floats, share: Floats | None, rules: Rules) -> Floats:
 
 
 class _State:
-    """Evidence and open alerts, (2, D, C) each."""
+    """Evidence and open alerts, (K, D, C) each."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.evidence, self.calm, self.faded = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -153,7 +159,8 @@ class _State:
         """Go on by one moment; return where an alert starts."""
         base = rules.base
         high, low = score >= rules.enter, score < rules.exit
-        hold_s = np.where(self.open[::-1], np.maximum(rules.hold_s, base.hold_beside_s), rules.hold_s)
+        beside = self.open.sum(0) > self.open
+        hold_s = np.where(beside, np.maximum(rules.hold_s, base.hold_beside_s), rules.hold_s)
         self.evidence += rate * seen - base.leak_unseen * blank
         np.clip(self.evidence, 0.0, hold_s, out=self.evidence)
         self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
@@ -184,7 +191,7 @@ def _score(batch: Batch, kind: Kind, events: NDArray[np.int64]) -> Score:
     inside = number >= 0
     which, first = np.unique(number[inside], return_index=True)
     when = batch.t[moment[inside][first], drive[inside][first]]
-    long = {n for n, each in enumerate(batch.episodes) if each.kind is kind and each.end - each.start >= LEAST_S}
+    long = {n for n, each in enumerate(batch.episodes) if each.kind == kind and each.end - each.start >= LEAST_S}
     delays = tuple(
         float(t - batch.episodes[n].start) for n, t in zip(which.tolist(), when.tolist(), strict=True) if n in long
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from calibration.score import Episode
 from edge.config import QualityConfig
-from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, Kind, Observation, Quality, Reading, Sight
 from edge.vision.crop import CropRule
 from edge.vision.quality import assess
 
@@ -29,6 +29,8 @@ VIEWS = 5
 Read = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Pictures = Mapping[str, NDArray[np.uint8]]
 """Crops (N, 48, 48) for each look: rest, frown, surprise, smile, anger, distress, yawn, cabin."""
+SHOWN: tuple[Kind, ...] = ("anger", "distress")
+"""The kinds of which the drives have episodes."""
 LOOKS = ("rest", "frown", "surprise", "smile", "anger", "distress", "yawn", "cabin", "dark", "covered")
 
 _DECK = {
@@ -88,7 +90,8 @@ class Drive:
                 yield Observation(t, sight)
                 continue
             quality = Quality(0.5, 0.5, 48.0, 0.0, 0.0, 0.0, float(weight))
-            yield Observation(t, sight, face, quality, read if weight > 0 else None)
+            readings = {EXPRESSION: Reading.expression(read)} if weight > 0 else {}
+            yield Observation(t, sight, face, quality, readings)
 
 
 def all_looks(pictures: Pictures, random: Generator) -> dict[str, NDArray[np.uint8]]:
@@ -164,14 +167,14 @@ class _Director:
 
     def _play(self, name: str) -> None:
         uniform = self._random.uniform
-        if name in tuple(Kind):
-            self._show_episode(Kind(name))
+        if name in SHOWN:
+            self._show_episode(name)
         elif name == "yawn":
             self._show(self._yawn, uniform(3.0, 6.0), (0.4, 1.5))
         elif name == "talk":
             self._show(self._mouth, uniform(5.0, 12.0), (0.13, 0.4))
         elif name == "grimace":
-            self._show(self._draw(str(self._random.choice(list(Kind))), 1), uniform(0.3, 0.9), (1.0, 1.0))
+            self._show(self._draw(str(self._random.choice(list(SHOWN))), 1), uniform(0.3, 0.9), (1.0, 1.0))
         elif name in ("dark", "covered"):
             self._show(self._draw(name, 3), uniform(3.0, 10.0), (0.4, 1.5))
         elif name == "glance":

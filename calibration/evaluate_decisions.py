@@ -22,17 +22,20 @@ from rich.progress import track
 from rich.table import Table
 
 from calibration.batch import Batch, Evidence, Floats, Rules, make_batch, run_rules, smooth
-from calibration.drives import LOOKS, Drive, Plan, Readings, all_looks, film, plan, read_looks
+from calibration.drives import LOOKS, SHOWN, Drive, Plan, Readings, all_looks, film, plan, read_looks
 from calibration.plots import Curve, plot_trade_off
 from calibration.readings import ReadingsFolder, checksum
 from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean, hidden_markov
 from calibration.score import Alert, Episode, Score, judge
-from edge.config import AlertConfig, Config, SmoothingConfig, VisionConfig
+from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Kind, Phase
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.settings import SmoothingConfig
+from edge.domain import EXPRESSIONS, Phase
 from edge.traces.replay import replay
 from edge.vision.expression import ExpressionReader
+from edge.vision.ordinary import ordinary_faces
 from models.training import expression_data
 from models.training.expression_readers import OURS, Candidate, open_candidates
 
@@ -147,9 +150,11 @@ def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives
     drives = [film(each, readings) for each in plans]
     episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
     weights = np.array(
-        [[config.alerts.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS] for kind in Kind], np.float32
+        [[settings.weights.get(name, 0.0) for name in EXPRESSIONS] for settings in config.alerts.expressions.values()],
+        np.float32,
     )
     batch = make_batch(
+        tuple(config.alerts.expressions),
         [drive.t for drive in drives],
         [drive.weight.astype(float) for drive in drives],
         [(weights @ drive.probabilities.T).astype(float) for drive in drives],
@@ -164,9 +169,9 @@ def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives
 
 def run_decider(drives: Drives, config: Config) -> Score:
     """The real decision, frame by frame, resting face and all."""
-    alerts = []
+    alerts, usual = [], ordinary_faces(config.vision)
     for number, drive in enumerate(track(drives.drives, description="deciding", transient=True)):
-        decider = Decider(config)
+        decider = Decider(config, usual)
         steps = (decider.update(observation) for observation in drive.observations())
         found = [each for step in steps for each in step.transitions if each.phase is Phase.START]
         alerts += [Alert(number, each.kind, each.t) for each in found]
@@ -176,7 +181,7 @@ def run_decider(drives: Drives, config: Config) -> Score:
 def sweep(drives: Drives, matrix: Floats, config: Config) -> Iterator[Rule]:
     """Every family over its settings."""
     yield from _held_against_rest(drives, config)
-    batch, base = drives.batch, config.alerts.anger
+    batch, base = drives.batch, config.alerts.expressions[SHOWN[0]]
     levels, holds = np.arange(0.30, 0.86, 0.05), (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
     for tau in (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0):
         smoothed = Evidence(smooth(batch, SmoothingConfig(time_constant_s=tau)))
@@ -193,13 +198,13 @@ def sweep(drives: Drives, matrix: Floats, config: Config) -> Iterator[Rule]:
 
 def _held_against_rest(drives: Drives, config: Config) -> Iterator[Rule]:
     """How seldom a reading is in the driver's own face, as shipped, and in a face that is the same for all drivers."""
-    signals = smooth(drives.batch, config.smoothing)
+    signals, usual = smooth(drives.batch, config.smoothing), ordinary_faces(config.vision)
     unlearned = config.baseline.model_copy(update={"enabled": False})
     seldom, holds = np.array([0.65, 0.55, 0.45, 0.36, 0.28, 0.2]), (1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.5, 3.0)
     for family, baseline in ((SHIPPED, config.baseline), ("one face for all + budget", unlearned)):
-        evidence = hold_against_rest(drives.batch, signals, baseline)
+        evidence = hold_against_rest(drives.batch, signals, baseline, usual)
         for enter in (0.3, 0.4, 0.5, 0.6):
-            base = config.alerts.anger.model_copy(update={"enter": enter, "exit": 0.6 * enter})
+            base = config.alerts.expressions[SHOWN[0]].model_copy(update={"enter": enter, "exit": 0.6 * enter})
             yield from _try_all(family, f"enter {enter:g}", drives.batch, evidence, seldom, holds, base)
 
 
@@ -207,7 +212,7 @@ def peer_rules(drives: Drives, config: Config) -> Iterator[Rule]:
     """A threshold of 0.5 on single frames, and on the mean of a second."""
     for name, seconds in (("single frame", 0.01), ("one second", 1.0)):
         mean = Evidence(frame_mean(drives.batch, seconds))
-        yield from _try_all(name, "", drives.batch, mean, np.array([0.5]), (0.0,), config.alerts.anger)
+        yield from _try_all(name, "", drives.batch, mean, np.array([0.5]), (0.0,), config.alerts.expressions[SHOWN[0]])
 
 
 def front(rules: list[Rule]) -> list[Rule]:
@@ -231,7 +236,7 @@ def _try_all(
     evidence: Evidence,
     levels: Floats,
     holds: tuple[float, ...],
-    base: AlertConfig,
+    base: ExpressionSettings,
 ) -> Iterator[Rule]:
     """Every level with every hold; a level is ``seldom`` where the evidence has shares, else ``enter``."""
     pairs = list(product(levels.tolist(), holds))
@@ -242,7 +247,7 @@ def _try_all(
     rules = Rules(enter, enter * (base.exit / base.enter), tried, hold_s, base)
     for (level, hold), scores in zip(pairs, run_rules(batch, evidence, rules), strict=True):
         named = ", ".join(part for part in (setting, f"{name} {level:g}", f"hold {hold:g} s" if hold else "") if part)
-        yield Rule(family, named, scores[Kind.ANGER] + scores[Kind.DISTRESS])
+        yield Rule(family, named, scores[SHOWN[0]] + scores[SHOWN[1]])
 
 
 def _confusion(readings: Readings) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from calibration.score import Episode
-from edge.domain import Kind
+from edge.decision.kinds import registered
 from edge.errors import UnavailableError, UsageError
 
 COLUMNS = ("start", "end", "kind")
@@ -166,6 +166,6 @@ def _parse(row: Mapping[str, str | None], named: _Named) -> Episode:
         raise _WrongLabelError(f"start = {start:g} must be before end = {end:g}")
     kind = (row["kind"] or "").strip()
     number = named.number((row.get("trace") or "").strip())
-    if kind not in tuple(Kind):
-        raise _UnknownLabelError(f"kind = {kind!r}: must be {' or '.join(Kind)}")
-    return Episode(number, Kind(kind), start, end)
+    if kind not in registered():
+        raise _UnknownLabelError(f"kind = {kind!r}: must be {' or '.join(registered())}")
+    return Episode(number, kind, start, end)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.batch import KINDS
 from calibration.plots import new_figure
 from calibration.score import Score
-from calibration.tune import ENOUGH_FALSE, Tuning, recommend, sections, shows_rate
+from calibration.tune import ENOUGH_FALSE, Point, Tuning, recommend, sections, shows_rate
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.judge import JudgeSettings
 from edge.domain import Kind
 from edge.errors import UnavailableError
 
@@ -28,7 +29,7 @@ _RELIABILITY = (
     "moments of ten; below it the model says too much."
 )
 _TIMELINES = (
-    "Signals of anger (red) and distress (blue), held against the driver's own face; dotted: the recommended enter; "
+    "Signals of the kinds that go by expressions, held against the driver's own face; dotted: the recommended enter; "
     "shaded: labelled episodes; triangles: alerts of the real decision with the recommended thresholds."
 )
 _STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#eee;padding:1em}"
@@ -75,13 +76,13 @@ def write_report(tuning: Tuning, path: Path) -> None:
 def summary(tuning: Tuning) -> list[str]:
     """What the recommended thresholds come to, a line for each kind and one for the real decision."""
     lines = [
-        f"{kind}: seldom {point.seldom:g}, hold {point.hold_s:g} s, enter {point.enter:g}: {_figures(point.score)}"
+        f"{kind}: {_said(point.settings, tuning.config.alerts.of(kind))}: {_figures(point.score)}"
         for kind, point in tuning.chosen.items()
     ]
     real = tuning.confirmation
     hours = f"the real decision on the first {real.drives} traces, {real.score.hours:.2f} h"
     lines.append(f"{hours}: {_figures(real.score)}")
-    limit = tuning.max_false_per_hour / len(Kind)
+    limit = tuning.max_false_per_hour / len(tuning.chosen)
     if not shows_rate(tuning.batch.hours, limit):
         needed = f"{ENOUGH_FALSE / limit:.0f} h" if limit else "drives without end"
         lines.append(
@@ -89,6 +90,14 @@ def summary(tuning: Tuning) -> list[str]:
             " of those that do as well, the thresholds nearest to the configured ones are given"
         )
     return lines
+
+
+def _said(settings: JudgeSettings, now: JudgeSettings) -> str:
+    """The thresholds of a kind: those that tell most, or what differs from the configured ones."""
+    if isinstance(settings, ExpressionSettings):
+        return f"seldom {settings.seldom:g}, hold {settings.hold_s:g} s, enter {settings.enter:g}"
+    before, after = now.model_dump(), settings.model_dump()
+    return ", ".join(f"{name} {after[name]}" for name in after if after[name] != before[name]) or "as configured"
 
 
 def _figures(score: Score) -> str:
@@ -102,9 +111,9 @@ def _faults(faults: tuple[str, ...]) -> str:
 
 
 def _trade_off(tuning: Tuning) -> Figure:
-    figure = new_figure(8, 3.6)
-    for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
-        scores = [point.score for point in tuning.points if point.kind is kind and point.score.delays]
+    figure = new_figure(4 * len(tuning.chosen), 3.6)
+    for axes, kind in zip(figure.subplots(1, len(tuning.chosen), squeeze=False)[0], tuning.chosen, strict=True):
+        scores = [point.score for point in tuning.points if point.kind == kind and point.score.delays]
         dots = axes.scatter(
             [score.delay_s for score in scores],
             [score.false_per_hour for score in scores],
@@ -124,13 +133,14 @@ def _trade_off(tuning: Tuning) -> Figure:
 
 
 def _recall(tuning: Tuning) -> Figure:
-    figure = new_figure(8, 3)
-    for axes, kind in zip(figure.subplots(1, 2), Kind, strict=True):
-        best = tuning.chosen[kind]
-        for hold_s in sorted({point.hold_s for point in tuning.points if point.kind is kind}):
-            same = [point for point in tuning.points if (point.kind, point.enter) == (kind, best.enter)]
-            same = [point for point in same if point.hold_s == hold_s]
-            line = [point.seldom for point in same], [point.score.recall for point in same]
+    kinds = tuning.batch.kinds
+    figure = new_figure(4 * len(kinds), 3)
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        best = _expression(tuning.chosen[kind])
+        points = [(_expression(each), each.score) for each in tuning.points if each.kind == kind]
+        for hold_s in sorted({settings.hold_s for settings, _ in points}):
+            same = [each for each in points if (each[0].enter, each[0].hold_s) == (best.enter, hold_s)]
+            line = [each.seldom for each, _ in same], [score.recall for _, score in same]
             if hold_s == best.hold_s:
                 axes.plot(*line, "o-", color="red", label=f"hold {hold_s:g} s, recommended")
             else:
@@ -150,14 +160,14 @@ def _reliability(tuning: Tuning) -> Figure:
     figure = new_figure(5, 4)
     axes = figure.subplots()
     seen = tuning.batch.seen_s > 0
-    for code, kind in enumerate(KINDS):
+    for code, kind in enumerate(tuning.batch.kinds):
         signal, labelled = tuning.evidence.signals[code][seen], tuning.batch.episode[code][seen] >= 0
         group = np.minimum((signal * BINS).astype(int), BINS - 1)
         count = np.bincount(group, minlength=BINS)
         full = count > 0
         said = np.bincount(group, signal, BINS)[full] / count[full]
         true = np.bincount(group, labelled, BINS)[full] / count[full]
-        axes.plot(said, true, "o-", label=str(kind), color=_colour(kind))
+        axes.plot(said, true, "o-", label=str(kind), color=_colour(tuning, kind))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     axes.set(xlabel="signal", ylabel="share of moments labelled so")
     axes.legend()
@@ -168,15 +178,15 @@ def _timeline(tuning: Tuning, drive: int) -> Figure:
     figure = new_figure(9, 1.8)
     axes = figure.subplots()
     t, batch = tuning.batch.t[:, drive], tuning.batch
-    for code, kind in enumerate(KINDS):
-        axes.plot(t, tuning.evidence.signals[code, :, drive], linewidth=0.7, color=_colour(kind))
-        axes.axhline(tuning.chosen[kind].enter, linewidth=0.7, linestyle=":", color=_colour(kind))
+    for code, kind in enumerate(tuning.batch.kinds):
+        axes.plot(t, tuning.evidence.signals[code, :, drive], linewidth=0.7, color=_colour(tuning, kind))
+        axes.axhline(_expression(tuning.chosen[kind]).enter, linewidth=0.7, linestyle=":", color=_colour(tuning, kind))
     for episode in batch.episodes:
         if episode.drive == drive:
-            axes.axvspan(episode.start, episode.end, color=_colour(episode.kind), alpha=0.2)
+            axes.axvspan(episode.start, episode.end, color=_colour(tuning, episode.kind), alpha=0.2)
     for alert in tuning.confirmation.alerts:
         if alert.drive == drive:
-            axes.plot(alert.t, 0.97, "v", color=_colour(alert.kind))
+            axes.plot(alert.t, 0.97, "v", color=_colour(tuning, alert.kind))
     axes.set(xlabel="s", ylim=(-0.03, 1.05), xlim=(t[0], t[-1]))
     path = tuning.traces[drive]
     alone = [each.name for each in tuning.traces].count(path.name) == 1
@@ -184,8 +194,14 @@ def _timeline(tuning: Tuning, drive: int) -> Figure:
     return figure
 
 
-def _colour(kind: Kind) -> str:
-    return "tab:red" if kind is Kind.ANGER else "tab:blue"
+def _colour(tuning: Tuning, kind: Kind) -> str:
+    return f"C{list(tuning.chosen).index(kind)}"
+
+
+def _expression(point: Point) -> ExpressionSettings:
+    """The settings of a kind that goes by expressions."""
+    assert isinstance(point.settings, ExpressionSettings), "asked only for such kinds"  # noqa: S101 - narrows the type
+    return point.settings
 
 
 def _svg(figure: Figure) -> str:

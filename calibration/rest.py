@@ -7,18 +7,24 @@ false alarms that come again and again are counted too low. Where a face is in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.batch import Batch, Evidence, Floats
-from edge.config import BaselineConfig
 from edge.decision.baseline import LEVELS, STEP, SURE
+from edge.decision.settings import BaselineConfig
+from edge.domain import Kind
 
 
-def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig) -> Evidence:
-    """The smoothed ``signals`` (2, T, D) and the frames' own, as ``Baseline`` sees them beside the driver's face."""
+def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig, usual: Mapping[Kind, float]) -> Evidence:
+    """The smoothed ``signals`` (K, T, D) and the frames' own, as ``Baseline`` sees them beside the driver's face.
+
+    ``usual`` is the share of the time in which an ordinary face is read as each kind.
+    """
     lowest, highest = _log_odds(np.array([config.ordinary, config.max_rest]))
-    face = _Face(batch, lowest, highest, config)
+    face = _Face(batch, lowest, highest, config, usual)
     shares, corrected = np.empty_like(batch.read), np.empty_like(signals)
     for n in range(len(batch.t)):
         mean, shares[:, n] = face.step(n)
@@ -35,18 +41,20 @@ def _log_odds(shares: Floats) -> Floats:
 class _Face:
     """What is ordinary in the faces of D drivers: ``Baseline`` side by side."""
 
-    def __init__(self, batch: Batch, lowest: float, highest: float, config: BaselineConfig) -> None:
+    def __init__(
+        self, batch: Batch, lowest: float, highest: float, config: BaselineConfig, usual: Mapping[Kind, float]
+    ) -> None:
         self._batch, self._config = batch, config
         self._odds, self._seen_s, self._drives = _log_odds(batch.read), batch.seen_s, np.arange(batch.t.shape[1])
         self._lowest, self._highest = lowest, highest
-        self._usual = np.array([[config.ordinary_anger], [config.ordinary_distress]])
-        self._learned, self._recent = _Shown(batch.t.shape[1]), _Shown(batch.t.shape[1])
+        self._usual = np.array([[usual[kind]] for kind in batch.kinds])
+        self._learned, self._recent = _Shown(batch.read.shape[::2]), _Shown(batch.read.shape[::2])
         self._gone_s = np.zeros(batch.t.shape[1])
         self._next = np.zeros(batch.t.shape[1], np.int64)
         self._teaches = (batch.episode < 0).all(0) & (batch.weight >= max(config.min_weight, 1e-9)) & config.enabled
 
     def step(self, n: int) -> tuple[Floats, Floats]:
-        """Learn until moment ``n``; return (2, D) the mean to hold signals against, and how usual its readings are."""
+        """Learn until moment ``n``; return (K, D) the mean to hold signals against, and how usual its readings are."""
         batch, config, odds = self._batch, self._config, self._odds[:, n]
         self._gone_s = np.where(batch.weight[n] > 0, 0.0, self._gone_s + batch.elapsed_s[n])
         gone = (self._gone_s >= config.new_driver_after_s) | (batch.elapsed_s[n] >= config.new_driver_after_s)
@@ -84,10 +92,10 @@ class _Face:
 
 
 class _Shown:
-    """Mean (2, D), seconds at each of LEVELS (2, D, L) over the last seconds (D,), as in ``Baseline``."""
+    """Mean (K, D), seconds at each of LEVELS (K, D, L) over the last seconds (D,), as in ``Baseline``."""
 
-    def __init__(self, drives: int) -> None:
-        self.mean, self.at_s, self.seconds = np.zeros((2, drives)), np.zeros((2, drives, len(LEVELS))), np.zeros(drives)
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.mean, self.at_s, self.seconds = np.zeros(shape), np.zeros((*shape, len(LEVELS))), np.zeros(shape[-1])
 
     def add(self, values: Floats, seconds: Floats, memory_s: float) -> None:
         keep = np.minimum(1.0, memory_s / np.maximum(self.seconds + seconds, 1e-9))
@@ -100,13 +108,13 @@ class _Shown:
         self.at_s[kind, drive, level + 1] += keep * seconds * above
 
     def seconds_at(self, values: Floats) -> Floats:
-        """Seconds spent at ``values`` (2, D) or above."""
+        """Seconds spent at ``values`` (K, D) or above."""
         kind, drive, level, above = _level(values)
         sums = self.at_s[..., ::-1].cumsum(-1)[..., ::-1]
         return np.asarray(sums[kind, drive, level] - above * self.at_s[kind, drive, level])
 
     def clear(self, where: NDArray[np.bool_]) -> None:
-        self.take(_Shown(len(where)), where)
+        self.take(_Shown(self.mean.shape), where)
 
     def take(self, other: _Shown, where: NDArray[np.bool_]) -> None:
         self.mean = np.where(where, other.mean, self.mean)
@@ -115,7 +123,7 @@ class _Shown:
 
 
 def _level(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Kind, drive, the level below each of ``values`` (2, D), and how far it is from there to the next."""
+    """Kind, drive, the level below each of ``values`` (K, D), and how far it is from there to the next."""
     place = np.clip((values - LEVELS[0]) / STEP, 0.0, len(LEVELS) - 1.0)
     level = np.asarray(np.minimum(place.astype(np.int64), len(LEVELS) - 2), np.int64)
     kind, drive = (np.asarray(index, np.int64) for index in np.indices(values.shape))

@@ -93,5 +93,5 @@ def judge(alerts: Iterable[Alert], episodes: Sequence[Episode], hours: float) ->
 
 
 def _holds(episode: Episode, alert: Alert) -> bool:
-    same = episode.drive == alert.drive and episode.kind is alert.kind
+    same = episode.drive == alert.drive and episode.kind == alert.kind
     return same and episode.start <= alert.t <= episode.end + GRACE_S

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config
-from edge.domain import EXPRESSIONS, Kind
+from edge.domain import EXPRESSION, EXPRESSIONS, Kind
 from edge.errors import UnavailableError
-from edge.traces.trace import MOST_S, SCHEMA_VERSION, TOLD_GAP_S, read_trace
+from edge.traces.trace import MOST_S, READABLE_VERSIONS, TOLD_GAP_S, read_trace
 
 if TYPE_CHECKING:
     import ibis
@@ -36,8 +36,12 @@ _COLUMNS = {
     "sight": "VARCHAR",
     "quality": "STRUCT(weight DOUBLE)",
     "expression": "MAP(VARCHAR, DOUBLE)",
+    "readings": "MAP(VARCHAR, MAP(VARCHAR, DOUBLE))",
 }
-_SPARK_COLUMNS = "schema BIGINT, t DOUBLE, sight STRING, quality STRUCT<weight: DOUBLE>, expression MAP<STRING, DOUBLE>"
+_SPARK_COLUMNS = (
+    "schema BIGINT, t DOUBLE, sight STRING, quality STRUCT<weight: DOUBLE>, expression MAP<STRING, DOUBLE>, "
+    "readings MAP<STRING, MAP<STRING, DOUBLE>>"
+)
 
 _TIME = re.compile(rb'"t": ?([0-9]+\.?[0-9]*)')
 
@@ -46,7 +50,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """One drive: times (T,) in seconds, weights (T,) 0 to 1, the frames' own signals (2, T) in the order ``Kind``."""
+    """One drive: times (T,) in seconds, weights (T,) 0 to 1, the frames' own signals (K, T) of the expression kinds."""
 
     t: Floats
     weight: Floats
@@ -73,7 +77,7 @@ def read_rows(traces: Sequence[Path], config: Config, engine: str, on_fault: Cal
     of_trace = dict(iter(_sums(lines, config).to_pandas().groupby("filename", sort=False)))
     rows, faults = dict[int, Rows](), list[str]()
     for number, path in enumerate(traces):
-        each = _rows(of_trace.get(_address(connection, path)))
+        each = _rows(of_trace.get(_address(connection, path)), tuple(config.alerts.expressions))
         if isinstance(each, Rows):
             rows[number] = each
         else:
@@ -133,10 +137,16 @@ def _say_faults(lines: ibis.Table, traces: Mapping[str, Path], on_fault: Callabl
                     pass
 
 
+def _expression(lines: ibis.Table) -> ibis.expr.types.MapValue:
+    """The expression's probabilities by name, where each version of a trace has them."""
+    return lines.readings[EXPRESSION].fill_null(lines.expression)
+
+
 def _usable(lines: ibis.Table) -> ibis.expr.types.BooleanValue:
-    """Whether a line is of this version and its numbers, as far as they are used here, are those of a trace."""
-    shares = [lines.quality.weight, *(lines.expression[name] for name in EXPRESSIONS)]
-    usable = (lines["schema"] == SCHEMA_VERSION) & lines.t.between(0, MOST_S)
+    """Whether a line can be read and its numbers, as far as they are used here, are those of a trace."""
+    expression = _expression(lines)
+    shares = [lines.quality.weight, *(expression[name] for name in EXPRESSIONS)]
+    usable = lines["schema"].isin(READABLE_VERSIONS) & lines.t.between(0, MOST_S)
     for share in shares:
         usable &= share.isnull() | share.between(0, 1)
     return usable.fill_null(False)  # noqa: FBT003 - Ibis' own order of arguments
@@ -164,13 +174,14 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     used = used.mutate(
         spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), config.smoothing.max_step_s)
     )
-    seen = used.spoken * ibis.ifelse(used.expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
+    expression = _expression(used)
+    seen = used.spoken * ibis.ifelse(expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
     signals = {
-        str(kind): sum(
-            (used.expression[name].fill_null(0.0) * weight for name, weight in config.alerts.of(kind).weights.items()),
+        kind: sum(
+            (expression[name].fill_null(0.0) * weight for name, weight in settings.weights.items()),
             start=ibis.literal(0.0),
         )
-        for kind in Kind
+        for kind, settings in config.alerts.expressions.items()
     }
     used = used.mutate(seen=seen, step=(used.t / STEP_S).floor().cast("int64"), **signals)
     return (
@@ -179,18 +190,18 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
             t=used.t.max(),
             spoken=used.spoken.sum(),
             seen=used.seen.sum(),
-            **{str(kind): (used[str(kind)].fill_null(0.0) * used.seen).sum() for kind in Kind},
+            **{kind: (used[kind].fill_null(0.0) * used.seen).sum() for kind in signals},
         )
         .order_by("filename", "step")
     )
 
 
-def _rows(table: Any) -> Rows | str:
+def _rows(table: Any, kinds: Sequence[Kind]) -> Rows | str:
     """The rows of one trace, or why it cannot be used."""
     if table is None:
         return "no usable line"
     seen, spoken = table["seen"].to_numpy(), table["spoken"].to_numpy()
     if not (seen > 0).any():
         return "no face was read in the whole trace"
-    read = np.stack([table[str(kind)].to_numpy() for kind in Kind]) / np.maximum(seen, 1e-9)
+    read = np.stack([table[kind].to_numpy() for kind in kinds]) / np.maximum(seen, 1e-9)
     return Rows(table["t"].to_numpy(), np.clip(seen / np.maximum(spoken, 1e-9), 0.0, 1.0), read * (seen > 0))

@@ -19,10 +19,13 @@ from calibration.labels import fit_labels, read_labels, renumber
 from calibration.rest import hold_against_rest
 from calibration.score import Alert, Episode, Score, judge
 from calibration.table import read_rows
-from edge.config import AlertConfig, Config
+from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.judge import JudgeSettings
 from edge.domain import EXPRESSIONS, Kind, Phase
 from edge.traces.trace import read_trace, recorded_s
+from edge.vision.ordinary import ordinary_faces
 
 ENTERS = (0.4, 0.5, 0.6)
 SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)
@@ -42,11 +45,7 @@ class Point:
     """One set of thresholds for one kind, and what it comes to."""
 
     kind: Kind
-    enter: float
-    exit: float
-    seldom: float
-    rare: float
-    hold_s: float
+    settings: JudgeSettings
     score: Score
 
 
@@ -82,7 +81,7 @@ class Tuning:
     @property
     def broken(self) -> tuple[str, ...]:
         """Why nothing can be recommended, a line for each reason; none where the choice keeps the limit."""
-        limit = self.max_false_per_hour / len(Kind)
+        limit = self.max_false_per_hour / len(self.chosen)
         lines = [
             f"no thresholds keep {limit:g} false alarms of {kind} an hour; with the fewest it is {rate:.2f}"
             for kind, point in self.chosen.items()
@@ -107,11 +106,12 @@ def tune(
     leave_out_unknown: bool = False,
     console: Console | None = None,
 ) -> Tuning:
-    """Sweep ``enter``, ``seldom`` and ``hold_s`` of both kinds over recorded drives; choose the quickest in the limit.
+    """Sweep the thresholds of each kind over recorded drives; choose the quickest in the limit.
 
-    Each kind may use half of ``max_false_per_hour``. The sweep follows ``edge.decision`` on rows of a fifth of a
-    second; the choice is then confirmed by the real decision, and the next one tried where that breaks the limit.
-    ``leave_out_unknown`` is that of ``read_labels``.
+    Each kind may use its part of ``max_false_per_hour``. Of kinds that go by expressions ``enter``, ``seldom`` and
+    ``hold_s`` are swept, by following ``edge.decision`` on rows of a fifth of a second; of other kinds the settings
+    that they name are tried with the real judge. The choice is then confirmed by the real decision, and the next one
+    tried where that breaks the limit. ``leave_out_unknown`` is that of ``read_labels``.
 
     Raises:
         UnavailableError: a trace, the labels or the table engine cannot be used.
@@ -125,16 +125,20 @@ def tune(
     spans = {number: (float(each.t[0]), float(each.t[-1])) for number, each in enumerate(rows.values())}
     episodes = fit_labels(read, spans, labels, faults.append)
     batch = make_batch(
+        tuple(config.alerts.expressions),
         [each.t for each in rows.values()],
         [each.weight for each in rows.values()],
         [each.read for each in rows.values()],
         episodes,
         config.smoothing.max_step_s,
     )
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline)
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary_faces(config.vision))
     with _progress(console) as progress:
         task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t) * len(_bases(config)))
         points = sweep(batch, evidence, config, lambda: progress.advance(task))
+    for kind in config.alerts.enabled:
+        if kind not in config.alerts.expressions:
+            points += try_judge(kind, traces, episodes, config, faults.append)
     chosen, confirmation = _choose_confirmed(
         points, config, max_false_per_hour, lambda tried: confirm(traces, episodes, tried, faults.append)
     )
@@ -150,30 +154,43 @@ def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[]
     points = []
     for base, kinds in _bases(config):
         tried = [
-            (
-                enter,
-                _in_step(base.exit, enter, base.enter),
-                seldom,
-                _in_step(base.rare, seldom, base.seldom),
-                hold,
-            )
+            {
+                "enter": enter,
+                "exit": _in_step(base.exit, enter, base.enter),
+                "seldom": seldom,
+                "rare": _in_step(base.rare, seldom, base.seldom),
+                "hold_s": hold,
+            }
             for enter, seldom, hold in product(
                 _with(ENTERS, base.enter), _with(SELDOMS, base.seldom), _with(HOLDS_S, base.hold_s)
             )
         ]
-        enters, exits, seldoms, _, holds = np.array(tried).T
+        enters, exits, seldoms, _, holds = np.array([list(each.values()) for each in tried]).T
         scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
-        points += [Point(kind, *each, score[kind]) for each, score in zip(tried, scores, strict=True) for kind in kinds]
+        points += [
+            Point(kind, config.alerts.of(kind).model_copy(update=each), score[kind])
+            for each, score in zip(tried, scores, strict=True)
+            for kind in kinds
+        ]
     return points
 
 
-def _bases(config: Config) -> list[tuple[AlertConfig, list[Kind]]]:
+def try_judge(
+    kind: Kind, traces: Sequence[Path], episodes: Sequence[Episode], config: Config, on_fault: Callable[[str], None]
+) -> list[Point]:
+    """What each of the settings that a kind names comes to with the real decision."""
+    points = []
+    for settings in config.alerts.of(kind).tried():
+        tried = config.model_copy(update={"alerts": config.alerts.with_kinds({kind: settings})})
+        points.append(Point(kind, settings, confirm(traces, episodes, tried, on_fault).scores[kind]))
+    return points
+
+
+def _bases(config: Config) -> list[tuple[ExpressionSettings, list[Kind]]]:
     """The kinds with the constants that are not swept, those with the same ones together."""
-    bases: list[tuple[AlertConfig, list[Kind]]] = []
-    for kind in Kind:
-        base = AlertConfig.model_validate(
-            config.alerts.of(kind).model_dump() | {"weights": dict.fromkeys(EXPRESSIONS, 1.0)}
-        )
+    bases: list[tuple[ExpressionSettings, list[Kind]]] = []
+    for kind, settings in config.alerts.expressions.items():
+        base = ExpressionSettings.model_validate(settings.model_dump() | {"weights": dict.fromkeys(EXPRESSIONS, 1.0)})
         same = next((kinds for each, kinds in bases if each == base), None)
         if same is None:
             bases.append((base, [kind]))
@@ -195,11 +212,11 @@ def _choose_confirmed(
     points: Sequence[Point], config: Config, max_false_per_hour: float, confirm_: Callable[[Config], Confirmation]
 ) -> tuple[dict[Kind, Point], Confirmation]:
     """The choice for each kind that keeps the limit in the real decision too, or the best of those that were tried."""
-    limit = max_false_per_hour / len(Kind)
+    limit = max_false_per_hour / len(config.alerts.enabled)
     left = list(points)
     tried: list[tuple[dict[Kind, Point], Confirmation]] = []
     while len(tried) < TRIES:
-        of_kind = {kind: [each for each in left if each.kind is kind] for kind in Kind}
+        of_kind = {kind: [each for each in left if each.kind == kind] for kind in config.alerts.enabled}
         if not all(of_kind.values()):
             break
         chosen = {kind: choose(each, limit, config.alerts.of(kind)) for kind, each in of_kind.items()}
@@ -214,7 +231,7 @@ def _choose_confirmed(
     return min(kept or tried, key=lambda each: each[1].score.false_alarms)
 
 
-def choose(points: Sequence[Point], max_false_per_hour: float, now: AlertConfig) -> Point:
+def choose(points: Sequence[Point], max_false_per_hour: float, now: JudgeSettings) -> Point:
     """The quickest of those that find most within the limit; without any in it, the one with fewest false alarms.
 
     Where the drives are too short to show that the limit is kept, or no episode is labelled, it is not the quickest but
@@ -239,32 +256,38 @@ def shows_rate(hours: float, false_per_hour: float) -> bool:
     return hours * false_per_hour >= ENOUGH_FALSE
 
 
-def _nearness(point: Point, now: AlertConfig) -> tuple[float, float, float, float]:
+def _nearness(point: Point, now: JudgeSettings) -> tuple[float, ...]:
     """Smaller for thresholds that are nearer to those configured; between two as near for those that alert less."""
-    distance = abs(point.enter - now.enter) + abs(math.log(point.seldom / now.seldom)) + abs(point.hold_s - now.hold_s)
-    return round(distance, 9), -point.enter, point.seldom, -point.hold_s
+    tried = point.settings
+    if isinstance(tried, ExpressionSettings) and isinstance(now, ExpressionSettings):
+        steps = abs(tried.enter - now.enter), abs(math.log(tried.seldom / now.seldom)), abs(tried.hold_s - now.hold_s)
+        return round(sum(steps), 9), -tried.enter, tried.seldom, -tried.hold_s
+    pairs = [(getattr(tried, name), getattr(now, name)) for name in type(now).model_fields]
+    numbers = [(float(a), float(b)) for a, b in pairs if isinstance(a, float) and isinstance(b, float)]
+    return (round(sum(abs(a - b) / max(abs(a), abs(b)) for a, b in numbers if a != b), 9),)
 
 
 def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
     """The configuration with the chosen thresholds."""
-    alerts = {
-        kind.value: config.alerts.of(kind).model_copy(
-            update={name: getattr(each, name) for name in ("enter", "exit", "seldom", "rare", "hold_s")}
-        )
-        for kind, each in chosen.items()
-    }
-    return config.model_copy(update={"alerts": config.alerts.model_copy(update=alerts)})
+    settings = {kind: each.settings for kind, each in chosen.items()}
+    return config.model_copy(update={"alerts": config.alerts.with_kinds(settings)})
 
 
 def sections(config: Config) -> str:
     """The alert sections of a configuration as TOML, every key of them, ready to paste."""
     parts = []
-    for kind in Kind:
-        table = config.alerts.of(kind).model_dump()
-        weights = ", ".join(f"{name} = {value}" for name, value in table.pop("weights").items())
-        keys = [f"weights = {{ {weights} }}", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+    for kind in config.alerts.enabled:
+        table = config.alerts.of(kind).model_dump(mode="json")
+        keys = [f"{name} = {_toml(value)}" for name, value in table.items() if value is not None]
         parts.append("\n".join([f"[alerts.{kind}]", *keys]))
     return "\n\n".join(parts) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; a table goes into one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def confirm(
@@ -275,11 +298,12 @@ def confirm(
     They are read line by line, so that times that go back are said too.
     """
     alerts: list[Alert] = []
+    usual = ordinary_faces(config.vision)
     seconds, number = 0.0, 0
     for number, path in enumerate(traces, 1):
-        decider, last_t = Decider(config), None
+        decider, last_t = Decider(config, usual), None
         for line in read_trace(path, on_fault):
-            step = decider.update(line.observation())
+            step = decider.update(line.observation(), line.context())
             t = step.signals.t
             seconds, last_t = seconds + (0.0 if last_t is None else recorded_s(last_t, t)), t
             alerts += [Alert(number - 1, each.kind, each.t) for each in step.transitions if each.phase is Phase.START]
@@ -288,11 +312,11 @@ def confirm(
     known = [each for each in episodes if each.drive < number]
     scores = {
         kind: judge(
-            [each for each in alerts if each.kind is kind],
-            [each for each in known if each.kind is kind],
+            [each for each in alerts if each.kind == kind],
+            [each for each in known if each.kind == kind],
             max(seconds, 1e-9) / 3600,
         )
-        for kind in Kind
+        for kind in config.alerts.enabled
     }
     return Confirmation(number, scores, tuple(alerts))
 

@@ -6,7 +6,8 @@ Every time ``t`` is in seconds on a monotonic clock (or, in a replay, seconds fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -63,11 +64,8 @@ class State(StrEnum):
     PAUSED = "paused"
 
 
-class Kind(StrEnum):
-    """What an alert is about."""
-
-    ANGER = "anger"
-    DISTRESS = "distress"
+Kind = str
+"""What an alert is about, as its judge names it (``edge.decision.judge``): the set of kinds is open."""
 
 
 class Level(StrEnum):
@@ -125,38 +123,94 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What one model says of one frame: ``values`` (N,) float32, each with its name in ``names`` (N,)."""
+
+    names: tuple[str, ...]
+    values: NDArray[np.float32]
+
+    @classmethod
+    def expression(cls, probabilities: NDArray[np.float32]) -> Reading:
+        """The expression model's answer: probabilities (9,) in the order EXPRESSIONS."""
+        return cls(EXPRESSIONS, probabilities)
+
+
+EXPRESSION = "expression"
+"""Name of the expression model's reading."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything the decision may know of one moment. ``probabilities`` is (9,) float32 in the order EXPRESSIONS."""
+    """Everything that was seen in one moment. ``readings`` holds what the models said, by the models' names."""
 
     t: float
     sight: Sight
     face: Face | None = None
     quality: Quality | None = None
-    probabilities: NDArray[np.float32] | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
     reason: str = ""
+
+    @property
+    def probabilities(self) -> NDArray[np.float32] | None:
+        """The expression model's answer (9,) in the order EXPRESSIONS; None where none was read."""
+        reading = self.readings.get(EXPRESSION)
+        return None if reading is None else reading.values
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of the vehicle. None is unknown, which gates nothing off.
+
+    ``age_s`` tells how old each known value is, by its name.
+    """
+
+    speed_kmh: float | None = None
+    ignition: bool | None = None
+    standstill: bool | None = None
+    age_s: Mapping[str, float] = field(default_factory=dict)
+
+
+UNKNOWN_CONTEXT = Context()
+"""Nothing is known of the vehicle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one judge says in one moment.
+
+    ``signal`` is its smoothed evidence, 0 to 1; ``level`` that of its open alert, None without one. ``readable`` tells
+    whether the judge can say anything at all: where it cannot, no level is not calm.
+    """
+
+    signal: float
+    level: Level | None = None
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Smoothed evidence at ``t``. ``confidence`` (0 to 1) tells how much recent good data stands behind it.
+    """Where everything stands at ``t``.
 
-    ``anger`` and ``distress`` are 0 to 1; ``expression`` is the smoothed distribution over EXPRESSIONS, (9,) float32.
+    ``kinds`` holds what each judge says, in the judges' order. ``confidence`` (0 to 1) tells how much recent good data
+    stands behind ``expression``, the smoothed distribution over EXPRESSIONS, (9,) float32.
     """
 
     t: float
-    anger: float
-    distress: float
+    kinds: Mapping[Kind, Judged]
     confidence: float
     expression: NDArray[np.float32]
 
     def of(self, kind: Kind) -> float:
-        """The evidence for one kind of alert."""
-        return self.anger if kind is Kind.ANGER else self.distress
+        """The evidence for one kind of alert, 0 to 1."""
+        return self.kinds[kind].signal
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A step of one alert episode. ``episode`` counts from 1 in the life of a policy; durations are seconds."""
+    """A step of one alert episode. ``episode`` counts from 1 in the life of a decider; durations are seconds.
+
+    ``expression`` is the strongest one at the episode's peak, None for a kind that goes by something else.
+    """
 
     t: float
     kind: Kind
@@ -166,7 +220,7 @@ class Transition:
     started: float
     score: float
     peak: float
-    expression: str
+    expression: str | None
     reason: str = ""
 
     @property
@@ -177,10 +231,11 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the pipeline says of one frame: the observation, the signals, the state, and any transitions."""
+    """What the pipeline says of one frame: observation and context, the signals, the state, and any transitions."""
 
     observation: Observation
     signals: Signals
     state: State
     reason: str
     transitions: tuple[Transition, ...]
+    context: Context = UNKNOWN_CONTEXT

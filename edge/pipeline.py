@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import Face, Frame, Observation, Sight, Step
+from edge.domain import EXPRESSION, UNKNOWN_CONTEXT, Context, Face, Frame, Kind, Observation, Reading, Sight, Step
 from edge.timing import StageTimes
 from edge.vision import follow
 from edge.vision.quality import assess, fault, picture_fault
@@ -38,11 +39,19 @@ class Finder(follow.Finder, Protocol):
         """What is said of the model."""
 
 
+class NamedReader(Named, Protocol):
+    """What an expression model's manifest says of it."""
+
+    @property
+    def usual(self) -> Mapping[Kind, float]:
+        """By kind, the share of the time in which the model reads ordinary faces at rest as such."""
+
+
 class Reader(Protocol):
     """Reads the expression of a face, as ExpressionReader does."""
 
     @property
-    def manifest(self) -> Named:
+    def manifest(self) -> NamedReader:
         """What is said of the model."""
 
     def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
@@ -50,10 +59,10 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """An expression as it was read, probabilities (9,), of which face, in how many frames it was used and when last."""
+class HeldReading:
+    """An expression as it was read, of which face, in how many frames it was used and when last."""
 
-    probabilities: NDArray[np.float32]
+    reading: Reading
     face: Face
     t: float
     frames: int = 1
@@ -70,8 +79,8 @@ class Pipeline:
         self.finder = finder
         self._follower = follow.DriverFollower(finder)
         self.reader = reader
-        self._reading: Reading | None = None
-        self.decider = Decider(config)
+        self._reading: HeldReading | None = None
+        self.decider = Decider(config, reader.manifest.usual)
         self.times = times or StageTimes()
         self._config = config
 
@@ -91,15 +100,15 @@ class Pipeline:
         cv2.setNumThreads(config.vision.threads)
         return cls(config, FaceFinder.load(config.vision), ExpressionReader.load(config.vision), times)
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Look at a frame and decide. In a pause the picture is not looked at."""
         if self.decider.paused:
-            return self.step_blind(frame.t, Sight.NO_PICTURE, "paused")
-        return self._decide(self._observe(frame))
+            return self.step_blind(frame.t, Sight.NO_PICTURE, "paused", context)
+        return self._decide(self._observe(frame), context)
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Decide on a moment without a picture: ``sight`` and ``reason`` say why there is none."""
-        return self._decide(Observation(t, sight, reason=reason))
+        return self._decide(Observation(t, sight, reason=reason), context)
 
     def reconfigure(self, config: Config) -> None:
         """Go on under another configuration and keep what is known; models stay as they were loaded."""
@@ -120,18 +129,19 @@ class Pipeline:
             quality = assess(frame.luma, face, quality_config)
         if quality.weight < quality_config.min_weight:
             return Observation(frame.t, Sight.FACE, face, quality, reason=fault(quality, face.score, quality_config))
-        return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
+        return Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: self._read(frame, face)})
 
-    def _read(self, frame: Frame, face: Face) -> NDArray[np.float32]:
+    def _read(self, frame: Frame, face: Face) -> Reading:
         """The face's expression; between the frames that are read, the last reading of the same face holds."""
         if (held := self._held(frame, face)) is not None:
             self._reading = replace(held, frames=held.frames + 1, t=frame.t)
         else:
             with self.times.measure("expression"):
-                self._reading = Reading(self.reader.read(frame.luma, face), face, frame.t)
-        return self._reading.probabilities
+                read = Reading.expression(self.reader.read(frame.luma, face))
+            self._reading = HeldReading(read, face, frame.t)
+        return self._reading.reading
 
-    def _held(self, frame: Frame, face: Face) -> Reading | None:
+    def _held(self, frame: Frame, face: Face) -> HeldReading | None:
         """The last reading where it may stand for this frame too: not for another face, nor across a gap."""
         last = self._reading
         if last is None or last.frames >= self._config.vision.expression_every:
@@ -145,8 +155,8 @@ class Pipeline:
         face = self._follower.update(frame.luma[top:bottom, left:right], frame.t)
         return None if face is None else moved(face, left, top)
 
-    def _decide(self, observation: Observation) -> Step:
-        if observation.probabilities is None:
+    def _decide(self, observation: Observation, context: Context) -> Step:
+        if EXPRESSION not in observation.readings:
             self._reading = None
         with self.times.measure("decision"):
-            return self.decider.update(observation)
+            return self.decider.update(observation, context)

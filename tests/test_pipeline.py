@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 
 import cv2
@@ -64,10 +64,17 @@ class FakeFinder:
         return Face((x - self.size / 2, y - self.size / 2, self.size, self.size), points, 0.9)
 
 
+@dataclass(frozen=True)
+class ReaderModel(Model):
+    """An expression model's manifest with nothing behind it."""
+
+    usual: Mapping[str, float] = field(default_factory=dict)
+
+
 class FakeReader:
     """Reads anger in every face; keeps the faces."""
 
-    manifest = Model("expression")
+    manifest = ReaderModel("expression")
 
     def __init__(self) -> None:
         self.faces: list[Face] = []

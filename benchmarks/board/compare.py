@@ -95,11 +95,11 @@ def _unlike(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def _probabilities(line: TraceLine) -> list[float]:
-    return list(line.expression.values()) if line.expression else []
+    return [value for values in line.readings.values() for value in values.values()]
 
 
 def _signals(line: TraceLine) -> list[float]:
-    return [value for _, value in line.signals]
+    return list(line.signals.values())
 
 
 def _point_difference(a: TraceLine, b: TraceLine) -> float:

@@ -10,7 +10,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from edge.config import TOPIC_PART, MqttConfig, Section, load_as
+from edge.config import TOPIC_PART, MqttConfig, load_as
+from edge.section import Section
 
 Prefix = Annotated[str, Field(pattern=TOPIC_PART)]
 

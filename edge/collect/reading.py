@@ -34,9 +34,8 @@ Availability = Literal["online", "offline"]
 
 
 class ReadAlert(AlertMessage):
-    """An alert as a reader takes it: of whatever kind, within what every database counts."""
+    """An alert as a reader takes it: within what every database counts."""
 
-    kind: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")  # type: ignore[assignment]  # kinds are open to readers
     sequence: int = Field(ge=1, le=MAX_EPOCH)
 
 

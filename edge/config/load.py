@@ -13,17 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, to_json
 
 from edge.config.schema import Config
 from edge.config.secrets import redact
 from edge.errors import ConfigError
+from edge.section import Section
 
 ENV_PREFIX = "EVENKEEL_"
 
-Root = TypeVar("Root", bound=BaseModel)
+Root = TypeVar("Root", bound=Section)
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -71,7 +72,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _apply_environment(
-    root: type[BaseModel], data: dict[str, Any], environ: Mapping[str, str]
+    root: type[Section], data: dict[str, Any], environ: Mapping[str, str]
 ) -> dict[tuple[str, ...], str]:
     """Put each override into ``data``; return which variable set which key, for error messages."""
     origin: dict[tuple[str, ...], str] = {}
@@ -91,7 +92,7 @@ def _apply_environment(
     return origin
 
 
-def _parse_value(root: type[BaseModel], text: str, keys: tuple[str, ...]) -> Any:
+def _parse_value(root: type[Section], text: str, keys: tuple[str, ...]) -> Any:
     """The text itself for a key that takes text, else a TOML value where it is one (number, true, array, table)."""
     field = _field_at(root, keys)
     if field is not None and _takes_text(field.annotation):
@@ -103,7 +104,7 @@ def _parse_value(root: type[BaseModel], text: str, keys: tuple[str, ...]) -> Any
 
 
 def _describe(
-    root: type[BaseModel], fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]
+    root: type[Section], fault: ErrorDetails, path: Path | None, overrides: dict[tuple[str, ...], str]
 ) -> str:
     keys = tuple(str(part) for part in fault["loc"])
     origin = next((name for at, name in overrides.items() if at[: len(keys)] == keys), None)
@@ -119,19 +120,16 @@ def _describe(
     return f"{where}: {key} = {shown}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
 
 
-def _section_at(root: type[BaseModel], keys: tuple[str, ...]) -> type[BaseModel] | None:
-    model = root
+def _section_at(root: type[Section], keys: tuple[str, ...]) -> type[Section] | None:
+    section: type[Section] | None = root
     for key in keys:
-        field = model.model_fields.get(key)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return None
-        model = field.annotation
-    return model
+        section = None if section is None else section.tables().get(key)
+    return section
 
 
-def _known_keys(root: type[BaseModel], keys: tuple[str, ...]) -> list[str]:
-    model = _section_at(root, keys)
-    return sorted(model.model_fields) if model else []
+def _known_keys(root: type[Section], keys: tuple[str, ...]) -> list[str]:
+    section = _section_at(root, keys)
+    return section.keys() if section else []
 
 
 def _takes_text(annotation: Any) -> bool:
@@ -140,11 +138,11 @@ def _takes_text(annotation: Any) -> bool:
     return any(choice in (str, Path) or isinstance(choice, str) for choice in choices)
 
 
-def _field_at(root: type[BaseModel], keys: tuple[str, ...]) -> FieldInfo | None:
-    model = _section_at(root, keys[:-1]) if keys else None
-    return model.model_fields.get(keys[-1]) if model else None
+def _field_at(root: type[Section], keys: tuple[str, ...]) -> FieldInfo | None:
+    section = _section_at(root, keys[:-1]) if keys else None
+    return section.model_fields.get(keys[-1]) if section else None
 
 
-def _field_description(root: type[BaseModel], keys: tuple[str, ...]) -> str:
+def _field_description(root: type[Section], keys: tuple[str, ...]) -> str:
     field = _field_at(root, keys)
     return (field.description or "").rstrip(".") if field else ""

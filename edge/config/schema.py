@@ -11,24 +11,18 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from edge.domain import EXPRESSIONS, Kind
+from edge.decision.alerts import AlertsConfig
+from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
+from edge.section import Section, Share
 
 TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def default_device_id() -> str:
     """The host's name, reduced to what an MQTT topic part may hold."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "evenkeel"
-
-
-class Section(BaseModel):
-    """A table of the configuration file: frozen, and strict about keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DeviceConfig(Section):
@@ -178,245 +172,6 @@ class QualityConfig(Section):
         return self
 
 
-class SmoothingConfig(Section):
-    """How predictions are smoothed over time, for what is published and for upholding an alert.
-
-    On simulated drives (calibration/README.md) 0.4 and 0.7 s are alike. ``max_step_s`` lets a camera at 3 frames a
-    second count fully.
-    """
-
-    time_constant_s: float = Field(
-        default=0.7, gt=0, le=30, description="Time constant of the exponential smoothing, seconds."
-    )
-    max_step_s: float = Field(
-        default=0.4,
-        gt=0,
-        le=5,
-        description="Longest time that one frame can speak for, seconds: a frame after a gap counts no more.",
-    )
-
-
-class AlertConfig(Section):
-    """One kind of alert: what counts as evidence and how long it must last.
-
-    An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
-    was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 or
-    3.6 s.
-    """
-
-    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
-        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}."
-    )
-    enter: Share = Field(default=0.50, description="Smoothed signal that an alert needs to start, and that upholds it.")
-    exit: Share = Field(default=0.30, description="Signal below which an alert is on its way out.")
-    seldom: float = Field(
-        default=0.45,
-        gt=0,
-        le=0.95,
-        description="What this driver shows for a smaller share of the time is evidence; more: alerts come of less.",
-    )
-    rare: float = Field(
-        default=0.001,
-        ge=1e-6,
-        lt=1,
-        description="What this driver shows for this share of the time or less: a second of it is one of evidence.",
-    )
-    hold_s: float = Field(default=1.8, ge=0, le=60, description="Evidence that starts an alert, seconds.")
-    hold_beside_s: float = Field(
-        default=3.6,
-        ge=0,
-        le=120,
-        description="The same while an alert of the other kind is on, seconds; 'hold_s' where that is longer.",
-    )
-    urgent_s: float = Field(
-        default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
-    )
-    release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
-    fade_s: float = Field(
-        default=20.0,
-        ge=0,
-        le=600,
-        description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
-    )
-    leak: float = Field(
-        default=2.0,
-        ge=0,
-        le=10,
-        description="Evidence that a second of what is always there takes away, seconds.",
-    )
-    leak_open: float = Field(
-        default=0.7,
-        ge=0,
-        le=10,
-        description="Evidence for 'urgent' that a second at 'exit' or below takes away, seconds.",
-    )
-    leak_unseen: float = Field(
-        default=0.05, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
-    )
-    cool_down_s: float = Field(
-        default=10.0,
-        ge=0,
-        le=3600,
-        description="Least time from an alert's end to the next start of its kind, seconds.",
-    )
-
-    @model_validator(mode="after")
-    def _sane(self) -> Self:
-        unknown = sorted(set(self.weights) - set(EXPRESSIONS))
-        if unknown:
-            raise ValueError(f"weights has unknown expressions {unknown}; known: {', '.join(EXPRESSIONS)}")
-        if not any(self.weights.values()):
-            raise ValueError("weights needs at least one expression above 0")
-        if self.exit >= self.enter:
-            raise ValueError("exit must be below enter")
-        if self.rare >= self.seldom:
-            raise ValueError("rare must be below seldom")
-        return self
-
-
-class AngerConfig(AlertConfig):
-    """Anger shown in the face."""
-
-    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
-        default={"anger": 1.0, "disgust": 0.5},
-        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
-    )
-
-
-class DistressConfig(AlertConfig):
-    """Distress shown in the face: fear or sadness."""
-
-    weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = Field(
-        default={"fear": 1.0, "sadness": 1.0},
-        description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}.",
-    )
-
-
-class AlertsConfig(Section):
-    """The two kinds of alert."""
-
-    anger: AngerConfig = Field(default_factory=AngerConfig, description="Alert for displayed anger.")
-    distress: DistressConfig = Field(default_factory=DistressConfig, description="Alert for displayed fear or sadness.")
-
-    def of(self, kind: Kind) -> AlertConfig:
-        """The section for one kind of alert."""
-        return self.anger if kind is Kind.ANGER else self.distress
-
-
-class BaselineConfig(Section):
-    """The driver's resting face, learned while driving, against which every reading is held.
-
-    On simulated drives (calibration/README.md) this is what tells an episode from a calm face that the model misreads.
-
-    Place and size tell one driver's face from the next one's in hardly any case: over 57 drivers' stills and 3 clips
-    one driver's face is up to 0.6 of its size away from its usual place, and two drivers' are 0.4 apart (median). They
-    tell the driver from a passenger, at most; ``moved_by`` lies above what one driver does.
-    """
-
-    enabled: bool = Field(default=True, description="Learn the driver's resting face.")
-    floor_s: float = Field(
-        default=25.0, ge=1, le=3600, description="Confident sight that is needed before it is used, seconds."
-    )
-    memory_s: float = Field(
-        default=300.0, ge=1, le=86400, description="Sight that what was learned reaches back over, seconds."
-    )
-    ordinary: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.12,
-        description="Signal of an ordinary face at rest: assumed until the driver's is learned, and the least.",
-    )
-    max_rest: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.3, description="Most that a face at rest can be taken to show."
-    )
-    learn_after_s: float = Field(
-        default=4.0,
-        ge=0,
-        le=60,
-        description="A frame is learned from this long after it was seen, and not at all if an alert came meanwhile.",
-    )
-    assumed_s: float = Field(
-        default=20.0,
-        ge=1,
-        le=3600,
-        description="How long an ordinary face counts as watched beside the driver's own, seconds.",
-    )
-    ordinary_anger: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
-        default=0.02,
-        description="Share of the time in which an ordinary face at rest is read as angry at 0.5 or more.",
-    )
-    ordinary_distress: Annotated[float, Field(ge=1e-4, lt=1)] = Field(
-        default=0.04,
-        description="Share of the time in which an ordinary face at rest is read as distressed at 0.5 or more.",
-    )
-    unknown_times: float = Field(
-        default=5.0,
-        ge=1,
-        le=100,
-        description="The same is taken to be so many times as usual until 'floor_s' of the driver were seen.",
-    )
-    max_times: float = Field(
-        default=20.0,
-        ge=1,
-        le=1000,
-        description="How many times as usual as in an ordinary face a reading can be taken to be in the driver's.",
-    )
-    min_weight: Share = Field(default=0.5, description="Frames of less weight are not learned from.")
-    new_driver_after_s: float = Field(
-        default=20.0, ge=1, le=3600, description="No face for this long: learning starts anew, seconds."
-    )
-    moved_after_s: float = Field(
-        default=2.0,
-        ge=0,
-        le=3600,
-        description="No face for this long and then one that is elsewhere: learning starts anew, seconds.",
-    )
-    moved_by: float = Field(
-        default=0.8,
-        gt=0,
-        le=10,
-        description="What counts as elsewhere: face sizes to the last place, or this much larger or smaller.",
-    )
-    changed_by: float = Field(
-        default=0.7,
-        gt=0,
-        le=10,
-        description="Mean of the last floor_s this far from what was learned, in log-odds: only the last are kept.",
-    )
-    max_age_hours: float = Field(
-        default=8.0, ge=0, le=168, description="Older stored numbers are not used after a restart, hours; 0: none are."
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        for low, high in (("floor_s", "memory_s"), ("ordinary", "max_rest")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} must not be above {high}")
-        return self
-
-
-class StatesConfig(Section):
-    """How long something must last before the state says so, and how long until it no longer does."""
-
-    blind_after_s: float = Field(
-        default=1.0, ge=0, le=60, description="No usable picture for this long is 'blind', seconds."
-    )
-    absent_after_s: float = Field(default=2.0, ge=0, le=60, description="No face for this long is 'absent', seconds.")
-    uncertain_after_s: float = Field(
-        default=1.5, ge=0, le=60, description="A face that cannot be read for this long is 'uncertain', seconds."
-    )
-    calm_after_s: float = Field(
-        default=1.0, ge=0, le=60, description="Good readings for this long end an unknown state, seconds."
-    )
-    lost_after_s: float = Field(
-        default=15.0,
-        ge=1,
-        le=600,
-        description="An open alert ends when the driver could not be read for this long, seconds.",
-    )
-    min_confidence: float = Field(
-        default=0.3, gt=0, le=1, description="Confidence of the signals below which the state is 'uncertain'."
-    )
-
-
 class TlsConfig(Section):
     """Encryption of the MQTT connection."""
 
@@ -557,7 +312,7 @@ class Config(Section):
     vision: VisionConfig = Field(default_factory=VisionConfig, description="Models and how they are run.")
     quality: QualityConfig = Field(default_factory=QualityConfig, description="When a face can be read well.")
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="How predictions are smoothed.")
-    alerts: AlertsConfig = Field(default_factory=AlertsConfig, description="What makes an alert.")
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig.default, description="What makes an alert.")
     baseline: BaselineConfig = Field(default_factory=BaselineConfig, description="The driver's resting face.")
     states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")

@@ -1,14 +1,14 @@
-"""What is ordinary in the driver's face: the readings of both signals when nothing is the matter."""
+"""What is ordinary in the driver's face: the readings of each signal when nothing is the matter."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.config import BaselineConfig
 from edge.decision.interval import Interval
+from edge.decision.settings import BaselineConfig
 from edge.domain import Face, Kind, Observation, Sight
 
 SURE = 0.01
@@ -20,23 +20,21 @@ PENDING_S = 30.0
 """Evidence that has come to no alert in this time is no reason to wait any longer with learning."""
 _LARGE = 1e6
 
-Pair = Sequence[float]
-"""One number for each ``Kind``, in its order. Plain ones: numpy takes several times as long for two."""
+Row = Sequence[float]
+"""One number for each kind, in the order of ``Baseline.kinds``. Plain ones: numpy takes longer for so few."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestingFace:
     """What was learned over ``learned_s`` seconds of good sight; numbers only, kept over a restart.
 
-    ``anger`` and ``distress`` are means of the log-odds of both signals, frame by frame; ``anger_s`` and ``distress_s``
-    are the seconds that they spent at each of LEVELS.
+    By kind, ``mean`` holds the mean of the log-odds of its signal, frame by frame, and ``at_s`` the seconds that it
+    spent at each of LEVELS.
     """
 
     learned_s: float
-    anger: float
-    distress: float
-    anger_s: tuple[float, ...]
-    distress_s: tuple[float, ...]
+    mean: Mapping[Kind, float]
+    at_s: Mapping[Kind, tuple[float, ...]]
 
 
 class Baseline:
@@ -45,10 +43,10 @@ class Baseline:
     A frame counts by the seconds that it speaks for times its weight, ``learn_after_s`` after it was seen; one below
     ``min_weight``, while an alert is on, or so shortly before one, does not. Beside what was learned stands an ordinary
     face, as if it had been watched for ``assumed_s``: it shows ``ordinary`` all the time, and is read as a signal of
-    the odds ``o`` or more for ``ordinary_anger / o`` or ``ordinary_distress / o`` of it, or ``unknown_times`` that
-    while less than ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in
-    that face, and from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past
-    hides clear anger.
+    the odds ``o`` or more for ``usual / o`` of it, each kind's own, or ``unknown_times`` that while less than
+    ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in that face, and
+    from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past hides clear
+    anger.
 
     Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
     ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
@@ -58,11 +56,20 @@ class Baseline:
 
     def __init__(self, config: BaselineConfig) -> None:
         self.config = config
+        self.kinds: list[Kind] = []
+        self._usual: list[float] = []
+        self.restart()
+
+    def add(self, kind: Kind, usual: float) -> None:
+        """Learn one more kind's signal; ``usual`` is the share of the time in which an ordinary face shows it."""
+        self.kinds.append(kind)
+        self._usual.append(usual)
         self.restart()
 
     def restart(self) -> None:
         """Forget the driver."""
-        self._learned, self._recent = _Shown(), _Shown()
+        self._nothing = _Shown(len(self.kinds))
+        self._learned, self._recent = _Shown(len(self.kinds)), _Shown(len(self.kinds))
         self._waiting: deque[tuple[float, list[float], float]] = deque()
         self._gone_s = 0.0
         self._last_face: Face | None = None
@@ -76,7 +83,7 @@ class Baseline:
         """Learn nothing from the frames of the last ``learn_after_s``."""
         self._waiting.clear()
 
-    def update(self, interval: Interval, observation: Observation, read: Pair, *, alert: bool, pending: bool) -> bool:
+    def update(self, interval: Interval, observation: Observation, read: Row, *, alert: bool, pending: bool) -> bool:
         """Take in one frame whose own signals, not smoothed, are ``read``; return whether a new driver begins with it.
 
         ``alert`` stops the learning; ``pending``, evidence of a clear expression, puts it off for PENDING_S at most.
@@ -98,21 +105,21 @@ class Baseline:
             self._learn(*self._waiting.popleft()[1:])
         return anew
 
-    def shares(self, read: Pair) -> list[float]:
+    def shares(self, read: Row) -> list[float]:
         """The share of the time, above 0, in which this driver at rest shows as much as ``read`` or more."""
         config = self.config
-        learned = self._learned if config.enabled else _NOTHING
+        learned = self._learned if config.enabled else self._nothing
         unknown = config.enabled and learned.seconds < config.floor_s
         times = config.unknown_times if unknown else 1.0
-        shares, usual = [], (times * config.ordinary_anger, times * config.ordinary_distress)
+        shares = []
         for kind, signal in enumerate(read):
             odds = log_odds(signal)
-            ordinary = 1.0 if signal <= config.ordinary else min(1.0, usual[kind] * math.exp(-odds))
+            ordinary = 1.0 if signal <= config.ordinary else min(1.0, times * self._usual[kind] * math.exp(-odds))
             own_s = config.assumed_s * ordinary + learned.seconds_at(kind, odds)
             shares.append(min(own_s / (config.assumed_s + learned.seconds), config.max_times * ordinary))
         return shares
 
-    def apply(self, signals: Pair) -> list[float]:
+    def apply(self, signals: Row) -> list[float]:
         """Signals as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
         ordinary = _log_odds(self.config.ordinary)
         excesses = (math.exp(mean - ordinary) for mean in self._means())
@@ -120,22 +127,28 @@ class Baseline:
 
     def export(self) -> RestingFace:
         """What has been learned so far."""
-        learned = self._learned
-        (anger, distress), (anger_s, distress_s) = learned.mean, learned.at_s
-        return RestingFace(learned.seconds, anger, distress, anger_s, distress_s)
+        learned, kinds = self._learned, self.kinds
+        mean, at_s = dict(zip(kinds, learned.mean, strict=True)), dict(zip(kinds, learned.at_s, strict=True))
+        return RestingFace(learned.seconds, mean, at_s)
 
     def restore(self, resting: RestingFace) -> None:
-        """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs."""
+        """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs.
+
+        Where it lacks a kind that is judged now, all is learned anew: the seconds belong to all kinds together.
+        """
+        if not set(self.kinds) <= set(resting.mean):
+            return
         seconds = min(resting.learned_s, self.config.floor_s)
-        self._learned = _Shown(seconds, [resting.anger, resting.distress], [resting.anger_s, resting.distress_s])
+        mean, at_s = [resting.mean[kind] for kind in self.kinds], [resting.at_s[kind] for kind in self.kinds]
+        self._learned = _Shown(len(self.kinds), seconds, mean, at_s)
 
     def _means(self) -> list[float]:
         """Mean log-odds of each kind that the signals are held against."""
         if not self.config.enabled or self._learned.seconds < self.config.floor_s:
-            return [_log_odds(self.config.ordinary)] * len(Kind)
+            return [_log_odds(self.config.ordinary)] * len(self.kinds)
         return self._bounded(self._learned.mean)
 
-    def _bounded(self, means: Pair) -> list[float]:
+    def _bounded(self, means: Row) -> list[float]:
         lowest, highest = _log_odds(self.config.ordinary), _log_odds(self.config.max_rest)
         return [min(max(mean, lowest), highest) for mean in means]
 
@@ -147,14 +160,14 @@ class Baseline:
         distance = math.hypot(x - last_x, y - last_y) / last_size
         return max(distance, size / last_size - 1.0, last_size / size - 1.0) > self.config.moved_by
 
-    def _learn(self, odds: Pair, seen_s: float) -> None:
+    def _learn(self, odds: Row, seen_s: float) -> None:
         config, learned, recent = self.config, self._learned, self._recent
         learned.add(odds, seen_s, config.memory_s)
         recent.add(odds, seen_s, config.floor_s)
         if recent.seconds >= config.floor_s:
             pairs = zip(self._bounded(recent.mean), self._bounded(learned.mean), strict=True)
             if max(abs(now - before) for now, before in pairs) > config.changed_by:
-                self._learned, self._recent = recent, _Shown()
+                self._learned, self._recent = recent, _Shown(len(self.kinds))
 
 
 class _Shown:
@@ -164,18 +177,20 @@ class _Shown:
     fade because new ones are counted in an ever larger ``_unit``: that spares scaling all of them with every frame.
     """
 
-    def __init__(self, seconds: float = 0.0, mean: Pair | None = None, at_s: Sequence[Pair] | None = None) -> None:
+    def __init__(
+        self, kinds: int, seconds: float = 0.0, mean: Row | None = None, at_s: Sequence[Row] | None = None
+    ) -> None:
         self.seconds = seconds
-        self.mean = list(mean or [0.0] * len(Kind))
-        self._counts = [list(row) for row in at_s or [[0.0] * len(LEVELS)] * len(Kind)]
-        self._unit = max(sum(self._counts[0]), seconds) / seconds if seconds else 1.0
+        self.mean = list(mean or [0.0] * kinds)
+        self._counts = [list(row) for row in at_s or [[0.0] * len(LEVELS)] * kinds]
+        self._unit = max(sum(self._counts[0]), seconds) / seconds if seconds and kinds else 1.0
 
     @property
     def at_s(self) -> list[tuple[float, ...]]:
         """Seconds spent at each of LEVELS, by kind."""
         return [tuple(count / self._unit for count in row) for row in self._counts]
 
-    def add(self, values: Pair, seconds: float, memory_s: float) -> None:
+    def add(self, values: Row, seconds: float, memory_s: float) -> None:
         total = self.seconds + seconds
         self.seconds = min(total, memory_s)
         gain = min(1.0, seconds / self.seconds)
@@ -192,9 +207,6 @@ class _Shown:
         """Seconds spent at ``value`` or above."""
         row, (level, above) = self._counts[kind], _level(value)
         return (sum(row[level + 1 :]) + (1.0 - above) * row[level]) / self._unit
-
-
-_NOTHING = _Shown()
 
 
 def _level(value: float) -> tuple[int, float]:

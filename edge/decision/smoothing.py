@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import SmoothingConfig
+from edge.decision.settings import SmoothingConfig
 from edge.domain import EXPRESSIONS
 
 _NOTHING = float(np.finfo(np.float32).tiny)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge.config import StatesConfig
 from edge.decision.interval import Interval
+from edge.decision.settings import StatesConfig
 from edge.domain import Observation, Sight, State
 
 _STARTING = "not enough seen yet"

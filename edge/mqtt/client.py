@@ -19,7 +19,7 @@ from typing import Self
 
 from edge import __version__
 from edge.config import Config
-from edge.domain import Kind, Phase
+from edge.domain import Phase
 from edge.mqtt.commands import Command, CommandError, RateLimit, parse_command
 from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
@@ -108,7 +108,7 @@ class Publisher:
         if config.discovery.enabled:
             self._slots[discovery_topic(config)] = discovery_payload(config, __version__)
         # an alert that an earlier run left ON is over: its episode died with that process
-        self._slots |= {self._topics.active(kind): OFF for kind in Kind}
+        self._slots |= {self._topics.active(kind): OFF for kind in config.alerts.enabled}
         self._unsent: dict[str, None] = {}
         self._health: bytes | None = None
         self._results: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=RESULTS_WAITING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from edge.config import Config
@@ -41,7 +42,11 @@ def object_id(config: Config) -> str:
 def discovery_payload(config: Config, version: str) -> bytes:
     """The device's description; ``version`` is that of this software."""
     topics = Topics(config.mqtt.prefix, config.device.id)
-    components = _alert_entities(topics) | _state_entities(topics, config) | _health_entities(topics, config)
+    components = (
+        _alert_entities(topics, config.alerts.enabled)
+        | _state_entities(topics, config)
+        | _health_entities(topics, config)
+    )
     identifier = f"{DEFAULT_PREFIX}_{object_id(config)}"
     for key, component in components.items():
         component["unique_id"] = f"{identifier}_{key}"
@@ -61,27 +66,32 @@ def discovery_payload(config: Config, version: str) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _alert_entities(topics: Topics) -> dict[str, dict[str, Any]]:
+def _alert_entities(topics: Topics, kinds: Iterable[Kind]) -> dict[str, dict[str, Any]]:
     # an event's type must be one of a fixed list; everything else in its payload becomes an attribute
     template = "{{ dict(value_json, event_type=value_json.kind ~ '_' ~ value_json.phase) | to_json }}"
+    kinds = tuple(kinds)
     alert = {
         "platform": "event",
         "name": "Alert",
         "icon": "mdi:car-emergency",
         "state_topic": topics.alert,
         "value_template": template,
-        "event_types": [f"{kind}_{phase}" for kind in Kind for phase in Phase],
+        "event_types": [f"{kind}_{phase}" for kind in kinds for phase in Phase],
     }
     active = {
-        str(kind): {
+        kind: {
             "platform": "binary_sensor",
-            "name": str(kind).capitalize(),
+            "name": _title(kind),
             "device_class": "problem",
             "state_topic": topics.active(kind),
         }
-        for kind in Kind
+        for kind in kinds
     }
     return {"alert": alert, **active}
+
+
+def _title(kind: Kind) -> str:
+    return kind.replace("_", " ").capitalize()
 
 
 def _state_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]:
@@ -99,16 +109,16 @@ def _state_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]
     }
     signals = {
         f"{kind}_signal": {
-            "name": f"{str(kind).capitalize()} signal",
-            "value_template": f"{{{{ (value_json.signals.{kind} * 100) | round(1) }}}}",
+            "name": f"{_title(kind)} signal",
+            "value_template": f"{{{{ (value_json.kinds.{kind}.signal * 100) | round(1) }}}}",
             **percent,
         }
-        for kind in Kind
+        for kind in config.alerts.enabled
     }
     confidence = {
         "name": "Confidence",
         "entity_category": "diagnostic",
-        "value_template": "{{ (value_json.signals.confidence * 100) | round }}",
+        "value_template": "{{ (value_json.confidence * 100) | round }}",
         **percent,
     }
     return {"state": state, **signals, "confidence": confidence}

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from edge.decision.kinds import registered
 from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -40,8 +41,8 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-OpenKind = Annotated[Kind, WithJsonSchema({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,31}$"})]
-"""A kind of alert as this version knows it; the contract leaves room for more."""
+OpenKind = Annotated[Kind, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+"""The name of a kind of alert; the set of kinds is open."""
 
 Epoch = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
 Number = Annotated[int, Field(ge=1)]
@@ -93,7 +94,7 @@ class Topics:
     @property
     def retained(self) -> tuple[str, ...]:
         """Every one on which the broker keeps the last message."""
-        return self.availability, self.state, self.health, *map(self.active, Kind)
+        return self.availability, self.state, self.health, *map(self.active, registered())
 
     def command(self, name: str) -> str:
         """Where a command is sent; ``+`` gives the filter for all of them."""
@@ -151,12 +152,12 @@ class Telling(Message):
     sequence: int = Field(ge=0, description="Its sequence number; 0 while there is none in this epoch.")
 
 
-class SignalsPart(Part):
-    """Smoothed evidence."""
+class KindPart(Part):
+    """Where one kind of alert stands."""
 
-    anger: Share = Field(description="Evidence for displayed anger, 0 to 1.")
-    distress: Share = Field(description="Evidence for displayed fear or sadness, 0 to 1.")
-    confidence: Share = Field(description="How much recent good data stands behind the evidence, 0 to 1.")
+    signal: Share = Field(description="Smoothed evidence, 0 to 1.")
+    level: Level | None = Field(description="Level of the open alert; null without one.")
+    readable: bool = Field(description="Whether this kind can be judged now; where not, no alert does not mean calm.")
 
 
 class QualityPart(Part):
@@ -176,7 +177,8 @@ class StateMessage(Telling):
 
     state: State = Field(description="The state.")
     reason: str = Field(description="Why, in words; may be empty.")
-    signals: SignalsPart
+    kinds: dict[OpenKind, KindPart] = Field(description="Each kind of alert that is judged, by its name.")
+    confidence: Share = Field(description="How much recent good data stands behind the expression, 0 to 1.")
     expression: str | None = Field(description="Strongest smoothed expression; null where nothing stands behind it.")
     probabilities: dict[str, float] = Field(description="Smoothed probability of each expression.")
     quality: QualityPart | None = Field(description="Null without a face.")
@@ -207,7 +209,7 @@ class AlertMessage(Message):
     duration_s: float = Field(ge=0, description="Seconds since the episode began.")
     score: Share = Field(description="Smoothed signal now; at a start it may be below 'enter', reached shortly before.")
     peak: Share = Field(description="Strongest smoothed signal in the episode and in the evidence that started it.")
-    expression: str = Field(description="Strongest expression.")
+    expression: str | None = Field(description="Strongest expression; null for a kind that goes by something else.")
     reason: str = Field(description="Why, in words; may be empty.")
     models: ModelsPart
 
@@ -345,9 +347,11 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest, calibrated_percen
         sequence=newest.sequence,
         state=step.state,
         reason=step.reason,
-        signals=SignalsPart(
-            anger=_share(signals.anger), distress=_share(signals.distress), confidence=_share(signals.confidence)
-        ),
+        kinds={
+            kind: KindPart(signal=_share(judged.signal), level=judged.level, readable=judged.readable)
+            for kind, judged in signals.kinds.items()
+        },
+        confidence=_share(signals.confidence),
         expression=_strongest(signals),
         probabilities={name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)},
         quality=_quality(step.observation.quality),

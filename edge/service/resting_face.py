@@ -8,11 +8,12 @@ import math
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.decision.baseline import LEVELS, RestingFace
+from edge.domain import Kind
 from edge.mqtt.messages import Stamp
 from edge.mqtt.outbox import files as outbox_files
 
@@ -29,18 +30,29 @@ AtLevels = Annotated[tuple[Seconds, ...], Field(min_length=len(LEVELS), max_leng
 class _Stored(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
-    version: Literal[3] = Field(alias="schema")
+    version: Literal[4] = Field(alias="schema")
     saved: AwareDatetime
     learned_s: Annotated[float, Field(gt=0, le=86400)]
-    anger: LogOdds
-    distress: LogOdds
-    anger_s: AtLevels
-    distress_s: AtLevels
+    mean: dict[Kind, LogOdds]
+    at_s: dict[Kind, AtLevels]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_3(cls, data: Any) -> Any:
+        """Version 0.1.0 knew two kinds, each under keys of its own."""
+        if not isinstance(data, dict) or data.get("schema") != 3:
+            return data
+        kinds = ("anger", "distress")
+        mean = {kind: data[kind] for kind in kinds if kind in data}
+        at_s = {kind: data[f"{kind}_s"] for kind in kinds if f"{kind}_s" in data}
+        return {**data, "schema": 4, "mean": mean, "at_s": at_s}
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if not all(math.isclose(sum(row), self.learned_s, rel_tol=0.01) for row in (self.anger_s, self.distress_s)):
+        if not all(math.isclose(sum(row), self.learned_s, rel_tol=0.01) for row in self.at_s.values()):
             raise ValueError("the seconds at all levels are not learned_s together")
+        if set(self.mean) != set(self.at_s) or not self.mean:
+            raise ValueError("mean and at_s are not of the same kinds")
         return self
 
 
@@ -72,14 +84,14 @@ class RestingFaceFile:
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):
             return None
-        return RestingFace(stored.learned_s, stored.anger, stored.distress, stored.anger_s, stored.distress_s)
+        return RestingFace(stored.learned_s, stored.mean, stored.at_s)
 
     def keep(self, resting: RestingFace, now: Stamp) -> None:
         """Replace what is kept; nothing learned, or a clock that cannot tell the age later, leaves nothing kept."""
         if resting.learned_s == 0 or not now.clock_synced:
             self.clear()
             return
-        text = json.dumps({"schema": 3, "saved": now.time.isoformat(), **asdict(resting)})
+        text = json.dumps({"schema": 4, "saved": now.time.isoformat(), **asdict(resting)})
         fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

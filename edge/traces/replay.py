@@ -7,7 +7,7 @@ import json
 import os
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.camera import EndOfStream, open_camera
-from edge.config import Config
+from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
 from edge.domain import Kind, Phase, Sight, State, Step, Transition
-from edge.errors import CameraError, UsageError
+from edge.errors import CameraError, ModelError, UsageError
 from edge.mqtt.messages import ENTROPY_BYTES, Episodes, ModelsPart, Stamp, alert_message
 from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
 from edge.traces.trace import TraceWriter, read_trace, recorded_s
+from edge.vision.ordinary import ordinary_faces
 
 DEVICE_ID = "replay"
 """What events bear: they are of no device's outbox."""
@@ -173,12 +174,20 @@ class _TraceSource:
 
     def __init__(self, path: Path, config: Config) -> None:
         self._path = path
-        self._decider = Decider(config)
         self.faults: list[str] = []
+        self._decider = Decider(config, self._usual(config))
 
     def __iter__(self) -> Iterator[Step]:
         for line in read_trace(self._path, self.faults.append):
-            yield self._decider.update(line.observation())
+            yield self._decider.update(line.observation(), line.context())
+
+    def _usual(self, config: Config) -> Mapping[Kind, float]:
+        """What the configured model makes of ordinary faces; where it is not on this machine, the usual model's."""
+        try:
+            return ordinary_faces(config.vision)
+        except ModelError as error:
+            self.faults.append(f"{error}; the shipped model's ordinary faces are used")
+            return ordinary_faces(VisionConfig())
 
 
 class _Tally:
@@ -187,12 +196,14 @@ class _Tally:
     def __init__(self) -> None:
         self._states: Counter[State] = Counter()
         self._alerts: Counter[Kind] = Counter()
+        self._kinds: tuple[Kind, ...] = ()
         self._faces = 0
         self._last_t: float | None = None
         self._duration_s = 0.0
 
     def add(self, step: Step) -> None:
         self._states[step.state] += 1
+        self._kinds = tuple(step.signals.kinds)
         self._faces += step.observation.sight is Sight.FACE
         self._alerts.update(transition.kind for transition in step.transitions if transition.phase is Phase.START)
         t = step.signals.t
@@ -207,7 +218,7 @@ class _Tally:
             frames_with_face=self._faces,
             duration_s=self._duration_s,
             shares={state: self._states[state] / frames for state in State if self._states[state]},
-            alerts={kind: self._alerts[kind] for kind in Kind},
+            alerts={kind: self._alerts[kind] for kind in self._kinds},
             faults=faults,
         )
 

@@ -9,16 +9,30 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from edge.domain import EXPRESSIONS, MAX_GAP_S, Face, Observation, Quality, Sight, State, Step
+from edge.domain import (
+    EXPRESSION,
+    EXPRESSIONS,
+    MAX_GAP_S,
+    Context,
+    Face,
+    Kind,
+    Observation,
+    Quality,
+    Reading,
+    Sight,
+    State,
+    Step,
+)
 from edge.errors import UnavailableError
 from edge.traces.jsonlines import JsonLinesFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 TOLD_GAP_S = 3600.0
 """A jump in time that is no pause on the road."""
 MOST_S = 1e9
@@ -57,45 +71,58 @@ class QualityPart(_Part):
     weight: Share
 
 
-class SignalsPart(_Part):
-    """Smoothed evidence when the line was written."""
+class ContextPart(_Part):
+    """What was known of the vehicle; what was not is left out, and so is its age."""
 
-    anger: Share
-    distress: Share
-    confidence: Share
+    speed_kmh: float | None = None
+    ignition: bool | None = None
+    standstill: bool | None = None
+    age_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
 
 class TraceLine(_Part):
     """One line of a trace.
 
-    ``t`` is in seconds from the trace's origin. ``expression`` holds the probabilities of this one frame, null where
-    none was read; ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``.
+    ``t`` is in seconds from the trace's origin. ``readings`` holds what each model said of this one frame, by name;
+    ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``. ``signals`` are each kind's
+    evidence when the line was written, ``confidence`` beside them. Version 1 has no context and one reading, the
+    expression's probabilities or null under ``expression``.
     """
 
-    version: Literal[1] = Field(alias="schema")
+    version: Literal[1, 2] = Field(alias="schema")
     t: float = Field(ge=0, le=MOST_S)
     sight: Sight
     sight_reason: str = ""
     face: FacePart | None
     quality: QualityPart | None
-    expression: dict[str, Share] | None
-    signals: SignalsPart
+    readings: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    vehicle: ContextPart = ContextPart()
+    signals: dict[Kind, Share]
     state: State
     reason: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("schema") != 1 or data.get("expression") is None:
+            return data
+        return {**data, "readings": {EXPRESSION: data["expression"]}}
+
     def observation(self) -> Observation:
         """What the decision was told."""
-        face, quality, expression = self.face, self.quality, self.expression
+        face, quality = self.face, self.quality
         return Observation(
             t=self.t,
             sight=self.sight,
             face=Face(face.box, np.array(face.points, np.float32), face.score) if face else None,
             quality=Quality(**{name.removesuffix("_deg"): value for name, value in quality}) if quality else None,
-            probabilities=np.array([expression.get(name, 0.0) for name in EXPRESSIONS], np.float32)
-            if expression
-            else None,
+            readings={name: _reading(name, values) for name, values in self.readings.items()},
             reason=self.sight_reason,
         )
+
+    def context(self) -> Context:
+        """What the decision was told of the vehicle."""
+        return Context(**dict(self.vehicle))
 
 
 class TraceWriter:
@@ -176,7 +203,7 @@ def _parse(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLin
         cut = "" if text.endswith(b"\n") else "cut off, "
         on_fault(f"{where}: {cut}not JSON; line left out")
     elif fault["loc"][:1] == ("schema",):
-        on_fault(f"{where}: not a line of trace version {SCHEMA_VERSION}; line left out")
+        on_fault(f"{where}: not a line of trace version 1 or {SCHEMA_VERSION}; line left out")
     else:
         on_fault(f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; line left out")
     return None
@@ -195,18 +222,35 @@ def _to_json(step: Step, origin_t: float) -> str:
         "sight_reason": observation.reason,
         "face": observation.face and _face(observation.face),
         "quality": observation.quality and _quality(observation.quality),
-        "expression": None
-        if observation.probabilities is None
-        else {name: _share(value) for name, value in zip(EXPRESSIONS, observation.probabilities, strict=True)},
+        "readings": {
+            name: {each: _share(value) for each, value in zip(reading.names, reading.values, strict=True)}
+            for name, reading in observation.readings.items()
+        },
+        **_vehicle(step.context),
         "signals": {
-            "anger": _share(signals.anger),
-            "distress": _share(signals.distress),
+            **{kind: _share(judged.signal) for kind, judged in signals.kinds.items()},
             "confidence": _share(signals.confidence),
         },
         "state": step.state,
         "reason": step.reason,
     }
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def _reading(name: str, values: dict[str, float]) -> Reading:
+    """The expression's in the order EXPRESSIONS, whatever that of the line; another model's as it is written."""
+    names = EXPRESSIONS if name == EXPRESSION else tuple(values)
+    return Reading(names, np.array([values.get(each, 0.0) for each in names], np.float32))
+
+
+def _vehicle(context: Context) -> dict[str, dict[str, object]]:
+    """The context under its key; nothing where nothing is known."""
+    speed = None if context.speed_kmh is None else round(context.speed_kmh, 2)
+    values = {"speed_kmh": speed, "ignition": context.ignition, "standstill": context.standstill}
+    known: dict[str, object] = {name: value for name, value in values.items() if value is not None}
+    if not known:
+        return {}
+    return {"vehicle": known | {"age_s": {name: round(age, 2) for name, age in context.age_s.items() if name in known}}}
 
 
 def _face(face: Face) -> dict[str, object]:

@@ -71,6 +71,8 @@ class Manifest(_Part):
     outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] = ()
     temperature: float | None = None
+    usual: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """By kind of alert, the share of the time in which ordinary faces at rest are read as such at 0.5 or more."""
     crop: CropSpec | None = None
     grid: GridSpec | None = None
     measurements: tuple[Measurement, ...] = ()

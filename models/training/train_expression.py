@@ -35,6 +35,8 @@ DISGUST = 0.4  # more log-odds for disgust, which is missed most; of 0, 0.4, 0.5
 ORDINARY = 0.95  # of the pictures that ranges of int8 are taken from; the others' answers are the most extreme
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
+USUAL = {"anger": 0.02, "distress": 0.04}
+"""By kind of alert, for how much of the time ordinary faces at rest are read as such; set by tuning drives."""
 SOURCES = (
     "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
     "Web faces of muxspace/facial_expressions (repository Apache-2.0; images from the web, research use)",
@@ -244,6 +246,7 @@ def manifest_entries(temperature: float, epochs: int) -> dict[str, Any]:
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "classes": list(EXPRESSIONS),
         "temperature": temperature,
+        "usual": USUAL,
         "sources": list(SOURCES),
         "input": {
             "name": "crop",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calibration import drives as drives_of
 from calibration.batch import Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
 from calibration.readings import ReadingsFolder
@@ -16,8 +17,9 @@ from calibration.rivals import confusion, frame_mean
 from calibration.score import Alert, Episode, judge
 from edge.config import Config, QualityConfig
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Kind, Phase, Sight
+from edge.domain import EXPRESSIONS, Phase, Sight
 from edge.vision.crop import CropRule
+from edge.vision.ordinary import ordinary_faces
 
 RULE = CropRule(48, 0.5, 0.575, 0.376)
 SIZES = dict.fromkeys(LOOKS, 12)
@@ -64,7 +66,7 @@ def test_a_drive_is_minutes_long_with_both_kinds_of_episodes_and_blind_and_absen
     for drive in drives:
         assert 420.0 < drive.t[-1] < 660.0
         assert (np.diff(drive.t) > 0).all()
-        assert {kind for kind, _, _ in drive.episodes} == set(Kind)
+        assert {kind for kind, _, _ in drive.episodes} == set(drives_of.SHOWN)
         assert all(end - start >= 5.0 for _, start, end in drive.episodes)
         assert set(drive.sight) == {Sight.FACE, Sight.NO_FACE, Sight.DARK}
 
@@ -88,8 +90,8 @@ def test_pictures_are_read_in_several_views_and_dark_ones_weigh_less() -> None:
 
 
 def test_an_alert_counts_inside_an_episode_of_its_kind_and_a_second_after() -> None:
-    episodes = [Episode(0, Kind.ANGER, 10.0, 16.0), Episode(0, Kind.DISTRESS, 30.0, 36.0)]
-    alerts = [Alert(0, Kind.ANGER, t) for t in (9.9, 12.0, 17.0, 17.1, 32.0)] + [Alert(1, Kind.ANGER, 12.0)]
+    episodes = [Episode(0, "anger", 10.0, 16.0), Episode(0, "distress", 30.0, 36.0)]
+    alerts = [Alert(0, "anger", t) for t in (9.9, 12.0, 17.0, 17.1, 32.0)] + [Alert(1, "anger", 12.0)]
     score = judge(alerts, episodes, hours=2.0)
     assert (score.found, score.episodes, score.false_alarms) == (1, 2, 4)
     assert score.delay_s == 2.0
@@ -97,7 +99,7 @@ def test_an_alert_counts_inside_an_episode_of_its_kind_and_a_second_after() -> N
 
 
 def test_a_short_episode_need_not_be_found_and_excuses_its_alert() -> None:
-    score = judge([Alert(0, Kind.ANGER, 2.0)], [Episode(0, Kind.ANGER, 1.0, 4.0)], hours=1.0)
+    score = judge([Alert(0, "anger", 2.0)], [Episode(0, "anger", 1.0, 4.0)], hours=1.0)
     assert (score.episodes, score.false_alarms, score.recall) == (0, 0, 1.0)
 
 
@@ -105,10 +107,12 @@ def test_a_short_episode_need_not_be_found_and_excuses_its_alert() -> None:
 def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[Drive], *, enabled: bool) -> None:
     """With a face that is learned, alerts outside an episode teach the sweep and not the decision; here are none."""
     config = Config.model_validate({"baseline": {"enabled": enabled}})
-    base = config.alerts.anger
+    base = config.alerts.expressions["anger"]
     episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
-    weights = np.array([[config.alerts.of(kind).weights.get(name, 0.0) for name in EXPRESSIONS] for kind in Kind])
+    alerts = config.alerts.expressions
+    weights = np.array([[each.weights.get(name, 0.0) for name in EXPRESSIONS] for each in alerts.values()])
     batch = make_batch(
+        tuple(alerts),
         [drive.t for drive in drives],
         [drive.weight.astype(float) for drive in drives],
         [weights @ drive.probabilities.T for drive in drives],
@@ -122,10 +126,11 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[
         hold_s=np.array([base.hold_s, 0.5]),
         base=base,
     )
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline)
+    usual = ordinary_faces(config.vision)
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, usual)
     (shipped, _) = run_rules(batch, evidence, rules)
     real = judge(decide(drives, config), episodes, batch.hours)
-    swept = shipped[Kind.ANGER] + shipped[Kind.DISTRESS]
+    swept = shipped["anger"] + shipped["distress"]
     assert real.episodes > 10
     assert (swept.episodes, swept.found, swept.false_alarms) == (real.episodes, real.found, real.false_alarms)
     assert sorted(swept.delays) == pytest.approx(sorted(real.delays), abs=0.15)
@@ -135,7 +140,7 @@ def test_the_mean_of_a_second_forgets_what_is_older() -> None:
     t = np.arange(0.0, 5.0, 0.1)
     read = np.zeros((2, len(t)))
     read[0, 20:30] = 1.0
-    batch = make_batch([t], [np.ones(len(t))], [read], [], 0.4)
+    batch = make_batch(drives_of.SHOWN, [t], [np.ones(len(t))], [read], [], 0.4)
     mean = frame_mean(batch, 1.0)[0, :, 0]
     assert mean[24] == pytest.approx(0.5)
     assert mean[29] == pytest.approx(1.0)

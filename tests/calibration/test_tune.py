@@ -18,7 +18,8 @@ from calibration.tune import Confirmation, Point, Tuning, choose, recommend, sec
 from edge.cli import app, main
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Face, Kind, Observation, Quality, Sight
+from edge.decision.expression_judge import ExpressionSettings
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight
 from edge.errors import UnavailableError, UsageError
 from edge.traces.trace import TraceWriter
 
@@ -29,6 +30,12 @@ EPISODES = {"anger": [(40.0, 48.0), (100.0, 110.0)], "sadness": [(70.0, 79.0)]}
 LABELS = "start,end,kind\n40,48,anger\n100,110,anger\n70,79,distress\n"
 
 
+def settings_of(tuning: Tuning, kind: str) -> ExpressionSettings:
+    settings = tuning.chosen[kind].settings
+    assert isinstance(settings, ExpressionSettings)
+    return settings
+
+
 def observation(t: float, random: np.random.Generator) -> Observation:
     if 20 <= t < 21:
         return Observation(t, Sight.NO_FACE)
@@ -37,7 +44,13 @@ def observation(t: float, random: np.random.Generator) -> Observation:
     read = np.array([shown.get(name, 0.0) for name in EXPRESSIONS], np.float32)
     read[0] = max(0.0, 1.0 - read.sum() + random.normal(0, 0.02))
     quality = Quality(0.5, 0.5, 90.0, 0.0, 0.0, 0.0, 1.0)
-    return Observation(t, Sight.FACE, Face((0, 0, 9, 9), np.zeros((5, 2), np.float32), 0.9), quality, read)
+    return Observation(
+        t,
+        Sight.FACE,
+        Face((0, 0, 9, 9), np.zeros((5, 2), np.float32), 0.9),
+        quality,
+        {EXPRESSION: Reading.expression(read)},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +72,7 @@ def tuning(folder: Path) -> Tuning:
 
 
 def test_the_choice_finds_every_episode_quickly_and_without_false_alarms(tuning: Tuning) -> None:
-    for kind, count in ((Kind.ANGER, 2), (Kind.DISTRESS, 1)):
+    for kind, count in (("anger", 2), ("distress", 1)):
         score = tuning.chosen[kind].score
         assert (score.found, score.episodes, score.false_alarms) == (count, count, 0)
         assert score.delay_s < 2.6
@@ -71,9 +84,9 @@ def test_the_sections_are_ready_to_paste(tuning: Tuning, tmp_path: Path) -> None
     path = tmp_path / "evenkeel.toml"
     path.write_text(sections(recommend(tuning.config, tuning.chosen)))
     pasted = load_config(path, {})
-    assert pasted.alerts.anger.enter == tuning.chosen[Kind.ANGER].enter
-    assert pasted.alerts.distress.hold_s == tuning.chosen[Kind.DISTRESS].hold_s
-    assert pasted.alerts.anger.weights == Config().alerts.anger.weights
+    assert pasted.alerts.expressions["anger"].enter == settings_of(tuning, "anger").enter
+    assert pasted.alerts.expressions["distress"].hold_s == settings_of(tuning, "distress").hold_s
+    assert pasted.alerts.expressions["anger"].weights == Config().alerts.expressions["anger"].weights
 
 
 def test_the_report_is_one_file_with_every_plot_in_it(tuning: Tuning, tmp_path: Path) -> None:
@@ -104,7 +117,7 @@ def test_the_command_prints_sections_that_load_and_says_where_the_report_is(fold
 def test_traces_are_found_by_relative_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     found = tune([Path("drive1.jsonl")], Path("labels.csv"), Config(), max_false_per_hour=0.5)
-    assert found.chosen[Kind.ANGER].score.found == 2
+    assert found.chosen["anger"].score.found == 2
 
 
 def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -> None:
@@ -112,12 +125,12 @@ def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -
     labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\ndrive2.jsonl,100,110,anger\n")
     found = tune([folder / "drive1.jsonl", folder / "drive2.jsonl"], labels, Config(), max_false_per_hour=100.0)
     assert {(each.drive, each.start) for each in found.batch.episodes} == {(0, 40.0), (1, 100.0)}
-    assert found.chosen[Kind.ANGER].score.found == 2
+    assert found.chosen["anger"].score.found == 2
 
 
 def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is_said(tuning: Tuning) -> None:
-    configured = Config().alerts.anger
-    chosen = tuning.chosen[Kind.ANGER]
+    configured = Config().alerts.expressions["anger"]
+    chosen = settings_of(tuning, "anger")
     assert (chosen.enter, chosen.seldom, chosen.hold_s) == (configured.enter, configured.seldom, configured.hold_s)
     assert "too short: 0.04 h cannot show 0.25 false alarms an hour and kind (12 h can)" in summary(tuning)[-1]
 
@@ -125,14 +138,14 @@ def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is
 def test_each_kind_keeps_its_own_constants_and_tiny_ones_stay_above_0(folder: Path) -> None:
     config = Config.model_validate({"alerts": {"anger": {"rare": 1e-6}, "distress": {"rare": 0.01}}})
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
-    assert 0 < found.chosen[Kind.ANGER].rare < 1e-5
-    assert found.chosen[Kind.DISTRESS].rare > 0.001
+    assert 0 < settings_of(found, "anger").rare < 1e-5
+    assert settings_of(found, "distress").rare > 0.001
     Config.model_validate(recommend(config, found.chosen).model_dump())
 
 
 def test_long_enough_drives_move_thresholds_to_the_quickest(folder: Path) -> None:
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=1000.0)
-    assert found.chosen[Kind.ANGER].hold_s < Config().alerts.anger.hold_s
+    assert settings_of(found, "anger").hold_s < Config().alerts.expressions["anger"].hold_s
     assert "too short" not in summary(found)[-1]
 
 
@@ -140,8 +153,8 @@ def test_without_labels_what_is_configured_stays_if_it_gives_no_false_alarms(fol
     labels = tmp_path / "labels.csv"
     labels.write_text("start,end,kind\n40,48,anger\n100,110,anger\n")
     found = tune([folder / "drive1.jsonl"], labels, Config(), max_false_per_hour=100.0)
-    distress = found.chosen[Kind.DISTRESS]
-    configured = Config().alerts.distress
+    distress = settings_of(found, "distress")
+    configured = Config().alerts.expressions["distress"]
     assert (distress.enter, distress.seldom, distress.hold_s) == (
         configured.enter,
         configured.seldom,
@@ -154,16 +167,16 @@ def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_u
 ) -> None:
     lines = (folder / "drive1.jsonl").read_text().splitlines()
     lines[10] = "nonsense"
-    lines[20] = '{"schema": 2, "t": 2.0}'
+    lines[20] = '{"schema": 3, "t": 2.0}'
     path = tmp_path / "broken.jsonl"
     path.write_text("\n".join(lines)[:-40])
     found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
     assert [fault.removeprefix(f"{path}:") for fault in found.faults] == [
         "11: not JSON; line left out",
-        "21: not a line of trace version 1; line left out",
+        "21: not a line of trace version 1 or 2; line left out",
         "1500: cut off, not JSON; line left out",
     ]
-    assert found.chosen[Kind.ANGER].score.found == 2
+    assert found.chosen["anger"].score.found == 2
 
 
 def test_times_that_go_back_are_said_and_used_in_the_order_of_time(folder: Path, tmp_path: Path) -> None:
@@ -175,7 +188,7 @@ def test_times_that_go_back_are_said_and_used_in_the_order_of_time(folder: Path,
         f"{path}:502: time goes back from 50.2 s to 50.1 s; line used",
         f"{path}:503: time goes back from 50.1 s to 50 s; line used",
     )
-    assert found.chosen[Kind.ANGER].score.found == 2
+    assert found.chosen["anger"].score.found == 2
 
 
 @pytest.fixture
@@ -229,17 +242,16 @@ def test_a_trace_that_is_not_there_is_said(tmp_path: Path, folder: Path) -> None
         tune([tmp_path / "none.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
 
 
-def point(kind: Kind = Kind.ANGER, *, false_alarms: int = 0, found: int = 1, **thresholds: float) -> Point:
+def point(kind: str = "anger", *, false_alarms: int = 0, found: int = 1, **thresholds: float) -> Point:
     """Thresholds, by default those configured, and what they come to in an hour with one episode."""
-    now = Config().alerts.of(kind)
-    values = {name: getattr(now, name) for name in ("enter", "exit", "seldom", "rare", "hold_s")} | thresholds
-    return Point(kind, **values, score=Score(1.0, 1, found, false_alarms, (2.0,) * found))
+    settings = Config().alerts.of(kind).model_copy(update=thresholds)
+    return Point(kind, settings, Score(1.0, 1, found, false_alarms, (2.0,) * found))
 
 
 class TestChoice:
     """What is chosen of sets that do as well."""
 
-    now = Config().alerts.anger
+    now = Config().alerts.of("anger")
 
     @pytest.mark.parametrize("false_alarms", [0, 9], ids=["in the limit", "all beyond it"])
     @pytest.mark.parametrize("turned", [False, True])
@@ -254,20 +266,19 @@ class TestChoice:
     @pytest.mark.parametrize("turned", [False, True])
     def test_of_two_as_near_it_is_the_one_that_alerts_less(self, turned: bool) -> None:  # noqa: FBT001
         points = [point(enter=0.4), point(enter=0.6)]
-        assert choose(points[::-1] if turned else points, 0.25, self.now).enter == 0.6
+        assert choose(points[::-1] if turned else points, 0.25, self.now) == point(enter=0.6)
 
     def test_beyond_the_limit_fewer_false_alarms_count_most(self) -> None:
         points = [point(false_alarms=4), point(enter=0.6, false_alarms=3), point(enter=0.4, false_alarms=3, found=0)]
-        assert choose(points, 0.25, self.now).enter == 0.6
+        assert choose(points, 0.25, self.now) == point(enter=0.6, false_alarms=3)
 
 
 def test_what_is_configured_is_among_what_is_tried_to_the_last_digit(folder: Path) -> None:
     own = {"enter": 0.53, "exit": 0.3217, "seldom": 0.43, "rare": 0.00123, "hold_s": 1.7}
     config = Config.model_validate({"alerts": {"anger": own, "distress": own}})
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
-    for kind in Kind:
-        chosen = found.chosen[kind]
-        assert {name: getattr(chosen, name) for name in own} == own
+    for kind in found.chosen:
+        assert {name: getattr(settings_of(found, kind), name) for name in own} == own
 
 
 @pytest.fixture
@@ -300,13 +311,13 @@ def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
 
     def confirm(_: object, __: object, config: Config, ___: object) -> Confirmation:
         tried.append(config)
-        false_alarms = {Kind.ANGER: 3 if len(tried) < 3 else 0, Kind.DISTRESS: 0}
-        return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in Kind}, ())
+        false_alarms = {"anger": 3 if len(tried) < 3 else 0, "distress": 0}
+        return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in false_alarms}, ())
 
     monkeypatch.setattr("calibration.tune.confirm", confirm)
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
-    assert len({config.alerts.anger.model_dump_json() for config in tried}) == 3
-    assert len({config.alerts.distress.model_dump_json() for config in tried}) == 1
+    assert len({config.alerts.of("anger").model_dump_json() for config in tried}) == 3
+    assert len({config.alerts.of("distress").model_dump_json() for config in tried}) == 1
     assert recommend(found.config, found.chosen) == tried[-1]
     assert not found.broken
 
@@ -314,7 +325,7 @@ def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
 def test_what_the_real_decision_refutes_every_time_is_not_recommended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in Kind}
+    scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in ("anger", "distress")}
     monkeypatch.setattr("calibration.tune.confirm", lambda *_: Confirmation(1, scores, ()))
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
     assert "in the real decision, which gives 4 in 1.00 h" in found.broken[0]
@@ -373,7 +384,7 @@ class TestLabels:
         said = f"{tmp_path}/labels.csv:3: {fault} (--leave-out-unknown goes on without such labels)"
         assert str(caught.value) == said
         episodes, faults = read(text, leave_out_unknown=True)
-        assert episodes == [Episode(0, Kind.ANGER, 10.0, 20.0)]
+        assert episodes == [Episode(0, "anger", 10.0, 20.0)]
         assert faults == [f"3: {fault}; label left out"]
 
     def test_every_wrong_label_is_named_up_to_a_number(
@@ -390,9 +401,9 @@ class TestLabels:
     ) -> None:
         episodes, faults = read("start,end,kind\n10,20,anger\n15,30,anger\n15,30,distress\n90,200,anger\n")
         assert [(each.kind, each.start, each.end) for each in episodes] == [
-            (Kind.ANGER, 10.0, 30.0),
-            (Kind.ANGER, 90.0, 100.0),
-            (Kind.DISTRESS, 15.0, 30.0),
+            ("anger", 10.0, 30.0),
+            ("anger", 90.0, 100.0),
+            ("distress", 15.0, 30.0),
         ]
         assert faults == [
             "3: overlaps the anger before it; joined to one",

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from edge.config import Config, load_config, schema_json
 from edge.errors import ConfigError
+from edge.section import Section
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "evenkeel.toml"
 MACHINE_DEPENDENT = {("device", "id")}
 
 
-def fields(model: type[BaseModel] = Config, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def fields(section: type[Section] = Config, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every key of the configuration with its field."""
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from fields(kind, (*path, name))
+    tables = section.tables()
+    for name in section.keys():  # noqa: SIM118 - no mapping
+        if name in tables:
+            yield from fields(tables[name], (*path, name))
         else:
-            yield (*path, name), field
+            yield (*path, name), section.model_fields[name]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -63,7 +63,7 @@ def test_an_empty_file_is_a_valid_configuration(tmp_path: Path) -> None:
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, '[mqtt]\nhost = "file"\nport = 1\n[alerts.anger]\nhold_s = 1\n')
     config = load_config(path, {"EVENKEEL_MQTT__HOST": "broker", "EVENKEEL_ALERTS__ANGER__HOLD_S": "2.5", "HOME": "/x"})
-    assert (config.mqtt.host, config.mqtt.port, config.alerts.anger.hold_s) == ("broker", 1, 2.5)
+    assert (config.mqtt.host, config.mqtt.port, config.alerts.expressions["anger"].hold_s) == ("broker", 1, 2.5)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight
 
 Look = Callable[..., Observation]
 Box = tuple[float, float, float, float]
@@ -21,7 +21,8 @@ def look(t: float, weight: float = 1.0, reason: str = "", box: Box = SEAT, **sho
     probabilities[0] += max(0.0, 1.0 - float(probabilities.sum()))
     quality = Quality(brightness=0.4, sharpness=0.2, size_px=150.0, yaw=0.0, pitch=0.0, roll=0.0, weight=weight)
     face = Face(box=box, points=np.zeros((5, 2), np.float32), score=0.9)
-    return Observation(t, Sight.FACE, face, quality, probabilities if weight else None, reason)
+    readings = {EXPRESSION: Reading.expression(probabilities)} if weight else {}
+    return Observation(t, Sight.FACE, face, quality, readings, reason)
 
 
 @pytest.fixture(scope="session", name="look")

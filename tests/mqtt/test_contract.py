@@ -18,13 +18,16 @@ import edge.mqtt
 from benchmarks.messages import made_outbox
 from edge.config import Config
 from edge.domain import (
+    EXPRESSION,
     EXPRESSIONS,
     Face,
+    Judged,
     Kind,
     Level,
     Observation,
     Phase,
     Quality,
+    Reading,
     Sight,
     Signals,
     State,
@@ -69,15 +72,22 @@ ENTROPY = bytes(range(10))
 EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
 
-def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = Kind.ANGER, episode: int = 1) -> Transition:
+def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = "anger", episode: int = 1) -> Transition:
     return Transition(t, kind, phase, Level.WARNING, episode, 8.5, 0.62, 0.66, "anger", "anger 0.62 for 1.5 s")
 
 
 def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.93)) -> Step:  # noqa: B008 - frozen
     probabilities = np.array([0.12, 0.01, 0.02, 0.03, 0.66, 0.1, 0.02, 0.03, 0.01], dtype=np.float32)
     face = Face((200, 120, 92, 101), np.zeros((5, 2), np.float32), 0.98) if quality else None
-    signals = Signals(10.0, 0.62, 0.05, 0.97 if quality else 0.0, probabilities)
-    observation = Observation(10.0, Sight.FACE if quality else Sight.NO_FACE, face, quality, probabilities)
+    signals = Signals(
+        10.0,
+        {"anger": Judged(0.62), "distress": Judged(0.05)},
+        0.97 if quality else 0.0,
+        probabilities,
+    )
+    observation = Observation(
+        10.0, Sight.FACE if quality else Sight.NO_FACE, face, quality, {EXPRESSION: Reading.expression(probabilities)}
+    )
     return Step(observation, signals, State.WARNING, "anger 0.62 for 1.5 s", ())
 
 
@@ -224,7 +234,7 @@ def test_an_episode_keeps_its_id_from_start_to_end_and_the_next_has_another() ->
     episodes = Episodes(lambda: next(entropy))
     first = [episodes.of(transition(phase), NOW) for phase in (Phase.START, Phase.ESCALATE, Phase.END)]
     assert len(set(first)) == 1
-    other_kind = episodes.of(transition(kind=Kind.DISTRESS), NOW)
+    other_kind = episodes.of(transition(kind="distress"), NOW)
     second = episodes.of(transition(episode=2), NOW)
     assert len({first[0].id, other_kind.id, second.id}) == 3
 
@@ -278,16 +288,21 @@ def test_without_a_face_there_is_no_quality_and_no_expression() -> None:
 
 
 def test_evidence_a_rounding_error_above_one_is_one() -> None:
-    signals = Signals(0.0, 1.0000001, -1e-9, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
+    signals = Signals(
+        0.0,
+        {"anger": Judged(1.0000001), "distress": Judged(-1e-9)},
+        1.0,
+        np.full(len(EXPRESSIONS), 1 / 9, np.float32),
+    )
     message = state_message(Step(step().observation, signals, State.CALM, "", ()), STAMP, newest=NEWEST)
-    assert (message.signals.anger, message.signals.distress) == (1.0, 0.0)
+    assert [part.signal for part in message.kinds.values()] == [1.0, 0.0]
 
 
 def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
     config = Config.model_validate({"device": {"id": "van.7"}})
     topics = Topics("evenkeel", "van.7")
     description = json.loads(discovery_payload(config, "0.2.0"))
-    ours = {topics.state, topics.alert, topics.health, *(topics.active(kind) for kind in Kind)}
+    ours = {topics.state, topics.alert, topics.health, *(topics.active(kind) for kind in config.alerts.enabled)}
     used = {component["state_topic"] for component in description["components"].values()}
     assert used == ours
     assert description["availability"] == [{"topic": topics.availability}]

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import OutboxConfig
-from edge.domain import Kind, Level, Phase
+from edge.domain import Level, Phase
 from edge.mqtt.messages import AlertMessage, ModelsPart, Stamp, Topics
 from edge.mqtt.outbox import Bounds, Outbox, outbox_path
 
@@ -40,7 +40,7 @@ def alert(phase: Phase = Phase.START, now: Stamp | None = None, reason: str = ""
         epoch=1,
         sequence=1,
         resent=False,
-        kind=Kind.ANGER,
+        kind="anger",
         phase=phase,
         level=Level.WARNING,
         started=now.time,

@@ -30,10 +30,10 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.messages import (
     AlertMessage,
     HealthMessage,
+    KindPart,
     ModelsPart,
     Newest,
     OutboxPart,
-    SignalsPart,
     Stamp,
     StateMessage,
     Topics,
@@ -81,7 +81,11 @@ def state(value: State = State.CALM, reason: str = "") -> StateMessage:
         sequence=0,
         state=value,
         reason=reason,
-        signals=SignalsPart(anger=0.1, distress=0.0, confidence=1.0),
+        kinds={
+            "anger": KindPart(signal=0.1, level=None, readable=True),
+            "distress": KindPart(signal=0.0, level=None, readable=True),
+        },
+        confidence=1.0,
         expression="neutral",
         probabilities={"neutral": 1.0},
         quality=None,
@@ -89,7 +93,7 @@ def state(value: State = State.CALM, reason: str = "") -> StateMessage:
     )
 
 
-def alert(phase: Phase = Phase.START, kind: Kind = Kind.ANGER, reason: str = "") -> AlertMessage:
+def alert(phase: Phase = Phase.START, kind: Kind = "anger", reason: str = "") -> AlertMessage:
     stamp = clock()
     return AlertMessage(
         time=stamp.time,
@@ -176,8 +180,8 @@ def test_a_connected_device_says_online_state_and_that_no_alert_is_on(
     late = subscribe(mosquitto.port)
     late.wait_for(TOPICS.availability, b"online")
     assert json.loads(late.wait_for(TOPICS.state))["state"] == "calm"
-    late.wait_for(TOPICS.active(Kind.ANGER), b"OFF")
-    late.wait_for(TOPICS.active(Kind.DISTRESS), b"OFF")
+    late.wait_for(TOPICS.active("anger"), b"OFF")
+    late.wait_for(TOPICS.active("distress"), b"OFF")
     later_still = subscribe(mosquitto.port)
     later_still.wait_for(TOPICS.state)
     assert {m.topic for m in later_still.messages if m.retained} >= {TOPICS.availability, TOPICS.state}
@@ -191,9 +195,9 @@ def test_an_alert_arrives_at_once_and_is_on_until_its_end(
     subscriber.wait_for(TOPICS.availability, b"online")
     numbered = publisher.publish_alert(alert(reason="a"))
     assert subscriber.wait_for(TOPICS.alert) == numbered.payload()
-    subscriber.wait_for(TOPICS.active(Kind.ANGER), b"ON")
+    subscriber.wait_for(TOPICS.active("anger"), b"ON")
     publisher.publish_alert(alert(Phase.END))
-    subscriber.wait_for(TOPICS.active(Kind.ANGER), b"OFF", count=2)
+    subscriber.wait_for(TOPICS.active("anger"), b"OFF", count=2)
     until(lambda: outbox.health().depth == 0, "an empty outbox")
 
 
@@ -233,7 +237,7 @@ def test_a_killed_process_is_said_offline_by_the_last_will(
     """
     subscriber = subscribe(mosquitto.port)
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:  # noqa: S603 - our own script
-        subscriber.wait_for(TOPICS.active(Kind.ANGER), b"ON")
+        subscriber.wait_for(TOPICS.active("anger"), b"ON")
         process.send_signal(signal.SIGKILL)
     subscriber.wait_for(TOPICS.availability, b"offline")
     assert subscribe(mosquitto.port).wait_for(TOPICS.availability) == b"offline"
@@ -243,9 +247,9 @@ def test_an_alert_left_on_by_a_killed_process_is_off_after_the_restart(
     mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], publish: Callable[..., Publisher]
 ) -> None:
     subscriber = subscribe(mosquitto.port)
-    subscriber.publish(TOPICS.active(Kind.DISTRESS), b"ON", retain=True)
+    subscriber.publish(TOPICS.active("distress"), b"ON", retain=True)
     publish(config(mosquitto.port))
-    subscriber.wait_for(TOPICS.active(Kind.DISTRESS), b"OFF")
+    subscriber.wait_for(TOPICS.active("distress"), b"OFF")
 
 
 def test_a_clean_stop_says_offline_within_a_second(

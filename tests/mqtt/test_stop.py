@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.messages import made_alert
-from edge.domain import Kind, Phase
+from edge.domain import Phase
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import Topics
 from edge.service.loop import board_stamp
@@ -42,5 +42,5 @@ def test_whatever_waits_is_said_before_offline(
     said = [message.topic for message in hears.messages]
     reasons = [json.loads(payload)["reason"] for payload in hears.payloads(TOPICS.alert)]
     assert reasons == [*map(str, range(WAITING)), "stopped"]
-    assert hears.payloads(TOPICS.active(Kind.ANGER))[-1] == b"OFF"
+    assert hears.payloads(TOPICS.active("anger"))[-1] == b"OFF"
     assert said[-1] == TOPICS.availability

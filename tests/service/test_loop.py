@@ -25,14 +25,16 @@ from edge.config import Config, HeatConfig, load_config
 from edge.decision.baseline import RestingFace
 from edge.decision.decider import Decider
 from edge.domain import (
+    EXPRESSION,
     EXPRESSIONS,
     Face,
     Frame,
-    Kind,
+    Judged,
     Level,
     Observation,
     Phase,
     Quality,
+    Reading,
     Sight,
     Signals,
     State,
@@ -63,13 +65,18 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transition, ...] = ()) -> Step:
-    signals = Signals(t, 0.1, 0.2, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
+    signals = Signals(
+        t,
+        {"anger": Judged(0.1), "distress": Judged(0.2)},
+        1.0,
+        np.full(len(EXPRESSIONS), 1 / 9, np.float32),
+    )
     return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
 
 
 def last_step(t: float) -> Step:
     """What a decider says at a stop in an episode."""
-    end = Transition(t, Kind.ANGER, Phase.END, Level.WARNING, 1, t - 3, 0.8, 0.9, "anger", "stopped")
+    end = Transition(t, "anger", Phase.END, Level.WARNING, 1, t - 3, 0.8, 0.9, "anger", "stopped")
     return step_of(t, State.BLIND, "stopped", (end,))
 
 
@@ -83,7 +90,7 @@ class FakeDecider:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.last: Step | None = None
-        self.resting_face = RestingFace(12.0, -0.8, -2.2, SHOWN, SHOWN)
+        self.resting_face = RestingFace(12.0, {"anger": -0.8, "distress": -2.2}, {"anger": SHOWN, "distress": SHOWN})
 
     def pause(self, t: float, seconds: float) -> None:  # noqa: ARG002 - the clock is the machine's here
         self.calls.append(("pause", seconds))
@@ -118,7 +125,7 @@ class FakePipeline:
         return step_of(frame.t, self._state, transitions=transitions)
 
     def reconfigure(self, config: Config) -> None:
-        self.decider.calls.append(("reconfigure", config.alerts.anger.hold_s, config.mqtt.host))
+        self.decider.calls.append(("reconfigure", config.alerts.expressions["anger"].hold_s, config.mqtt.host))
 
     def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
         self.blind.append((sight, reason))
@@ -289,8 +296,8 @@ def test_a_heartbeat_repeats_the_state() -> None:
 def test_the_steps_of_an_episode_become_alerts_with_one_id() -> None:
     pipeline = FakePipeline()
     now = time.monotonic()
-    started = Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now - 2, 0.8, 0.9, "anger")
-    ended = Transition(now + 3, Kind.ANGER, Phase.END, Level.WARNING, 1, now - 2, 0.1, 0.9, "neutral")
+    started = Transition(now, "anger", Phase.START, Level.WARNING, 1, now - 2, 0.8, 0.9, "anger")
+    ended = Transition(now + 3, "anger", Phase.END, Level.WARNING, 1, now - 2, 0.1, 0.9, "neutral")
     pipeline.transitions = [started, ended]
     with Bench(Ticker, pipeline=pipeline) as bench:
         eventually(lambda: len(bench.publisher.alerts) == 2)
@@ -444,7 +451,7 @@ def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
 def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:
     stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
     kept = RestingFaceFile(tmp_path)
-    kept.keep(RestingFace(12.0, -0.4, -2.2, SHOWN, SHOWN), stamp)
+    kept.keep(RestingFace(12.0, {"anger": -0.4, "distress": -2.2}, {"anger": SHOWN, "distress": SHOWN}), stamp)
     with Bench(Ticker, state_folder=tmp_path) as bench:
         bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
         eventually(lambda: len(bench.publisher.answers) == 1)
@@ -502,7 +509,9 @@ class AngryPipeline(FakePipeline):
         read = np.array([name == "anger" for name in EXPRESSIONS], np.float32)
         face = Face((0.0, 0.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)
         quality = Quality(0.5, 0.5, 60.0, 0.0, 0.0, 0.0, 1.0)
-        self.steps.append(self.real.update(Observation(frame.t, Sight.FACE, face, quality, read)))
+        self.steps.append(
+            self.real.update(Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(read)}))
+        )
         return self.steps[-1]
 
     def reconfigure(self, config: Config) -> None:
@@ -543,7 +552,7 @@ def test_a_reload_that_renames_the_device_ends_the_service_under_its_old_name(
     reloading = next(i for i, text in enumerate(bench.notifier.sent) if text.startswith("RELOADING=1"))
     assert not {"READY=1", "STOPPING=1"} & set(bench.notifier.sent[reloading:])  # the next one is ready
     config = bench.service.config
-    assert (config.device.id, config.alerts.anger.hold_s) == ("van-8", 2.5)
+    assert (config.device.id, config.alerts.expressions["anger"].hold_s) == ("van-8", 2.5)
     assert (config.mqtt.host, config.camera) == ("localhost", quick().camera)  # these wait for a restart
 
 
@@ -623,7 +632,7 @@ def test_a_real_broker_gets_state_health_and_offline(
     with closing(Outbox.from_config(config, {}, board_stamp())) as outbox:
         pipeline = FakePipeline()
         now = time.monotonic()
-        pipeline.transitions = [Transition(now, Kind.ANGER, Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
+        pipeline.transitions = [Transition(now, "anger", Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
         service = Service(
             config,
             frames=NewestFrame(Ticker, config.camera),

@@ -19,7 +19,7 @@ from edge.camera import Camera, EndOfStream
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Frame, Observation, Sight, Signals, State, Step
+from edge.domain import EXPRESSIONS, Frame, Judged, Observation, Sight, Signals, State, Step
 from edge.mqtt.messages import Stamp
 from edge.service.loop import Service
 from edge.service.resting_face import RestingFaceFile
@@ -109,7 +109,12 @@ class Work:
 
 
 def _step(t: float, state: State, sight: Sight) -> Step:
-    signals = Signals(t, 0.0, 0.0, 1.0, np.full(len(EXPRESSIONS), 1 / 9, np.float32))
+    signals = Signals(
+        t,
+        {"anger": Judged(0.0), "distress": Judged(0.0)},
+        1.0,
+        np.full(len(EXPRESSIONS), 1 / 9, np.float32),
+    )
     return Step(Observation(t, sight), signals, state, "", ())
 
 

@@ -14,7 +14,7 @@ from edge.service.resting_face import FILE_NAME, RestingFaceFile
 
 SHOWN = (60.0, *[2.0] * 16, 20.0, 8.0)
 NEVER = (0.0,) * 19
-RESTING = RestingFace(120.0, -0.8, -2.2, SHOWN, SHOWN)
+RESTING = RestingFace(120.0, {"anger": -0.8, "distress": -2.2}, {"anger": SHOWN, "distress": SHOWN})
 SAVED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
 
@@ -42,7 +42,10 @@ def test_an_age_that_cannot_be_known_is_too_old(kept: RestingFaceFile) -> None:
     assert kept.load(at(1.0, synced=False), 8.0) is None
 
 
-@pytest.mark.parametrize(("resting", "synced"), [(RestingFace(0.0, 0.0, 0.0, NEVER, NEVER), True), (RESTING, False)])
+@pytest.mark.parametrize(
+    ("resting", "synced"),
+    [(RestingFace(0.0, {"anger": 0.0, "distress": 0.0}, {"anger": NEVER, "distress": NEVER}), True), (RESTING, False)],
+)
 def test_nothing_learned_or_no_clock_leaves_nothing_of_before(
     kept: RestingFaceFile, resting: RestingFace, *, synced: bool
 ) -> None:

@@ -11,7 +11,19 @@ import pytest
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Face, Observation, Quality, Sight, State, Step
+from edge.domain import (
+    EXPRESSION,
+    EXPRESSIONS,
+    UNKNOWN_CONTEXT,
+    Context,
+    Face,
+    Observation,
+    Quality,
+    Reading,
+    Sight,
+    State,
+    Step,
+)
 from edge.errors import UnavailableError
 from edge.traces.trace import TraceWriter, read_trace, recorded_s
 
@@ -22,7 +34,13 @@ def angry(t: float) -> Observation:
     points = np.array([[10, 20], [50, 20], [30, 40], [15, 55], [45, 55]], np.float32) + 1 / 3
     quality = Quality(0.41234567, 0.2, 60.04, -12.34, 5.0, 1.0, 1.0)
     probabilities = np.array([0.2 if name == "neutral" else 0.1 for name in EXPRESSIONS], np.float32)
-    return Observation(t, Sight.FACE, Face((5.0, 6.0, 60.0, 60.0), points, 0.87654321), quality, probabilities)
+    return Observation(
+        t,
+        Sight.FACE,
+        Face((5.0, 6.0, 60.0, 60.0), points, 0.87654321),
+        quality,
+        {EXPRESSION: Reading.expression(probabilities)},
+    )
 
 
 def steps() -> list[Step]:
@@ -52,11 +70,37 @@ def faults_of(path: Path) -> tuple[int, list[str]]:
 
 def test_a_line_holds_what_the_format_promises(write: Write) -> None:
     lines = [json.loads(text) for text in write().read_text().splitlines()]
-    assert set(lines[0]) >= {"t", "face", "quality", "expression", "signals", "state", "reason"}
+    assert set(lines[0]) >= {"t", "face", "quality", "readings", "signals", "state", "reason"}
     assert set(lines[0]["face"]) == {"box", "points", "score"}
-    assert list(lines[0]["expression"]) == list(EXPRESSIONS)
+    assert list(lines[0]["readings"]["expression"]) == list(EXPRESSIONS)
+    assert list(lines[0]["signals"]) == ["anger", "distress", "confidence"]
     assert lines[-1]["face"] is None
-    assert lines[-1]["expression"] is None
+    assert lines[-1]["readings"] == {}
+
+
+def test_what_is_known_of_the_vehicle_is_read_again_and_what_is_not_takes_no_room(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    known = Context(speed_kmh=51.234, standstill=False, age_s={"speed_kmh": 0.3, "standstill": 0.3})
+    with TraceWriter(path) as writer:
+        writer.write(decider.update(angry(0.0), known))
+        writer.write(decider.update(angry(0.1)))
+    first, second = read_trace(path)
+    assert first.context() == Context(speed_kmh=51.23, standstill=False, age_s={"speed_kmh": 0.3, "standstill": 0.3})
+    assert second.context() == UNKNOWN_CONTEXT
+    assert "vehicle" not in json.loads(path.read_text().splitlines()[1])
+
+
+def test_a_trace_of_version_1_is_read_as_it_was_meant(write: Write) -> None:
+    path = write()
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    old = [{**line, "schema": 1, "expression": line.pop("readings").get("expression")} for line in lines]
+    path.write_text("\n".join(map(json.dumps, old)) + "\n")
+    assert [line.observation().probabilities is None for line in read_trace(path)] == [
+        line["expression"] is None for line in old
+    ]
+    first = next(read_trace(path)).observation()
+    assert first.probabilities is not None
+    assert first.probabilities == pytest.approx(angry(0.0).probabilities, abs=1e-4)
 
 
 def test_numbers_are_rounded_to_what_they_are_worth(write: Write) -> None:
@@ -100,14 +144,17 @@ def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "not a line of trace version 1"),
+        ({"schema": 3}, "not a line of trace version 1 or 2"),
         ({"t": "soon"}, "t: input should be a valid number"),
         ({"sight": "fog"}, "sight: input should be"),
-        ({"expression": {"anger": 7.0}}, "expression.anger: input should be less than or equal to 1"),
         ({"t": float("nan")}, "t: input should be a finite number"),
         ({"t": 1e308}, "t: input should be less than or equal to 1000000000"),
         ({"face": {"box": [1e308] * 4, "points": [[1, 1]] * 5, "score": 1}}, "face.box.0: input should be less than"),
         ({"face": {"box": [1] * 4, "points": [[1, -1e308]] * 5, "score": 1}}, "face.points.0.1: input should be great"),
+        (
+            {"readings": {"expression": {"anger": 7.0}}},
+            "readings.expression.anger: input should be less than or equal to 1",
+        ),
     ],
 )
 def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(

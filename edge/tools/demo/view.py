@@ -61,16 +61,18 @@ class View:
 
     def _draw_state(self) -> Panel:
         table = Table.grid(padding=(0, 2))
+        kinds = 2 if self.state is None else len(self.state.kinds)
         if self.state is not None:
-            state, signals = self.state.state, self.state.signals
+            state = self.state.state
             table.add_row("state", Text(state.value, _STATE_STYLES.get(state, "bold blue")), self.state.reason)
             table.add_row("expression", self.state.expression or "-", "")
-            for name, value in (("anger", signals.anger), ("distress", signals.distress)):
-                style = "red" if value >= 0.5 else "cyan"
-                table.add_row(
-                    name, ProgressBar(1.0, value, width=40, complete_style=style, finished_style=style), f"{value:.2f}"
-                )
-        return Panel(table, title=f"{self._topics.device_id}: {self.availability}", title_align="left", height=6)
+            for kind, part in self.state.kinds.items():
+                style = "red" if part.signal >= 0.5 else "cyan"
+                bar = ProgressBar(1.0, part.signal, width=40, complete_style=style, finished_style=style)
+                table.add_row(kind, bar, f"{part.signal:.2f}" if part.readable else "not readable")
+        return Panel(
+            table, title=f"{self._topics.device_id}: {self.availability}", title_align="left", height=4 + kinds
+        )
 
     def _draw_alerts(self) -> Panel:
         lines = [Text(f"{_clock(alert.time)}  {describe(alert)}", _LEVEL_STYLES[alert.level]) for alert in self.alerts]
@@ -81,7 +83,8 @@ class View:
 def describe(alert: AlertMessage) -> str:
     """One alert in a line."""
     lasted = "" if alert.phase is Phase.START else f" after {alert.duration_s:.1f} s"
-    return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}, {alert.expression}, score {alert.score:.2f}"
+    shown = "" if alert.expression is None else f", {alert.expression}"
+    return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}{shown}, score {alert.score:.2f}"
 
 
 def show(view: View, subscriber: Subscriber, ended: Callable[[], bool], console: Console) -> None:
@@ -117,9 +120,9 @@ def _listen(
 def print_summary(view: View, console: Console) -> None:
     """How many alerts of each kind and phase have arrived."""
     table = Table("alerts received over MQTT", *Phase)
-    for kind in Kind:
-        counts = [sum(alert.kind is kind and alert.phase is phase for alert in view.alerts) for phase in Phase]
-        table.add_row(kind.value, *map(str, counts))
+    for kind in dict.fromkeys(alert.kind for alert in view.alerts):
+        counts = [sum(alert.kind == kind and alert.phase is phase for alert in view.alerts) for phase in Phase]
+        table.add_row(kind, *map(str, counts))
     print_table(console, table)
 
 

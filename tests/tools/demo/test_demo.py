@@ -20,7 +20,7 @@ from rich.console import Console
 
 from edge.domain import Kind, Level, Phase, State
 from edge.errors import UnavailableError
-from edge.mqtt.messages import AlertMessage, ModelsPart, SignalsPart, StateMessage, Topics
+from edge.mqtt.messages import AlertMessage, KindPart, ModelsPart, StateMessage, Topics
 from edge.tools.demo import run_demo
 from edge.tools.demo.broker import EmbeddedBroker
 from edge.tools.demo.subscriber import Subscriber
@@ -30,7 +30,7 @@ NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 TOPICS = Topics("evenkeel", "demo")
 
 
-def alert(kind: Kind = Kind.ANGER, phase: Phase = Phase.START) -> bytes:
+def alert(kind: Kind = "anger", phase: Phase = Phase.START) -> bytes:
     return AlertMessage(
         time=NOW,
         uptime_s=5.0,
@@ -62,7 +62,11 @@ def state(value: State) -> bytes:
         sequence=0,
         state=value,
         reason="",
-        signals=SignalsPart(anger=0.7, distress=0.1, confidence=0.9),
+        kinds={
+            "anger": KindPart(signal=0.7, level=None, readable=True),
+            "distress": KindPart(signal=0.1, level=None, readable=True),
+        },
+        confidence=0.9,
         expression="anger",
         probabilities={},
         quality=None,
@@ -153,11 +157,11 @@ def test_a_line_is_told_for_each_alert_and_each_change_of_state_only() -> None:
 
 def test_what_arrives_after_the_service_has_ended_is_still_shown() -> None:
     with EmbeddedBroker() as broker, Subscriber(broker.host, broker.port, "evenkeel/demo/#") as subscriber:
-        publish(broker, TOPICS.alert, alert(Kind.DISTRESS))
+        publish(broker, TOPICS.alert, alert("distress"))
         publish(broker, TOPICS.availability, b"offline")
         view, console = View(TOPICS), Console(file=io.StringIO())
         show(view, subscriber, lambda: True, console)
-    assert view.started == {Kind.DISTRESS}
+    assert view.started == {"distress"}
 
 
 def test_an_end_without_a_start_is_no_started_alert() -> None:

@@ -1,0 +1,103 @@
+"""The configuration's ``[alerts]``: one table for each kind that has a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_serializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, to_json
+
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.judge import JudgeSettings
+from edge.decision.kinds import registered
+from edge.domain import Kind
+from edge.section import Section
+
+
+class AlertsConfig(Section):
+    """The kinds of alert, each with its own table."""
+
+    kinds: Mapping[Kind, SerializeAsAny[JudgeSettings]]
+
+    @classmethod
+    def default(cls) -> Self:
+        """Each registered kind with its own defaults."""
+        return cls.model_validate({})
+
+    def of(self, kind: Kind) -> JudgeSettings:
+        """The settings of one kind."""
+        return self.kinds[kind]
+
+    def with_kinds(self, changed: Mapping[Kind, JudgeSettings]) -> Self:
+        """The same with other settings for some kinds."""
+        return self.model_copy(update={"kinds": {**self.kinds, **changed}})
+
+    @property
+    def enabled(self) -> tuple[Kind, ...]:
+        """The kinds that are judged, in the order of their judges."""
+        return tuple(kind for kind, settings in self.kinds.items() if settings.enabled)
+
+    @property
+    def expressions(self) -> dict[Kind, ExpressionSettings]:
+        """The enabled kinds that go by expressions."""
+        return {
+            kind: settings
+            for kind, settings in self.kinds.items()
+            if settings.enabled and isinstance(settings, ExpressionSettings)
+        }
+
+    @classmethod
+    def tables(cls) -> Mapping[str, type[Section]]:
+        """A table for each registered kind."""
+        return {kind: judge.Settings for kind, judge in registered().items()}
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The registered kinds."""
+        return sorted(registered())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        """Give each registered kind its table, the default one where there is none; other keys are left to be refused.
+
+        Raises:
+            ValidationError: with the kind before each faulty key.
+        """
+        if not isinstance(data, Mapping) or "kinds" in data:
+            return data
+        tables, faults = dict[Kind, JudgeSettings](), list[InitErrorDetails]()
+        for kind, judge in registered().items():
+            table = data.get(kind, {})
+            try:
+                tables[kind] = table if isinstance(table, judge.Settings) else _read_table(judge.Settings, table)
+            except ValidationError as error:
+                faults += list(_below(kind, error))
+        if faults:
+            raise ValidationError.from_exception_data("alerts", faults)
+        return {"kinds": tables, **{key: table for key, table in data.items() if key not in tables}}
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {kind: settings.model_dump() for kind, settings in self.kinds.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        tables = {kind: handler(judge.Settings.__pydantic_core_schema__) for kind, judge in registered().items()}
+        description = (cls.__doc__ or "").strip()
+        return {"type": "object", "description": description, "properties": tables, "additionalProperties": False}
+
+
+def _read_table(settings: type[JudgeSettings], table: Any) -> JudgeSettings:
+    """As the rest of the configuration is read: as JSON, where nothing is taken for what it is not."""
+    return settings.model_validate_json(to_json(table, inf_nan_mode="constants"), strict=True)
+
+
+def _below(kind: Kind, error: ValidationError) -> Iterator[InitErrorDetails]:
+    for fault in error.errors(include_url=False):
+        details = InitErrorDetails(type=fault["type"], loc=(kind, *fault["loc"]), input=fault["input"])
+        if "ctx" in fault:
+            details["ctx"] = fault["ctx"]
+        yield details

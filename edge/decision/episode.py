@@ -1,0 +1,79 @@
+"""What all kinds share: an alert's episode with its number, start, escalation, end, peak and cool-down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edge.domain import Kind, Level, Phase, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    number: int
+    started: float
+    level: Level
+    peak: float
+    expression: str | None
+
+
+class Episode:
+    """The episodes of one kind, of which at most one is open. ``count`` hands out numbers that all kinds share.
+
+    A judge decides; this keeps what belongs to an alert and makes its transitions. Times are in seconds.
+    """
+
+    def __init__(self, kind: Kind, count: Callable[[], int]) -> None:
+        self._kind = kind
+        self._count = count
+        self._open: _Open | None = None
+        self.cooled_s = float("inf")
+        """Seconds since the last episode ended."""
+
+    @property
+    def level(self) -> Level | None:
+        """Level of the open episode, None without one."""
+        return None if self._open is None else self._open.level
+
+    def wait(self, elapsed_s: float) -> None:
+        """Let time pass."""
+        self.cooled_s += elapsed_s
+
+    def start(self, t: float, score: float, peak: float, expression: str | None = None) -> Transition:
+        """Open an episode as a warning; ``peak`` is the strongest signal in the evidence that started it."""
+        self._open = _Open(self._count(), t, Level.WARNING, peak, expression)
+        return self._transition(self._open, t, Phase.START, score)
+
+    def rise(self, score: float, expression: Callable[[], str | None] = lambda: None) -> None:
+        """Note ``score`` where it is the episode's strongest, and what ``expression`` then says."""
+        if self._open is not None and score > self._open.peak:
+            self._open = replace(self._open, peak=score, expression=expression())
+
+    def escalate(self, t: float, score: float) -> Transition | None:
+        """Make an open warning urgent; None where there is none."""
+        if self._open is None or self._open.level is not Level.WARNING:
+            return None
+        self._open = replace(self._open, level=Level.URGENT)
+        return self._transition(self._open, t, Phase.ESCALATE, score)
+
+    def end(self, t: float, score: float, reason: str) -> Transition | None:
+        """Close the open episode for ``reason``; None where there is none."""
+        if self._open is None:
+            return None
+        transition = self._transition(self._open, t, Phase.END, score, reason)
+        self._open, self.cooled_s = None, 0.0
+        return transition
+
+    def _transition(self, episode: _Open, t: float, phase: Phase, score: float, reason: str = "") -> Transition:
+        return Transition(
+            t=t,
+            kind=self._kind,
+            phase=phase,
+            level=episode.level,
+            episode=episode.number,
+            started=episode.started,
+            score=score,
+            peak=episode.peak,
+            expression=episode.expression,
+            reason=reason,
+        )

@@ -1,0 +1,117 @@
+"""The driver's expression over time, smoothed and held against the resting face: once for all kinds that go by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decision.baseline import Baseline, RestingFace
+from edge.decision.interval import Interval
+from edge.decision.settings import BaselineConfig, SmoothingConfig
+from edge.decision.smoothing import Smoother
+from edge.domain import EXPRESSIONS, Kind, Observation, Sight
+
+Row = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class FollowedExpression:
+    """What judges of expressions share.
+
+    ``signals`` and ``shares`` hold one number for each kind that ``follow`` was called for, in that order: the smoothed
+    signal as it would be if this face at rest were an ordinary one, and for what share of the time this driver at rest
+    shows as much as the newest frame. ``usual`` tells what the expression model makes of ordinary faces, by kind.
+    """
+
+    def __init__(
+        self, smoothing: SmoothingConfig, baseline: BaselineConfig, usual: Mapping[Kind, float] | None = None
+    ) -> None:
+        self._smoother = Smoother(smoothing)
+        self._baseline = Baseline(baseline)
+        self._usual = usual or {}
+        self._weights = np.zeros((0, len(EXPRESSIONS)))
+        self.signals: list[float] = []
+        self.shares: list[float] = []
+        self.distribution = self._smoother.expression
+        """The smoothed distribution over EXPRESSIONS, (9,) float32."""
+
+    def follow(self, kind: Kind, weights: Row, usual: float) -> int:
+        """Follow one more signal, of weights (9,) in the order EXPRESSIONS; return its place in ``signals``.
+
+        ``usual`` is the share of the time in which an ordinary face is read as this kind at 0.5 or more, where nothing
+        is said of the model at hand.
+        """
+        self._weights = np.vstack([self._weights, weights])
+        self._baseline.add(kind, self._usual.get(kind, usual))
+        self.signals.append(0.0)
+        self.shares.append(1.0)
+        return len(self.signals) - 1
+
+    def weigh(self, index: int, weights: Row) -> None:
+        """Use other weights (9,) for the signal at ``index``."""
+        self._weights[index] = weights
+
+    def reconfigure(self, smoothing: SmoothingConfig, baseline: BaselineConfig) -> None:
+        """Go on under other settings; what is known is kept."""
+        self._smoother.config, self._baseline.config = smoothing, baseline
+
+    @property
+    def confidence(self) -> float:
+        """How much recent good data stands behind it, 0 to 1."""
+        return self._smoother.confidence
+
+    @property
+    def calibrated_percent(self) -> float | None:
+        """How far the driver's resting face is learned, 0 to 100; None where the configuration has that off."""
+        return self._baseline.calibrated_percent
+
+    def update(
+        self, interval: Interval, observation: Observation, weight: float, *, alert: bool, pending: bool
+    ) -> bool:
+        """Take in a frame that counts by ``weight``, 0 to 1; return whether a new driver begins with it.
+
+        ``alert`` and ``pending`` hold up the learning, as ``Baseline`` says.
+        """
+        self._smoother.update(interval.elapsed_s, observation.probabilities, weight)
+        return self._learn(interval, observation, alert=alert, pending=pending)
+
+    def skip(self, interval: Interval, *, pending: bool) -> bool:
+        """Let an ``interval`` pass that nobody looks at; return whether the next driver counts as a new one."""
+        return self._learn(interval, Observation(interval.t, Sight.NO_PICTURE), alert=False, pending=pending)
+
+    def look(self) -> None:
+        """Bring ``signals`` and ``distribution`` up to date, which other calls than ``update`` leave as they are."""
+        self.distribution = self._smoother.expression
+        self.signals = self._baseline.apply(self._weigh(self.distribution))
+
+    def forget_latest(self) -> None:
+        """Let nothing that was seen last count: neither in the signals nor in what is learned of the driver."""
+        self._smoother = Smoother(self._smoother.config)
+        self._baseline.forget_latest()
+
+    def forget_driver(self) -> None:
+        """Learn the resting face anew."""
+        self._baseline.restart()
+
+    def export(self) -> RestingFace:
+        """What was learned of the driver's resting face."""
+        return self._baseline.export()
+
+    def restore(self, resting: RestingFace) -> None:
+        """Begin with a resting face that was learned before."""
+        self._baseline.restore(resting)
+
+    def _learn(self, interval: Interval, observation: Observation, *, alert: bool, pending: bool) -> bool:
+        """One that was not read teaches nothing, but it tells how long no face was in sight."""
+        read = observation.probabilities
+        signals = [0.0] * len(self.signals) if read is None else self._weigh(read)
+        anew = self._baseline.update(interval, observation, signals, alert=alert, pending=pending)
+        self.shares = self._baseline.shares(signals)
+        self.look()
+        return anew
+
+    def _weigh(self, expression: NDArray[np.float32]) -> list[float]:
+        """What a distribution over EXPRESSIONS (9,) says of each kind, 0 to 1."""
+        return [min(share, 1.0) for share in (self._weights @ expression).tolist()]

@@ -1,0 +1,137 @@
+"""A judge a kind of alert: what it is given, what it answers, and the registry of all of them.
+
+A new kind is one module in ``edge.decision.judges`` with a settings class and a judge under ``@register``. Decision,
+configuration, MQTT topics, Home Assistant, traces and tuning go over what is registered.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeVar
+
+from pydantic import Field
+
+from edge.decision.episode import Episode
+from edge.decision.expression import FollowedExpression
+from edge.decision.interval import Interval
+from edge.domain import Context, Kind, Level, Observation, State, Transition
+from edge.section import Section
+
+KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+"""What a kind may be called: it is part of topics, of entity names and of configuration keys."""
+
+
+class JudgeSettings(Section):
+    """What every kind of alert is set by; its own keys stand beside its judge."""
+
+    enabled: bool = Field(default=True, description="Judge this kind and publish its alerts.")
+    cool_down_s: float = Field(
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="Least time from an alert's end to the next start of its kind, seconds.",
+    )
+
+    def tried(self) -> Iterator[Self]:
+        """The settings that ``evenkeel tune`` tries; by default these alone."""
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a judge may know of one moment.
+
+    ``unknown`` is the state while the driver cannot be read, else None; ``lost`` says why no open alert can be upheld,
+    empty where it is not so; in a pause nothing that is observed counts.
+    """
+
+    interval: Interval
+    observation: Observation
+    context: Context
+    unknown: State | None
+    lost: str
+    paused: bool = False
+
+
+class Judge(ABC):
+    """Decides on one kind of alert. It keeps its own evidence; the episode's bookkeeping is ``self.episode``'s.
+
+    Pure: time comes in with the moments. ``expression`` is the one smoothed expression that all judges of expressions
+    share; a judge of something else leaves it alone.
+    """
+
+    kind: ClassVar[Kind]
+    Settings: ClassVar[type[JudgeSettings]] = JudgeSettings
+
+    def __init__(self, settings: Any, count_episode: Callable[[], int], expression: FollowedExpression) -> None:
+        self.settings = settings
+        self.episode = Episode(self.kind, count_episode)
+        self.expression = expression
+        self.readable = False
+
+    @property
+    def level(self) -> Level | None:
+        """Level of the open alert, None without one."""
+        return self.episode.level
+
+    @property
+    @abstractmethod
+    def signal(self) -> float:
+        """The evidence now, 0 to 1, as it is published and drawn."""
+
+    @property
+    def pending(self) -> bool:
+        """True while evidence adds up of which an alert may come: then nothing is learned of the driver."""
+        return False
+
+    @property
+    def reason(self) -> str:
+        """Why this kind cannot be read now, in words; empty where it can, or where the state says it."""
+        return ""
+
+    @abstractmethod
+    def update(self, moment: Moment, *, beside: bool) -> Transition | None:
+        """Take in one moment; at most one transition comes of it. ``beside``: an alert of another kind is open."""
+
+    def end(self, t: float, reason: str) -> Transition | None:
+        """Close the open alert, if there is one, for ``reason``."""
+        return self.episode.end(t, self.signal, reason)
+
+    def forget(self) -> None:  # noqa: B027 - a judge that keeps no evidence has none to drop
+        """Drop the evidence for an alert that has not started."""
+
+    def reconfigure(self, settings: Any) -> None:
+        """Go on under other settings; evidence and an open alert are kept."""
+        self.settings = settings
+
+
+Registered = TypeVar("Registered", bound=type[Judge])
+
+_judges: dict[Kind, type[Judge]] = {}
+
+
+def register(judge: Registered) -> Registered:
+    """Make a judge's kind known; a decorator.
+
+    Raises:
+        ValueError: the kind's name is taken, or cannot be part of a topic.
+    """
+    if not KIND.fullmatch(judge.kind):
+        raise ValueError(f"kind {judge.kind!r}: expected a small letter, then small letters, digits or '_'")
+    if judge.kind in _judges:
+        raise ValueError(f"kind {judge.kind!r}: already registered by {_judges[judge.kind].__module__}")
+    _judges[judge.kind] = judge
+    return judge
+
+
+def unregister(kind: Kind) -> None:
+    """Take a kind back that ``register`` made known."""
+    del _judges[kind]
+
+
+def registered() -> Mapping[Kind, type[Judge]]:
+    """All judges by their kind; ``edge.decision.judges`` holds the shipped ones and registers them when imported."""
+    return _judges

@@ -1,0 +1,8 @@
+"""The kinds of alert that are known: those of the shipped judges, and what else has been registered."""
+
+from __future__ import annotations
+
+import edge.decision.judges  # noqa: F401 - registers the shipped ones
+from edge.decision.judge import registered
+
+__all__ = ["registered"]
