@@ -89,7 +89,7 @@ def one_device(folder: Path, alerts: int, name: str, wanted: str) -> Result:
         return Result(name, wanted, tuple(lines.latencies_ms), len(collector.alerts()), decided)
 
 
-def volley(folder: Path, devices: int) -> Result:
+def volley(folder: Path, devices: int, where: str) -> Result:
     """``devices`` connections alert once within a second; into PostgreSQL with its shipped settings in ``folder``."""
     server = Postgresql(folder)
     try:
@@ -108,7 +108,7 @@ def volley(folder: Path, devices: int) -> Result:
             fleet.terminate()
             fleet.wait()
             rows = len({(one.device, one.epoch, one.sequence) for one in collector.alerts()})
-            name = f"{devices:,} devices, one alert each within {VOLLEY_S:g} s, into PostgreSQL"
+            name = f"{devices:,} devices, one alert each within {VOLLEY_S:g} s, PostgreSQL on {where}"
             return Result(name, "all once, p99 ≤ 1000 ms", tuple(lines.latencies_ms), rows, devices)
     finally:
         server.remove()
@@ -151,15 +151,15 @@ def main() -> None:
     options = parser.parse_args()
     results: list[Result] = []
     for parent, name, wanted in (
-        (MEMORY, "one device, SQLite, all on a memory file system", "≤ 5 / ≤ 15 ms"),
+        (MEMORY, "one device, outbox and SQLite on a memory file system", "≤ 5 / ≤ 15 ms"),
         (options.disk, "the same on the disk", "-"),
     ):
         with tempfile.TemporaryDirectory(dir=parent) as folder:
             results.append(one_device(Path(folder), options.alerts, name, wanted))
-    for parent in (MEMORY, options.disk):
+    for parent, where in ((MEMORY, "a memory file system"), (options.disk, "the disk")):
         with tempfile.TemporaryDirectory(dir=parent) as folder:
             Path(folder).chmod(0o755)
-            results.append(volley(Path(folder), options.devices))
+            results.append(volley(Path(folder), options.devices, where))
     _show(results)
     if any(one.rows != one.decided for one in results):
         sys.exit(1)

@@ -21,12 +21,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from edge.collect.config import CollectConfig
-from edge.collect.database import explain, where
+from edge.collect.database import explain, is_collision, where
 from edge.collect.gaps import Patience, Question
 from edge.collect.link import Ending, Link, Receipt
 from edge.collect.meter import Meter, NoMeter
 from edge.collect.ranges import count
-from edge.collect.reading import RESEND, Refused, StatusSaid, read
+from edge.collect.reading import RESEND, Refused, ResendSaid, StatusSaid, read
 from edge.collect.store import Received, Store, Stored, Written
 from edge.mqtt.messages import Stamp, Topics
 from edge.mqtt.session import Wake
@@ -139,7 +139,7 @@ class Collector:
     def received(self, topic: str, payload: bytes, receipt: Receipt | None, *, retained: bool) -> None:
         """Take a message; it is acknowledged when it is in the database."""
         reading = read(topic, payload, retained=retained)
-        if self._away and isinstance(reading, StatusSaid):
+        if isinstance(reading, StatusSaid) and len(self._waiting) > BATCH:
             self._forget_older(reading)
         self._waiting.append(_Waiting(Received(topic, reading), receipt))
 
@@ -206,6 +206,8 @@ class Collector:
         for one in batch:
             if one.receipt is not None:
                 self._link.acknowledge(one.receipt)
+            if isinstance(one.message.reading, ResendSaid) and one.message.reading.resent is None:
+                _log.warning("%s: refused: %s", one.message.topic, one.message.reading.message)
         self._touched = True
         self._tell(written)
 
@@ -310,6 +312,8 @@ class Collector:
         try:
             yield
         except DBAPIError as error:
+            if is_collision(error):
+                return
             self._retry_at = time.monotonic() + self._pause_s
             self._pause_s = min(self._pause_s * 2, RETRY_S[1])
             if not self._away:

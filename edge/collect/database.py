@@ -29,6 +29,9 @@ BUSY_S = 5.0
 CONNECT_S = 5
 UNANSWERED_MS = 10_000
 STATEMENT_MS = 20_000
+_COLLISIONS = {"40001", "40P01"}
+"""PostgreSQL's codes for a serialization failure and a deadlock."""
+
 _UPGRADE_LOCK = 0x6576656E6B65656C  # "evenkeel"
 
 
@@ -136,6 +139,11 @@ def explain(error: DBAPIError) -> str:
     """What is wrong with the database, in one line."""
     lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
     return lines[0]
+
+
+def is_collision(error: DBAPIError) -> bool:
+    """Whether another writer came in between, so that the same transaction may well succeed now."""
+    return getattr(error.orig, "sqlstate", None) in _COLLISIONS
 
 
 @contextmanager

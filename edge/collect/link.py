@@ -266,12 +266,20 @@ class Link:
         if group and self._protocol != MQTTProtocolVersion.MQTTv5:
             self._end("shared subscriptions need MQTT 5, which the broker does not speak; leave collect.group out")
             return
+        self._say_session(properties)
         self._answer_by = time.monotonic() + ANSWER_S
         wanted = filters(self._config.prefixes, group)
         if self._protocol == MQTTProtocolVersion.MQTTv5:
             client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted.items()])
         else:
             client.subscribe(list(wanted.items()))
+
+    def _say_session(self, properties: Properties | None) -> None:
+        """A broker may keep the session for a shorter time than asked; then what is missing has to be asked for."""
+        wanted_s = round(self._config.collect.session_days * DAY_S)
+        granted_s = getattr(properties, "SessionExpiryInterval", wanted_s)
+        if granted_s < wanted_s:
+            _log.warning("the broker keeps what comes while the collector is away for %d s only", granted_s)
 
     def _on_subscribe(
         self, client: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None

@@ -100,10 +100,12 @@ def open_existing(url: URL, *, writing: bool) -> Engine:
 
 def print_view(view: CollectView, console: Console, now: datetime) -> None:
     """A table of devices, and what is worth a word below it."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("device", overflow="fold")
-    for name in ("now", "seen", "state", "newest", "stored", "missing", "lost"):
+    for name in ("now", "seen", "state"):
         table.add_column(name, no_wrap=True)
+    for name in ("newest", "stored", "missing", "lost"):
+        table.add_column(name, no_wrap=True, justify="right")
     for one in view.devices:
         table.add_row(
             f"{one.prefix}/{one.device}",
