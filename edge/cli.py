@@ -205,10 +205,12 @@ def models(config: ConfigFile = None) -> None:
 def outbox(
     config: ConfigFile = None,
     flush: Annotated[bool, typer.Option("--flush", help="Send them now, in order; the service must not run.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every waiting alert, one JSON object a line.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="List the acknowledged alerts that are kept.")] = False,
+    aside: Annotated[bool, typer.Option("--set-aside", help="List the alerts that no broker would take.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every alert listed, one JSON object a line.")] = False,
 ) -> None:
     """Show the alerts that wait for the broker, or send them."""
-    from edge.mqtt.status import flush_waiting, look_into_outbox, print_outbox
+    from edge.mqtt.status import Part, flush_waiting, look_into_outbox, print_outbox, rows_of
 
     configuration = load_config(config)
     if flush:
@@ -217,11 +219,12 @@ def outbox(
         typer.echo(f"{flush_waiting(configuration, os.environ, board_stamp())} alerts sent; the outbox is empty")
         return
     view = look_into_outbox(configuration, os.environ)
+    part = Part.ASIDE if aside else Part.HISTORY if history else Part.WAITING
     if as_json:
-        for alert in view.alerts:
-            typer.echo(alert.payload())
+        for row in rows_of(view, part):
+            typer.echo(row.payload)
     else:
-        print_outbox(view)
+        print_outbox(view, part)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from edge.mqtt.outbox.files import outbox_path
 from edge.mqtt.outbox.queue import DAY_S, Bounds, Outbox
-from edge.mqtt.outbox.rows import Waiting
+from edge.mqtt.outbox.rows import Row, Waiting
 from edge.mqtt.outbox.view import Contents, read_contents
 
-__all__ = ["DAY_S", "Bounds", "Contents", "Outbox", "Waiting", "outbox_path", "read_contents"]
+__all__ = ["DAY_S", "Bounds", "Contents", "Outbox", "Row", "Waiting", "outbox_path", "read_contents"]

@@ -16,12 +16,18 @@ from edge.mqtt.outbox.rows import Row, Status
 LAYOUT = 1
 
 
-def take_out(database: sqlite3.Connection, owner: Topics, epoch: int) -> list[Row]:
-    """The alerts of layout 1 as rows of the present one, in order, numbered from 1; their tables are dropped."""
+def read(database: sqlite3.Connection, owner: Topics, epoch: int) -> list[Row]:
+    """The alerts of layout 1 as rows of the present one, in order, numbered from 1."""
     found = database.execute("SELECT payload FROM alert").fetchall()
+    return list(renumbered([payload for (payload,) in found], owner, epoch))
+
+
+def take_out(database: sqlite3.Connection, owner: Topics, epoch: int) -> list[Row]:
+    """As ``read``, and their tables are dropped."""
+    rows = read(database, owner, epoch)
     for table in ("alert", "counter"):
         database.execute(f"DROP TABLE IF EXISTS {table}")
-    return list(renumbered([payload for (payload,) in found], owner, epoch))
+    return rows
 
 
 def renumbered(payloads: Iterable[Any], owner: Topics, epoch: int) -> Iterator[Row]:

@@ -131,14 +131,14 @@ class Log:
 class Pages:
     """The newest image of every page of a database, as its file and some frames of its log hold them."""
 
-    def __init__(self, file: BinaryIO, file_bytes: int, log: Log | None, frames: tuple[Frame, ...]) -> None:
+    def __init__(
+        self, file: BinaryIO, file_bytes: int, page_bytes: int, log: Log | None = None, frames: tuple[Frame, ...] = ()
+    ) -> None:
         self._file = file
         self._log_data = log.data if log else b""
         self._in_log = {frame.page: frame.offset for frame in frames}
-        header = self._header()
-        self.page_bytes = self._page_size(header, log)
-        self.usable_bytes = self.page_bytes - (header[20] if len(header) > 20 and header[20] <= 32 else 0)
-        self.count = max(-(-file_bytes // self.page_bytes), max(self._in_log, default=0))
+        self.page_bytes = page_bytes
+        self.count = max(-(-file_bytes // page_bytes), max(self._in_log, default=0))
 
     @property
     def numbers(self) -> range:
@@ -179,7 +179,7 @@ class Pages:
             return None
 
     def _payload(self, image: bytes, at: int, size: int) -> bytes:
-        usable = self.usable_bytes
+        usable = self.page_bytes  # no bytes are reserved at the end of a page
         longest = usable - 35
         if size <= longest:
             return image[at : at + size]
@@ -197,36 +197,35 @@ class Pages:
             following = int.from_bytes(page[:4])
         return b"".join(parts)
 
-    def _header(self) -> bytes:
-        if (offset := self._in_log.get(1)) is not None:
-            return self._log_data[offset : offset + HEADER_BYTES]
-        try:
-            self._file.seek(0)
-            return self._file.read(HEADER_BYTES)
-        except OSError:
-            return b""
-
-    @staticmethod
-    def _page_size(header: bytes, log: Log | None) -> int:
-        if log is not None:
-            return log.page_bytes
-        size = int.from_bytes(header[16:18])
-        size = 65536 if size == 1 else size
-        return size if _is_page_size(size) else DEFAULT_PAGE_BYTES
-
 
 def views(path: Path, file: BinaryIO) -> Iterator[Pages]:
     """The pages of the database at ``path``, opened as ``file``: with all of its log, then as SQLite sees them.
 
-    The two differ where the log is damaged; then an older page may hold what the newer one has lost.
+    The two differ where the log is damaged; then an older page may hold what the newer one has lost. Without a log the
+    size of the pages is not sure either.
 
     Raises:
         OSError: they cannot be read.
     """
-    log, size = Log.read(beside(path, "-wal")), path.stat().st_size
-    yield Pages(file, size, log, log.frames if log else ())
-    if log is not None and log.broken:
-        yield Pages(file, size, log, log.frames[: log.sound])
+    log, file_bytes = Log.read(beside(path, "-wal")), path.stat().st_size
+    if log is not None:
+        yield Pages(file, file_bytes, log.page_bytes, log, log.frames)
+        if log.broken:
+            yield Pages(file, file_bytes, log.page_bytes, log, log.frames[: log.sound])
+        return
+    # the header may be damaged, and pages are of the default size but for a file of another make
+    for page_bytes in dict.fromkeys((DEFAULT_PAGE_BYTES, _told_page_bytes(file))):
+        if _is_page_size(page_bytes):
+            yield Pages(file, file_bytes, page_bytes)
+
+
+def _told_page_bytes(file: BinaryIO) -> int:
+    try:
+        file.seek(16)
+        size = int.from_bytes(file.read(2))
+    except OSError:
+        return DEFAULT_PAGE_BYTES
+    return 65536 if size == 1 else size
 
 
 def _is_page_size(size: int) -> bool:

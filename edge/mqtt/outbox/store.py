@@ -22,7 +22,7 @@ from typing import Any, Self
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import layout1
 from edge.mqtt.outbox.files import beside
-from edge.mqtt.outbox.pages import Log
+from edge.mqtt.outbox.pages import DEFAULT_PAGE_BYTES, Log
 from edge.mqtt.outbox.rows import COLUMNS, Counter, DamageError, Removal, Row, Status, Totals, checked_row, values
 
 LAYOUT = 2
@@ -139,6 +139,7 @@ class Store:
     def built(cls, path: Path) -> Self:
         """A new database without a write-ahead log, to be filled and closed before it is used."""
         store = cls(sqlite3.connect(path, isolation_level=None))
+        store.database.execute(f"PRAGMA page_size = {DEFAULT_PAGE_BYTES}")
         store.database.execute("PRAGMA journal_mode = DELETE")
         return store
 
@@ -157,6 +158,7 @@ class Store:
                 self.count(Counter(*newest, lived_s))
 
     def _prepare(self, owner: Topics, epoch: int) -> None:
+        self.database.execute(f"PRAGMA page_size = {DEFAULT_PAGE_BYTES}")
         self.database.execute("PRAGMA journal_mode = WAL")
         self.database.execute("PRAGMA secure_delete = ON")
         if (found := self.database.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
