@@ -1,9 +1,10 @@
 """Damage outboxes at random and see what becomes of their alerts.
 
 Each case copies a prepared outbox (of either layout, closed or killed), damages it (rows, pages, files, its log, its
-witness, its layout; or a disk that is full or locked), and lets an outbox live on it for some minutes of its own clock.
-What must be left is what ``.recover`` of SQLite's command finds in a copy of the damaged files. Ends with 1 where such
-an alert is lost, an alert is told under two numbers, two alerts under one, or anything raises.
+witness, its layout), and lets an outbox live on it for some minutes of its own clock, part of them on a disk that is
+full, locked, read-only or another user's. What must be left is what ``.recover`` of SQLite's command finds in a copy of
+the damaged files. Ends with 1 where such an alert is lost, an alert is told under two numbers, two alerts under one, or
+anything raises.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import random
 import re
 import resource
@@ -42,6 +44,7 @@ START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 OWNER = Topics("evenkeel", "van-7")
 ROOMY = Bounds(max_bytes=10**7, history_max_bytes=10**7)
 FILES = ("", "-wal", "-shm", ".epoch")
+NOBODY = 65534
 MAIN, WAL, SHM, WITNESS = FILES
 
 Number = tuple[int, int]
@@ -323,7 +326,35 @@ def usable(path: Path) -> Iterator[None]:
     yield
 
 
-DISKS = (usable, usable, usable, locked, full)
+@contextlib.contextmanager
+def _of_another_user(path: Path, mode: int) -> Iterator[None]:
+    files = [path.parent, *(file for file in path.parent.iterdir() if file.is_file())]
+    for file in files:
+        file.chmod(0o555 if file.is_dir() else mode)
+    root = os.geteuid() == 0  # nothing is forbidden to root
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for file in files:
+            if file.exists():
+                file.chmod(0o755 if file.is_dir() else 0o644)
+
+
+def read_only(path: Path) -> contextlib.AbstractContextManager[None]:
+    """The files and their folder may be read, not written."""
+    return _of_another_user(path, 0o444)
+
+
+def foreign(path: Path) -> contextlib.AbstractContextManager[None]:
+    """The files are another user's and may not even be read."""
+    return _of_another_user(path, 0o000)
+
+
+DISKS = (usable, usable, usable, locked, full, read_only, foreign)
 
 
 # ---- one case ----
@@ -475,6 +506,7 @@ def folder_in_memory() -> Iterator[Path]:
     """A folder for as long as this lasts, in memory where the system has such: cases sync a lot."""
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as made:
+        Path(made).chmod(0o755)  # open to the user that a case takes for another
         yield Path(made)
 
 

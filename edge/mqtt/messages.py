@@ -64,6 +64,11 @@ class Topics:
     prefix: str
     device_id: str
 
+    @property
+    def name(self) -> str:
+        """What stands in front of each."""
+        return f"{self.prefix}/{self.device_id}"
+
     def _below(self, name: str) -> str:
         return f"{self.prefix}/{self.device_id}/{name}"
 

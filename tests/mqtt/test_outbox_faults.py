@@ -226,9 +226,10 @@ def test_a_commit_that_failed_and_reached_the_disk_is_no_second_alert(path: Path
 
 
 def test_alerts_keep_the_device_that_decided_them(path: Path) -> None:
-    store(path, "old")
+    ((epoch, _),) = store(path, "old")
     renamed = open_at(path, 10, Topics("fleet", "lorry-1"))
-    put(renamed, "new", 11)
+    number = put(renamed, "new", 11)
+    assert (number[0] > epoch, number[1]) == (True, 1)  # the numbers of each device begin at 1
     assert [(one.prefix, one.device_id) for one in renamed.waiting(0, 10)] == [
         ("evenkeel", "van-7"),
         ("fleet", "lorry-1"),

@@ -192,10 +192,13 @@ class Outbox:
                 self._lost += lost
                 _log.error("outbox %s: the disk has lost its %d newest alerts", self._path, lost)
             newest = Newest(next_epoch(seen, self._now), 0)
+        elif counter and counter.owner != self._owner.name:
+            # the numbers of each device begin at 1
+            newest = Newest(next_epoch(seen, self._now), 0)
         else:
             newest = max(self._newest, found)
         lived_s = max(self._age_s, counter.lived_s if counter else 0.0)
-        store.count(Counter(newest.epoch, newest.sequence, lived_s))
+        store.count(Counter(newest.epoch, newest.sequence, lived_s, self._owner.name))
         last = store.last_place()
         self._newest, self._anew = newest, False
         self._lived_s, self._began_s = lived_s, self._now.uptime_s
@@ -215,7 +218,7 @@ class Outbox:
         }
         numbered, place, age_s = message.model_copy(update=given), self._told + 1, self._age_s
         store.add(Row.of(numbered, prefix=self._owner.prefix, place=place - self._shift, stored_s=age_s))
-        store.count(Counter(numbered.epoch, numbered.sequence, age_s))
+        store.count(Counter(numbered.epoch, numbered.sequence, age_s, self._owner.name))
         return numbered, place, squeeze(store, self._bounds.max_bytes)
 
     def _waiting(self, store: Store, after: int, limit: int) -> list[Waiting]:
@@ -238,7 +241,7 @@ class Outbox:
         age_s, bounds = self._age_s, self._bounds
         counter = store.counter()
         if counter is None or age_s - counter.lived_s >= NOTE_S:
-            store.count(Counter(self._newest.epoch, self._newest.sequence, age_s))
+            store.count(Counter(self._newest.epoch, self._newest.sequence, age_s, self._owner.name))
         return (
             expire(store, age_s - bounds.max_age_days * DAY_S),
             prune(store, age_s - bounds.history_days * DAY_S, bounds.history_max_bytes),
@@ -301,7 +304,7 @@ class Outbox:
             self._say_memory(f"damaged: {error}; {fault}")
             return None
         if witness.epoch in finds.epochs:
-            finds.counters.append(Counter(witness.epoch, witness.sequence, 0.0))
+            finds.counters.append(Counter(witness.epoch, witness.sequence, 0.0, self._owner.name))
         lost = finds.lost()
         self._lost += lost
         self._say(

@@ -33,7 +33,7 @@ def renew(path: Path, owner: Topics, epoch: int) -> Finds:
     for suffix in ("", "-journal", *_LOGS):
         beside(building, suffix).unlink(missing_ok=True)
     with closing(Store.built(building)) as store:
-        store.fill(finds.in_order(), finds.gone, finds.lived_s)
+        store.fill(finds.in_order(), finds.gone, finds.lived_s, owner.name)
     _keep_damaged(path)
     building.replace(beside(path, _BUILT))
     finish(path)

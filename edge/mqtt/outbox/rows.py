@@ -96,16 +96,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The last number given, and how long the outbox has been in use by then, seconds."""
+    """The last number given, to which device, and how long the outbox has been in use by then, seconds."""
 
     epoch: int
     sequence: int
     lived_s: float
+    owner: str
 
     @property
     def checksum(self) -> int:
         """Of all of it."""
-        return zlib.crc32(f"{self.epoch} {self.sequence} {self.lived_s!r}".encode())
+        return zlib.crc32(f"{self.epoch} {self.sequence} {self.lived_s!r} {self.owner}".encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,8 @@ class Finds:
     def take(self, values: tuple[Value, ...], owner: Topics) -> bool:
         """One record; False where it is none of the present layout."""
         match values:
-            case (None, int(epoch), int(sequence), float() | int() as lived, int(checksum)):
-                counter = Counter(epoch, sequence, float(lived))
+            case (None, int(epoch), int(sequence), float() | int() as lived, str(owner_name), int(checksum)):
+                counter = Counter(epoch, sequence, float(lived), owner_name)
                 if counter.checksum == checksum:
                     self.counters.append(counter)
             case (int(epoch), int(first), int(last), str(reason)) if reason in REASONS:

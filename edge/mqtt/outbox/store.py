@@ -62,6 +62,7 @@ _TABLES = (
         epoch INTEGER NOT NULL,
         sequence INTEGER NOT NULL,
         lived_s REAL NOT NULL,
+        owner TEXT NOT NULL,
         checksum INTEGER NOT NULL
     ) STRICT""",
 )
@@ -143,7 +144,7 @@ class Store:
         store.database.execute("PRAGMA journal_mode = DELETE")
         return store
 
-    def fill(self, rows: Iterable[Row], gone: Iterable[Removal], lived_s: float) -> None:
+    def fill(self, rows: Iterable[Row], gone: Iterable[Removal], lived_s: float, owner: str) -> None:
         """Create the tables with these rows; they are on the disk when it returns."""
         with self.transaction(Mode.DURABLE):
             self._create()
@@ -155,7 +156,7 @@ class Store:
             for removal in gone:
                 self.remember(removal)
             if newest > (0, 0):
-                self.count(Counter(*newest, lived_s))
+                self.count(Counter(*newest, lived_s, owner))
 
     def _prepare(self, owner: Topics, epoch: int) -> None:
         self.database.execute(f"PRAGMA page_size = {DEFAULT_PAGE_BYTES}")
@@ -171,7 +172,7 @@ class Store:
                 self._create()
                 for row in rows:
                     self.add(row)
-                self.count(Counter(epoch, len(rows), 0.0))
+                self.count(Counter(epoch, len(rows), 0.0, owner.name))
             elif not tables and not layout:
                 self._create()
             elif layout == LAYOUT:
@@ -225,11 +226,11 @@ class Store:
         Raises:
             DamageError: it is not what was written.
         """
-        found = self.database.execute("SELECT epoch, sequence, lived_s, checksum FROM outbox").fetchone()
+        found = self.database.execute("SELECT epoch, sequence, lived_s, owner, checksum FROM outbox").fetchone()
         if found is None:
             return None
-        counter = Counter(*found[:3])
-        if counter.checksum != found[3]:
+        counter = Counter(*found[:-1])
+        if counter.checksum != found[-1]:
             raise DamageError("the counter is not what was written")
         return counter
 
@@ -242,8 +243,8 @@ class Store:
     def count(self, counter: Counter) -> None:
         """Keep the last number given and the outbox's age."""
         self.database.execute(
-            "INSERT OR REPLACE INTO outbox VALUES (1, ?, ?, ?, ?)",
-            (counter.epoch, counter.sequence, counter.lived_s, counter.checksum),
+            "INSERT OR REPLACE INTO outbox VALUES (1, ?, ?, ?, ?, ?)",
+            (counter.epoch, counter.sequence, counter.lived_s, counter.owner, counter.checksum),
         )
 
     def last_place(self) -> int:
