@@ -10,6 +10,7 @@ MINUTES ?= 7
 KILLS ?= 300
 CUTS ?= 50
 MESSAGES ?= 200000
+CASES ?= 20000
 PLATFORM ?= aarch64
 PY ?= 3.11 3.13
 # What the soak plays beside the demo's clip; none of it is needed.
@@ -22,12 +23,13 @@ VENV := .venv
 FLEET := .venv-fleet
 TRAINING := .venv-training
 TFLITE := .venv-tflite
+SQLITE := .sqlite/sqlite3
 # What depends on the TFLite runtime; the second run of the suite is these tests.
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -87,6 +89,9 @@ collect-load: $(VENV)/.dev ## Time alerts from decision to the collector's datab
 fleet: $(FLEET)/.fleet ## Put up to 4,000 simulated devices on one mosquitto and plot how it bears them
 	$(FLEET)/bin/python -m benchmarks.fleet $(ARGS)
 
+damage: $(VENV)/.dev $(SQLITE) ## Damage CASES outboxes at random, hold what is left against what sqlite3's .recover reads
+	$(VENV)/bin/python -m benchmarks.damage --cases $(CASES) --sqlite $(SQLITE) $(ARGS)
+
 soak: $(VENV)/.dev ## Run two devices for MINUTES while broker and camera come and go; plot it, fail where something grows
 	$(VENV)/bin/python -m benchmarks.soak --minutes $(MINUTES) $(addprefix --clip ,$(CLIPS)) $(ARGS)
 
@@ -131,8 +136,16 @@ wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(dir $(SQLITE)) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian 12 builds its sqlite3 without what .recover needs; npm's package of that name carries SQLite's own sources.
+$(SQLITE):
+	rm -rf $(@D) && mkdir $(@D)
+	cd $(@D) && npm pack --silent sqlite3@5.1.7 >/dev/null && tar xzf sqlite3-5.1.7.tgz && \
+		tar xzf package/deps/sqlite-autoconf-*.tar.gz
+	cd $(@D)/sqlite-autoconf-* && $(CC) -O1 -DSQLITE_ENABLE_DBPAGE_VTAB -DSQLITE_THREADSAFE=0 \
+		-DSQLITE_OMIT_LOAD_EXTENSION shell.c sqlite3.c -lm -o ../sqlite3
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \

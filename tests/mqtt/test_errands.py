@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +116,62 @@ def test_a_file_that_is_no_outbox_is_one_line_and_untouched(evenkeel: Command, p
     assert err.startswith(f"evenkeel: outbox {path} cannot be read")
     assert len(err.splitlines()) == 1
     assert path.read_text().startswith("a shopping list")
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"a shopping list" * 100, "set outbox.path to another file; else start the service"),
+        (b"SQLite format 3\0" + b"\xff" * 5000, "start the service"),
+    ],
+)
+def test_the_advice_for_a_file_that_is_no_outbox_is_not_to_run_as_somebody_else(
+    evenkeel: Command, path: Path, content: bytes, advice: str
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    code, _, err = evenkeel(1, "outbox")
+    assert code == EXIT_UNAVAILABLE
+    assert advice in err
+    assert "service's user" not in err
+
+
+def test_an_empty_file_is_an_outbox_that_nobody_has_used(evenkeel: Command, path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    code, out, _ = evenkeel(1, "outbox")
+    assert (code, "0 alerts wait" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "advice"),
+    [
+        ("CREATE TABLE recipes (name TEXT)", "another program's database"),
+        ("CREATE TABLE alert (x); PRAGMA user_version = 3", "is of a newer version"),
+        ("CREATE TABLE alert (x); PRAGMA user_version = 2", "start the service"),
+    ],
+)
+def test_another_database_is_named_for_what_it_is(evenkeel: Command, path: Path, statement: str, advice: str) -> None:
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(statement)
+    code, _, err = evenkeel(1, "outbox")
+    assert (code, len(err.splitlines()), advice in err) == (EXIT_UNAVAILABLE, 1, True), err
+
+
+def test_what_is_kept_besides_the_queue_is_listed_on_request(evenkeel: Command, path: Path) -> None:
+    with outbox_at(path) as outbox:
+        for reason in ("sent", "refused", "waits"):
+            outbox.put(made_alert(board_stamp(), reason))
+        outbox.delivered([outbox.waiting(0, 1)[0].place])
+        outbox.set_aside(outbox.waiting(0, 1)[0].place, "larger than the broker takes")
+    code, out, _ = evenkeel(1, "outbox")
+    assert (code, "kept besides: 1 acknowledged (--history), 1 set aside (--set-aside)" in out) == (0, True)
+    assert "waits" in out
+    assert [json.loads(line)["reason"] for line in evenkeel(1, "outbox", "--history", "--json")[1].splitlines()] == [
+        "sent"
+    ]
+    assert "larger than the broker" in evenkeel(1, "outbox", "--set-aside")[1]
 
 
 def test_a_flush_sends_what_waits_in_order_and_leaves_the_outbox_empty(
