@@ -39,6 +39,7 @@ from benchmarks.messages import made_alert
 from edge.domain import Phase
 from edge.mqtt.messages import Stamp, Topics
 from edge.mqtt.outbox import Bounds, Contents, Outbox, read_contents
+from edge.mqtt.outbox.store import FAULTS
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 OWNER = Topics("evenkeel", "van-7")
@@ -281,7 +282,7 @@ ROW_DAMAGES = (
 def damage_rows(path: Path, chance: random.Random) -> None:
     """Rows, tables and numbers, through SQLite."""
     with (
-        contextlib.suppress(sqlite3.Error),
+        contextlib.suppress(*FAULTS),
         contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database,
     ):
         database.execute("PRAGMA wal_autocheckpoint = 0")
@@ -300,7 +301,7 @@ DAMAGES = (flip_bits, overwrite, damage_header, swap_pages, truncate, append, re
 def locked(path: Path) -> Iterator[None]:
     """Another process writes for as long as this lasts."""
     with contextlib.closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as other:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*FAULTS):
             other.execute("BEGIN EXCLUSIVE")
         yield
 
@@ -379,7 +380,7 @@ def selected(path: Path) -> set[bytes]:
     found = set()
     with contextlib.closing(sqlite3.connect(path)) as database:
         for row in range(200):
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*FAULTS):
                 found |= set(database.execute("SELECT payload FROM alert NOT INDEXED WHERE rowid = ?", (row,)))
     return {payload for (payload,) in found if isinstance(payload, bytes)}
 
