@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,9 @@ from edge import __version__
 from edge.config import Config, load_config, schema_json
 from edge.config.secrets import exposed, has_password, redact, with_camera_source
 from edge.errors import EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError, UnavailableError, UsageError, of_system
+
+PANELS_COLUMNS = 80
+"""Help is set in panels on terminals of at least this width."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +48,8 @@ TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write every obs
 
 def main() -> None:
     """Run the command line; a user's fault is one line on stderr and its exit code, never a traceback."""
+    # on a narrow terminal as plain lines: in panels the options' names would be cut
+    app.rich_markup_mode = "rich" if shutil.get_terminal_size().columns >= PANELS_COLUMNS else None
     try:
         app()
     except EvenkeelError as error:
@@ -332,7 +338,7 @@ def tune(
     traces: Annotated[
         list[Path], typer.Argument(help="Traces of drives, written by 'run --trace' or 'replay --trace'.")
     ],
-    labels: Annotated[Path, typer.Option(help="CSV file: start,end,kind[,trace], times in seconds of the trace.")],
+    labels: Annotated[Path, typer.Option(help="CSV file: start, end, kind[, trace]; times in seconds of the trace.")],
     max_false_per_hour: Annotated[float, typer.Option(min=0, help="False alarms an hour to allow.")] = 0.5,
     config: ConfigFile = None,
     report: Annotated[Path, typer.Option(help="Write the report with its plots here.")] = Path("tuning.html"),

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from edge import __version__
-from edge.cli import main
+from edge.cli import app, main
 from edge.vision.manifest import bundled
 
 Command = Callable[..., tuple[int, str, str]]
@@ -284,6 +284,15 @@ def test_no_table_is_cut_on_a_narrow_terminal(evenkeel: Command, monkeypatch: py
     assert "…" not in out
     for text in ("face.tflite", "expression.tflite", "sha256", "verified"):
         assert text in out
+
+
+@pytest.mark.parametrize("columns", ["30", "40", "79", "80", "200"])
+def test_no_help_is_cut_on_a_narrow_terminal(evenkeel: Command, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in app.registered_commands:
+        assert command.callback is not None
+        _, out, _ = evenkeel(command.callback.__name__, "--help")
+        assert "…" not in out
 
 
 def test_an_unexpected_fault_is_a_short_line_and_exit_70(evenkeel: Command, monkeypatch: pytest.MonkeyPatch) -> None:
