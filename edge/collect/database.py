@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from edge.collect.config import CollectSection
+from edge.config.secrets import shown
 from edge.errors import ConfigError, UnavailableError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -204,7 +205,8 @@ def _password(section: CollectSection, environ: Mapping[str, str]) -> str | None
     try:
         password = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"collect.database_password_file = {path}: cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"collect.database_password_file = {shown(path)}: cannot be read: {reason}") from None
     if not password and section.database_password_file is not None:
         raise ConfigError(f"collect.database_password_file = {path}: empty; write the password into it")
     return password or None

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import pwd
 import socket
@@ -27,6 +28,8 @@ from edge.mqtt.security import is_loopback
 
 BRIEF_S = 1.0
 """Who only looks whether an outbox is in use holds it for that moment: a claim is tried again for so long."""
+
+_log = logging.getLogger(__name__)
 
 _RETRY_S = 0.05
 _CREDENTIALS = struct.Struct("3i")
@@ -57,7 +60,7 @@ def hold(config: Config, outbox: Path, *, remedy: str = STOP_IT, patience_s: flo
             (f"outbox {outbox}", lambda: claim_outbox(outbox)),
         )
         for what, claim in claims:
-            if (holder := _wait_for(claim, stack, deadline)) is not None:
+            if (holder := _wait_for(what, claim, stack, deadline)) is not None:
                 raise UnavailableError(f"{what} is already in the hands of {holder}; {remedy}")
         yield
 
@@ -108,8 +111,9 @@ def claim_outbox(outbox: Path) -> Iterator[str | None]:
         yield None
 
 
-def _wait_for(claim: Claim, stack: ExitStack, deadline: float) -> str | None:
-    """Claim it as soon as it is free; say who still holds it at the ``deadline``."""
+def _wait_for(what: str, claim: Claim, stack: ExitStack, deadline: float) -> str | None:
+    """Claim it as soon as it is free; say who still holds it at the ``deadline``. A long wait is logged."""
+    said = deadline - time.monotonic() <= BRIEF_S
     while True:
         with ExitStack() as tried:
             holder = tried.enter_context(claim())
@@ -118,6 +122,9 @@ def _wait_for(claim: Claim, stack: ExitStack, deadline: float) -> str | None:
                 return None
         if time.monotonic() >= deadline:
             return holder
+        if not said:
+            _log.warning("%s is in the hands of %s; waiting for its end", what, holder)
+            said = True
         time.sleep(_RETRY_S)
 
 

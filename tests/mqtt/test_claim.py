@@ -132,11 +132,13 @@ def test_a_device_is_its_broker_prefix_and_id(path: Path, other: dict[str, str],
         assert (holder is not None) is same
 
 
-def test_who_lets_go_in_time_was_not_in_the_way(path: Path) -> None:
+def test_who_lets_go_in_time_was_not_in_the_way(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = configuration(path)
     code = f"import time\n{device(config).replace('sys.stdin.read()', 'time.sleep(0.2)')}"
-    with another_process(code), hold(config, path, patience_s=30.0):
+    with another_process(code) as pid, hold(config, path, patience_s=30.0):
         pass
+    assert caplog.text.count("waiting for its end") == 1
+    assert f"(pid {pid})" in caplog.text
 
 
 @pytest.mark.parametrize("claim", ["claim_device", "claim_outbox"])
