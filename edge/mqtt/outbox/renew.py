@@ -28,10 +28,11 @@ def renew(path: Path, owner: Topics, epoch: int) -> Finds:
     Raises:
         OSError, sqlite3.Error: the disk does not let it; the damaged database is where it was.
     """
-    finds = salvage(path, owner, epoch)
     building = beside(path, _BUILDING)
     for suffix in ("", "-journal", *_LOGS):
         beside(building, suffix).unlink(missing_ok=True)
+    _find_room(building, path.stat().st_size)
+    finds = salvage(path, owner, epoch)
     with closing(Store.built(building)) as store:
         store.fill(finds.in_order(), finds.gone, finds.lived_s, owner.name)
     _keep_damaged(path)
@@ -54,6 +55,13 @@ def finish(path: Path) -> None:
     sync_folder(path.parent)
     built.replace(path)
     sync_folder(path.parent)
+
+
+def _find_room(building: Path, size: int) -> None:
+    """Fail at once where the disk has no room, before a large file is read."""
+    with building.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(size, 1))
+    building.unlink()
 
 
 def _keep_damaged(path: Path) -> None:

@@ -15,7 +15,7 @@ from edge.tools.doctor.camera import camera_nodes, needs_device
 from edge.tools.doctor.finding import Finding, failed, passed, warned
 from edge.tools.doctor.host import ENTER, READ, SERVICE_USER, WRITE, Host
 
-FILE_SUFFIXES = ("", "-wal", "-shm", ".lock")
+FILE_SUFFIXES = ("", "-wal", "-shm", ".lock", ".epoch")
 """The outbox's files; a run as root leaves them behind as root's."""
 
 LITTLE_DISK_MB = 200.0
@@ -57,7 +57,7 @@ def outbox(host: Host, config: Config) -> Finding:
     path = outbox_path(config.outbox, host.environ)
     folder = next(parent for parent in path.parents if parent.is_dir())
     free_mb = shutil.disk_usage(folder).free / 1e6
-    need_mb = 2 * config.outbox.max_bytes / 1e6
+    need_mb = 2 * (config.outbox.max_bytes + config.outbox.history_max_bytes) / 1e6
     text, figures = f"{path}: {free_mb:.0f} MB free", {"free_mb": round(free_mb)}
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         return failed(f"{text}, but the disk is read-only", "mount it writable, or set outbox.path", **figures)

@@ -45,7 +45,7 @@ def test_a_group_s_right_to_write_counts(make_host: MakeHost, tmp_path: Path) ->
     assert outbox(make_host(user=User("somebody", 12345, frozenset({group})))).verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db.lock"])
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal", "outbox.db.lock", "outbox.db.epoch"])
 def test_a_file_that_root_left_behind_is_given_back_to_the_service(
     make_host: MakeHost, tmp_path: Path, nobody: User, name: str
 ) -> None:
