@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -49,6 +50,26 @@ NOBODY = 65534
 MAIN, WAL, SHM, WITNESS = FILES
 
 Number = tuple[int, int]
+
+OF_VERSION_1: dict[str, Any] = {
+    "schema": 1,
+    "time": "2026-11-20T14:49:23.336Z",
+    "uptime_s": 5858.501,
+    "clock_synced": False,
+    "id": "01a1f96e-fe88-7cca-9ffd-2ef888df3838",
+    "sequence": 4,
+    "kind": "distress",
+    "phase": "start",
+    "level": "warning",
+    "started": "2026-11-20T14:49:23.336Z",
+    "duration_s": 0.0,
+    "score": 0.7167,
+    "peak": 0.7167,
+    "expression": "sadness",
+    "reason": "",
+    "models": {"face": "face 0.2.0", "expression": "expression 0.3.0"},
+}
+"""An alert as 0.1.0 wrote it: such wait on boards for whatever comes later."""
 
 
 def at(seconds: float) -> Stamp:
@@ -149,10 +170,8 @@ def _of_layout_1(folder: Path, count: int, *, closed: bool) -> Template:
     )
     payloads = {}
     for index in range(count):
-        message = json.loads(made_alert(at(index), f"alert-{index}").payload()) | {"schema": 1}
-        for key in ("device_id", "epoch", "resent"):
-            del message[key]
-        message["sequence"] = 1777886400 + index
+        when = f"2026-05-04T09:{index // 60:02}:{index % 60:02}.000Z"
+        message = OF_VERSION_1 | {"sequence": 1777886400 + index, "reason": f"alert-{index}", "time": when}
         payloads[f"alert-{index}"] = json.dumps(message).encode()
         database.execute("INSERT INTO alert VALUES (?, ?, 0, NULL)", (message["sequence"], payloads[f"alert-{index}"]))
         database.execute("UPDATE counter SET sequence = ?", (message["sequence"],))

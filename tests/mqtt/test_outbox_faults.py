@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.damage import ROOMY, Template, folder_in_memory, run_case, selected, templates
+from benchmarks.damage import OF_VERSION_1, ROOMY, Template, folder_in_memory, run_case, selected, templates
 from benchmarks.messages import made_alert
 from edge.mqtt.messages import Stamp, Topics
 from edge.mqtt.outbox import Outbox, read_contents
@@ -257,8 +257,7 @@ def test_alerts_of_layout_1_are_taken_over_in_order_and_counted_on(path: Path) -
             "INSERT INTO counter VALUES (1, 1700000009)"
         )
         for number in (1700000001, 1700000005, 1700000009):
-            message = json.loads(made_alert(at(), f"{number}").payload()) | {"schema": 1, "sequence": number}
-            old.append({key: message[key] for key in message if key not in {"device_id", "epoch", "resent"}})
+            old.append(OF_VERSION_1 | {"sequence": number, "reason": f"{number}"})
             database.execute("INSERT INTO alert VALUES (?, ?, 0, NULL)", (number, json.dumps(old[-1]).encode()))
         database.execute("INSERT INTO alert VALUES (1700000007, x'00', 0, NULL)")
     outbox = open_at(path)
