@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from benchmarks.messages import made_alert
 from edge.mqtt.messages import Stamp, Topics
 from edge.mqtt.outbox import Outbox, read_contents
 from edge.mqtt.outbox.files import beside
-from edge.mqtt.outbox.store import Mode
+from edge.mqtt.outbox.store import Mode, Store
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 OWNER = Topics("evenkeel", "van-7")
@@ -223,6 +223,28 @@ def test_a_commit_that_failed_and_reached_the_disk_is_no_second_alert(path: Path
     put(outbox, "b", 1)
     put(outbox, "c", 100)
     assert reasons(outbox) == ["a", "b", "c"]
+
+
+def test_a_new_database_that_fails_at_once_leaves_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox = open_at(path)
+    put(outbox, "a")
+    change(path, "UPDATE alert SET sequence = 77")
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "last_place", fail_on_disk(Store.last_place))
+        assert reasons(outbox) == ["a"]
+        assert "memory" in str(outbox.problem)
+        put(outbox, "b", 1)
+    put(outbox, "c", 100)
+    assert reasons(outbox) == ["a", "b", "c"]
+
+
+def fail_on_disk(method: Callable[[Store], int]) -> Callable[[Store], int]:
+    def failing(store: Store) -> int:
+        if store.database.execute("PRAGMA database_list").fetchone()[2]:
+            raise sqlite3.OperationalError("disk I/O error")
+        return method(store)
+
+    return failing
 
 
 def test_alerts_keep_the_device_that_decided_them(path: Path) -> None:

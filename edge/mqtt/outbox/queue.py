@@ -320,9 +320,6 @@ class Outbox:
         self._close_store()
         self._newest_on_disk = self._newest
         renewed = self._renew(error)
-        if renewed is not None:
-            with renewed.transaction(Mode.DURABLE):
-                drop_untold(renewed, self._newest_on_disk)
         self._store, self._on_disk = renewed or self._memory(), renewed is not None
         self._change()
 
@@ -355,9 +352,16 @@ class Outbox:
         return memory
 
     def _change(self) -> None:
+        """Begin in the database that has taken the place of another; where that fails too, in memory."""
         self._retry_at = self._now.uptime_s + RETRY_S
-        with self._store.transaction(Mode.LAX):
-            self._begin(self._store)
+        try:
+            with self._store.transaction(Mode.LAX):
+                drop_untold(self._store, self._newest_on_disk)
+                self._begin(self._store)
+        except FAULTS as error:
+            if not self._on_disk:
+                raise
+            self._fall_back(error)
 
     def _look(self, now: Stamp) -> None:
         """Take note of the time; while in memory, try the disk again every minute and bring there what waits."""
