@@ -202,7 +202,7 @@ def _parse(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLin
     if fault["type"] == "json_invalid":
         cut = "" if text.endswith(b"\n") else "cut off, "
         on_fault(f"{where}: {cut}not JSON; line left out")
-    elif fault["loc"][:1] == ("schema",):
+    elif fault["loc"] in {(), ("schema",)}:
         on_fault(f"{where}: not a line of trace version 1 or {SCHEMA_VERSION}; line left out")
     else:
         on_fault(f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg'].lower()}; line left out")

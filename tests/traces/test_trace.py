@@ -188,6 +188,22 @@ def test_a_byte_order_mark_is_no_fault(write: Write) -> None:
     assert faults_of(path) == (31, [])
 
 
+@pytest.mark.parametrize("text", ["null", "[]", "7", '"x"'])
+def test_json_that_is_no_object_is_no_line(write: Write, text: str) -> None:
+    path = write()
+    path.write_text(f"{text}\n{path.read_text()}")
+    assert faults_of(path) == (31, [f"{path}:1: not a line of trace version 1 or 2; line left out"])
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 100_000, '{"schema":1,"reason":"\\ud800"}', "\0\0"])
+def test_text_that_makes_parsers_stumble_is_one_fault(write: Write, text: str) -> None:
+    path = write()
+    path.write_text(f"{text}\n{path.read_text()}")
+    used, (fault,) = faults_of(path)
+    assert used == 31
+    assert fault.startswith(f"{path}:1: not ")
+
+
 def test_a_jump_of_a_day_is_said(write: Write) -> None:
     path = write()
     lines = path.read_text().splitlines()
