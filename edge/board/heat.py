@@ -48,7 +48,7 @@ class RateLimit:
         return bool(heat.throttled) or (heat.temperature_c is not None and heat.temperature_c >= self._config.hot_c)
 
     def _is_cool(self, heat: Heat) -> bool:
-        if heat.throttled or heat == Heat(None, None):
+        if heat.throttled or (heat.temperature_c is None and heat.throttled is None):
             return False
         return heat.temperature_c is None or heat.temperature_c <= self._config.cool_c
 

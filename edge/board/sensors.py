@@ -15,6 +15,9 @@ _ON_DIE = ("cpu", "soc", "gpu", "pkg")
 _THROTTLE_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
 """Raspberry Pi's get_throttled: bits 0 to 3 say what is so now, bits 16 to 19 what has been so since boot."""
 _SINCE_BOOT_SHIFT = 16
+ANSWER_S = 1.0
+"""Longest wait for a program that is asked."""
+
 _SYNCED_MAX_ERROR_US = 16_000_000
 """The kernel lets the estimated error of an undisciplined clock grow to 16 s, and systemd calls it unsynced there."""
 
@@ -52,14 +55,21 @@ class Throttling:
     since_boot: tuple[str, ...] = ()
 
 
-def throttling(sys: Path = SYS, vcgencmd: str | None = None) -> Throttling | None:
+class SilentError(Exception):
+    """A program that knows has not answered in time; the message names it."""
+
+
+def throttling(sys: Path = SYS, vcgencmd: str | None = None, answer_s: float = ANSWER_S) -> Throttling | None:
     """What a Raspberry Pi's firmware says, else what the kernel's cooling of the processor does.
 
     The firmware is asked by its sysfs node, else by ``vcgencmd`` (default: the one on the path).
+
+    Raises:
+        SilentError: ``vcgencmd`` has not answered within ``answer_s`` seconds.
     """
     # the device tree may put the address into the bus's name, as in soc@107c000000
     node = next((sys / "devices/platform").glob("soc*/soc*:firmware/get_throttled"), None)
-    text = (_read(node) if node else None) or _ask_vcgencmd(vcgencmd)
+    text = (_read(node) if node else None) or _ask_vcgencmd(vcgencmd, answer_s)
     try:
         word = int(text or "", 16)
     except ValueError:
@@ -68,22 +78,27 @@ def throttling(sys: Path = SYS, vcgencmd: str | None = None) -> Throttling | Non
 
 
 def throttled(sys: Path = SYS, vcgencmd: str | None = None) -> bool | None:
-    """True while the board is slowed down by heat or a weak supply."""
+    """True while the board is slowed down by heat or a weak supply; raises as ``throttling`` does."""
     found = throttling(sys, vcgencmd)
     return None if found is None else bool(found.now)
 
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """How warm the board is, and whether it slows itself down; None where it cannot tell."""
+    """How warm the board is, and whether it slows itself down; None where it cannot tell, for a ``fault`` if any."""
 
     temperature_c: float | None
     throttled: bool | None
+    fault: str | None = None
 
 
-def read_heat() -> Heat:
+def read_heat(sys: Path = SYS, vcgencmd: str | None = None) -> Heat:
     """This board's heat now."""
-    return Heat(temperature_c(), throttled())
+    warmth_c = temperature_c(sys)
+    try:
+        return Heat(warmth_c, throttled(sys, vcgencmd))
+    except SilentError as error:
+        return Heat(warmth_c, None, str(error))
 
 
 def clock_synced(marker: Path = Path("/run/systemd/timesync/synchronized")) -> bool | None:
@@ -114,14 +129,18 @@ def _throttle_words(word: int) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(_THROTTLE_BITS) if word >> bit & 1)
 
 
-def _ask_vcgencmd(vcgencmd: str | None) -> str | None:
+def _ask_vcgencmd(vcgencmd: str | None, answer_s: float) -> str | None:
     command = vcgencmd or shutil.which("vcgencmd")
     if command is None:
         return None
     try:
         answer = subprocess.run(  # noqa: S603 - a fixed command without input from outside
-            [command, "get_throttled"], capture_output=True, text=True, timeout=1.0, check=True
+            [command, "get_throttled"], capture_output=True, text=True, timeout=answer_s, check=True
         )
+    except subprocess.TimeoutExpired:
+        raise SilentError(
+            "`vcgencmd get_throttled` does not answer: nobody knows whether the board throttles"
+        ) from None
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip().removeprefix("throttled=")

@@ -67,10 +67,11 @@ class HeatWatch:
             lowered = f"; still at most {self.fps:.3g} frames a second" if self._limit.lowered else ""
             return f"the board's sensors do not answer (`vcgencmd get_throttled` may hang): heat unknown{lowered}"
         if not self._limit.lowered:
-            return None
+            return self.heat.fault
         warm = "" if self.heat.temperature_c is None else f" at {self.heat.temperature_c:.0f} °C"
         slowed = " throttles itself" if self.heat.throttled else ""
-        return f"board{warm}{slowed}: at most {self.fps:.3g} frames a second"
+        fault = f"; {self.heat.fault}" if self.heat.fault else ""
+        return f"board{warm}{slowed}: at most {self.fps:.3g} frames a second{fault}"
 
     def look(self) -> None:
         """Take up what the sensors have answered meanwhile, without waiting; what is new is logged."""
@@ -81,6 +82,8 @@ class HeatWatch:
         answer = self._sensors.answer
         if answer is None or answer is self._seen:
             return
-        self._seen = answer
+        before, self._seen = self._seen, answer
+        if answer.value.fault and (before is None or answer.value.fault != before.value.fault):
+            _log.warning("%s", answer.value.fault)
         if self._limit.update(self._clock(), answer.value):
             _log.warning("%s", self.problem or "board has cooled: the full frame rate again")

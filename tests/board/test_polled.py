@@ -12,7 +12,7 @@ import pytest
 
 from edge.board.heat import RateLimit
 from edge.board.polled import Polled
-from edge.board.sensors import Heat, throttled
+from edge.board.sensors import Heat, SilentError, read_heat, throttling
 from edge.board.watch import SILENT_S, HeatWatch
 from edge.config import HeatConfig
 
@@ -79,19 +79,48 @@ def sleeping_vcgencmd(folder: Path) -> Path:
     return program
 
 
-def test_a_vcgencmd_that_sleeps_holds_nothing_up_and_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    program, now, begun = str(sleeping_vcgencmd(tmp_path)), [0.0], threading.Event()
+def test_a_vcgencmd_that_sleeps_is_told_and_the_temperature_is_known_all_the_same(tmp_path: Path) -> None:
+    zone = tmp_path / "class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "type").write_text("cpu-thermal\n")
+    (zone / "temp").write_text("81000\n")
+    program = str(sleeping_vcgencmd(tmp_path))
+    with pytest.raises(SilentError, match="vcgencmd"):
+        throttling(tmp_path, program, answer_s=0.05)
+    heat = read_heat(tmp_path, program)
+    assert (heat.temperature_c, heat.throttled) == (81.0, None)
+    assert "does not answer" in (heat.fault or "")
 
-    def read() -> Heat:
+
+def test_a_fault_of_the_sensors_is_in_health_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    read: list[bool] = []
+
+    def ask() -> Heat:
+        read.append(True)
+        return Heat(50.0, None, "`vcgencmd` does not answer")
+
+    watch = HeatWatch(RateLimit(HeatConfig(), 15.0), ask, lambda: 0.0, period_s=0.001)
+    watch.start()
+    for count in (1, 5, 9):
+        eventually(lambda count=count: len(read) > count)  # type: ignore[misc]
+        watch.look()
+    assert (watch.problem, watch.heat.temperature_c) == ("`vcgencmd` does not answer", 50.0)
+    assert caplog.text.count("`vcgencmd` does not answer") == 1
+    watch.close()
+
+
+def test_sensors_that_hang_for_good_hold_nothing_up_and_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    now, begun, never = [0.0], threading.Event(), threading.Event()
+
+    def read() -> Heat:  # as a program in uninterruptible sleep, which nothing ends
         begun.set()
-        return Heat(51.0, throttled(tmp_path, program))
+        never.wait()
+        return Heat(51.0, throttled=False)
 
     watch = HeatWatch(RateLimit(HeatConfig(), 15.0), read, lambda: now[0], awake=lambda: now[0])
     watch.start()
-    begun.wait(DEADLINE_S)
-    for _ in range(1000):  # it answers after its own deadline of a second at the earliest: nobody waits for that here
+    assert begun.wait(DEADLINE_S)
+    for _ in range(1000):
         watch.look()
     assert (watch.heat, watch.problem) == (Heat(None, None), None)
     now[0] = SILENT_S
@@ -101,6 +130,7 @@ def test_a_vcgencmd_that_sleeps_holds_nothing_up_and_is_told_once(
     assert "do not answer" in watch.problem
     assert caplog.text.count("do not answer") == 1
     watch.close()
+    never.set()
 
 
 def test_sensors_that_answer_again_are_believed_again() -> None:

@@ -86,7 +86,10 @@ def temperature(host: Host, config: Config) -> Finding:
 
 def throttling(host: Host) -> Finding:
     """Whether the board slows itself down, or has done so since it was started."""
-    found = sensors.throttling(host.sys)
+    try:
+        found = sensors.throttling(host.sys)
+    except sensors.SilentError as error:
+        return warned(str(error), "start the board anew; `dmesg` may tell why its firmware is silent", throttled=None)
     if found is None:
         return passed("this board does not tell", throttled=None)
     remedy = "use the board's own power supply and a short cable; give it air"
