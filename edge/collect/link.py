@@ -253,7 +253,7 @@ class Link:
         self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._end(explain_refusal(code), other_version=code.value == WRONG_VERSION)
+            self._end(explain_refusal(code.value, str(code)), other_version=code.value == WRONG_VERSION)
             return
         self._accepted = True
         group = self._config.collect.group
@@ -308,7 +308,7 @@ class Link:
     ) -> None:
         del client
         if self._accepted:
-            self._end(explain_loss(code).replace("device.id", "collect.client_id"))
+            self._end(explain_loss(code.value, str(code)).replace("device.id", "collect.client_id"))
         else:
             self._end(NOT_MQTT, other_version=True)
 

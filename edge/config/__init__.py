@@ -2,6 +2,7 @@
 
 from edge.config.load import ENV_PREFIX, load_as, load_config, schema_json
 from edge.config.schema import (
+    MAX_MQTT_TEXT_BYTES,
     TOPIC_PART,
     CameraConfig,
     Config,
@@ -20,6 +21,7 @@ from edge.config.schema import (
 
 __all__ = [
     "ENV_PREFIX",
+    "MAX_MQTT_TEXT_BYTES",
     "TOPIC_PART",
     "CameraConfig",
     "Config",

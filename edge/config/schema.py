@@ -11,13 +11,16 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from edge.config.hosts import check_host
 from edge.decision.alerts import AlertsConfig
 from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
 from edge.section import Section, Share
 
 TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
+MAX_MQTT_TEXT_BYTES = 65_535
+"""MQTT tells the length of a text in two bytes."""
 
 
 def default_device_id() -> str:
@@ -204,12 +207,41 @@ class MqttConfig(Section):
     allow_plain_password: bool = Field(
         default=False, description="Send a password without TLS to a broker on another host."
     )
-    keepalive_s: int = Field(default=30, ge=5, le=3600, description="MQTT keep-alive, seconds.")
+    keepalive_s: int = Field(
+        default=30,
+        ge=5,
+        le=3600,
+        description="MQTT keep-alive: silence after which the device asks for a sign of life, seconds.",
+    )
+    answer_s: float = Field(
+        default=10.0,
+        ge=0.2,
+        le=300,
+        description="Longest wait for any answer of the broker; then the connection is made anew, seconds.",
+    )
+    unheard_s: float = Field(
+        default=600.0,
+        ge=0,
+        le=86400,
+        description="How long an alert is tried again while nobody is subscribed to it (MQTT 5), seconds.",
+    )
     reconnect_min_s: float = Field(
         default=1.0, ge=0.1, le=60, description="First pause before a new connection is tried, seconds."
     )
     reconnect_max_s: float = Field(default=60.0, ge=0.1, le=3600, description="Longest such pause, seconds.")
     tls: TlsConfig = Field(default_factory=TlsConfig, description="Encryption.")
+
+    @field_validator("host")
+    @classmethod
+    def _plain_host(cls, host: str) -> str:
+        return check_host(host)
+
+    @field_validator("username")
+    @classmethod
+    def _fits_into_connect(cls, username: str | None) -> str | None:
+        if username is not None and (len(username.encode()) > MAX_MQTT_TEXT_BYTES or "\0" in username):
+            raise ValueError(f"at most {MAX_MQTT_TEXT_BYTES} bytes, and no NUL")
+        return username
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -294,6 +326,9 @@ class PublishConfig(Section):
     health_s: float = Field(default=30.0, ge=1, le=3600, description="Health is published this often, seconds.")
     max_pause_s: float = Field(
         default=3600.0, ge=1, le=86400, description="Longest pause that a command may ask for, seconds."
+    )
+    max_command_age_s: float = Field(
+        default=60.0, ge=1, le=86400, description="Greatest age of a command that tells when it was issued, seconds."
     )
 
 

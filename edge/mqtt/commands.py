@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.mqtt.messages import CommandName
+from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, Stamp
 
 MAX_PAYLOAD_BYTES = 1024
 BURST = 5
 REFILL_S = 2.0
 
+RESEND_BURST = 10
+RESEND_REFILL_S = 1.0
+
 CommandId = Annotated[str, Field(max_length=64)]
+Number = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
 
 
 class CommandError(ValueError):
@@ -22,48 +27,106 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A valid command. ``seconds`` belongs to ``pause`` alone; ``id`` is given back in the answer."""
+    """A valid command to the service. ``seconds`` belongs to ``pause`` alone; ``id`` is given back in the answer."""
 
     name: CommandName
     seconds: float | None = None
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """A valid ``resend``: alerts ``first`` to ``last`` of an epoch; up to its newest where ``last`` is None."""
+
+    epoch: int
+    first: int
+    last: int | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a command may ask for: the longest pause, and the greatest age where it tells when it was issued."""
+
+    max_pause_s: float
+    max_age_s: float
+
+
 class _Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     id: CommandId | None = None
+    issued: AwareDatetime | None = None
 
 
 class _PausePayload(_Payload):
     seconds: float = Field(gt=0)
 
 
-def parse_command(name: str, payload: bytes, max_pause_s: float) -> Command:
+class _ResendPayload(_Payload):
+    epoch: Number
+    first: Number = Field(alias="from")
+    last: Number | None = Field(default=None, alias="to")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _ResendPayload:
+        if self.last is not None and self.last < self.first:
+            raise ValueError("'to' must not be below 'from'")
+        return self
+
+
+def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Command | Resend:
     """The command that a payload means; an empty payload stands for ``{}``.
 
     Raises:
-        CommandError: for an unknown name, a payload that is too long, not JSON, or has a missing, unknown or wrong key.
+        CommandError: for an unknown name, a payload that is too long, not JSON, or has a missing, unknown or wrong key,
+            and for a command that was issued too long ago.
     """
-    if name not in set(CommandName):
-        raise CommandError(f"unknown command; known: {', '.join(CommandName)}")
+    if name not in COMMANDS:
+        raise CommandError(f"unknown command; known: {', '.join(COMMANDS)}")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise CommandError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are read")
+    text = payload or b"{}"
     try:
+        if name == RESEND:
+            resend = _ResendPayload.model_validate_json(text)
+            _check_age(resend.issued, bounds.max_age_s, now)
+            return Resend(resend.epoch, resend.first, resend.last, resend.id)
         if name == CommandName.PAUSE:
-            pause = _PausePayload.model_validate_json(payload or b"{}")
-            if pause.seconds > max_pause_s:
-                raise CommandError(f"seconds = {pause.seconds:g}: at most {max_pause_s:g} (publish.max_pause_s)")
+            pause = _PausePayload.model_validate_json(text)
+            _check_age(pause.issued, bounds.max_age_s, now)
+            if pause.seconds > bounds.max_pause_s:
+                limit = f"at most {bounds.max_pause_s:g} (publish.max_pause_s)"
+                raise CommandError(f"seconds = {pause.seconds:g}: {limit}")
             return Command(CommandName.PAUSE, pause.seconds, pause.id)
-        return Command(CommandName(name), id=_Payload.model_validate_json(payload or b"{}").id)
+        plain = _Payload.model_validate_json(text)
+        _check_age(plain.issued, bounds.max_age_s, now)
+        return Command(CommandName(name), id=plain.id)
     except ValidationError as error:
         raise CommandError(_first_fault(error)) from None
+
+
+def _check_age(issued: datetime | None, max_age_s: float, now: Stamp) -> None:
+    """Refuse a command that says itself that it is not of now.
+
+    Raises:
+        CommandError: it is too old, of the future, or the device cannot tell, because its clock is not set.
+    """
+    if issued is None:
+        return
+    if not now.clock_synced:
+        raise CommandError("issued: this device's clock is not set, so it cannot tell how old that is; leave it out")
+    age_s = (now.time - issued).total_seconds()
+    if abs(age_s) > max_age_s:
+        when = f"{age_s:.0f} s ago" if age_s > 0 else f"{-age_s:.0f} s ahead"
+        raise CommandError(f"issued {when}; at most {max_age_s:g} s are allowed (publish.max_command_age_s)")
 
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in fault["loc"])[:64]
-    return f"{where}: {fault['msg']}" if where else fault["msg"]
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 class RateLimit:
@@ -84,3 +147,20 @@ class RateLimit:
             return False
         self._tokens -= 1
         return True
+
+
+class Budgets:
+    """How many commands may come: ``resend`` from its own budget, and what the device does not know from none."""
+
+    def __init__(self, ordinary: RateLimit | None = None, resend: RateLimit | None = None) -> None:
+        self._ordinary = ordinary or RateLimit()
+        self._resend = resend or RateLimit(RESEND_BURST, RESEND_REFILL_S)
+        self._told = RateLimit(burst=1, refill_s=60.0)
+
+    def allow(self, name: str, t: float) -> bool:
+        """Whether this command may be taken up now; ``t`` is monotonic, seconds."""
+        return (self._resend if name == RESEND else self._ordinary).allow(t)
+
+    def may_tell(self, t: float) -> bool:
+        """Whether the log may be told of one more command that is not taken up: a flood must not fill it."""
+        return self._told.allow(t)

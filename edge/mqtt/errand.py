@@ -18,7 +18,7 @@ from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import DAY_S, Outbox
-from edge.mqtt.session import Delivery, Session, Wake
+from edge.mqtt.session import Answer, Delivery, Session, Wake
 
 PATIENCE_S = 10.0
 """Longest time without any progress."""
@@ -88,18 +88,6 @@ class Single:
         """Nothing is left to do."""
 
 
-class Nothing:
-    """No message: the connection is the errand."""
-
-    def load(self, room: int) -> list[Parcel]:
-        """Nothing to send."""
-        del room
-        return []
-
-    def unload(self, delivered: list[Delivery]) -> None:
-        """Nothing was sent."""
-
-
 class Errand:
     """Delivers a cargo over one connection. Used once.
 
@@ -149,13 +137,13 @@ class Errand:
             self._refusal = f"takes nothing any more, for {PATIENCE_S:g} s"
             session.drop()
 
-    def acknowledged(self, delivery: Delivery, refusal: str | None) -> None:
+    def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
         """Note what the broker has taken."""
         self._moved_at = time.monotonic()
-        if refusal is None:
-            self._delivered.append(delivery)
+        if answer.refused:
+            self._refusal = f"refuses {delivery.topic}: {answer.text}"
         else:
-            self._refusal = f"refuses {delivery.topic}: {refusal}; check its access list"
+            self._delivered.append(delivery)
 
     def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Nothing is subscribed to."""
@@ -164,15 +152,6 @@ class Errand:
         if self._delivered:
             self._cargo.unload(self._delivered)
             self._delivered = []
-
-
-def knock(config: Config, environ: Mapping[str, str], name: str) -> None:
-    """Connect under the client id ``name`` and leave, to see whether the broker lets us in.
-
-    Raises:
-        ConfigError, UnavailableError: as in ``Errand``.
-    """
-    Errand(config, environ, name, Nothing()).run()
 
 
 def flush_outbox(config: Config, environ: Mapping[str, str], outbox: Outbox) -> int:

@@ -57,6 +57,13 @@ class CommandName(StrEnum):
     RELOAD = "reload"
 
 
+RESEND = "resend"
+"""The command that the publisher obeys by itself: alerts that a receiver lacks are sent again."""
+
+COMMANDS = (*CommandName, RESEND)
+"""Every command of the contract, by the name in its topic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """Every topic of one device below ``<prefix>/<device_id>/``."""

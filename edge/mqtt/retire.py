@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -10,15 +11,19 @@ from edge.config import Config, DeviceConfig
 from edge.config.schema import TOPIC_PART
 from edge.errors import UnavailableError, UsageError
 from edge.mqtt.claim import claim_device
-from edge.mqtt.client import ONLINE
 from edge.mqtt.errand import Errand, Parcel
 from edge.mqtt.identity import Identity
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
-from edge.mqtt.session import Delivery, Session
+from edge.mqtt.sending import ONLINE
+from edge.mqtt.session import Answer, Delivery, Session
 
 LISTEN_S = 2.0
 """So long the broker is listened to for what it retains: it sends that at once, but there is no sign of its end."""
+
+LISTENING = Delivery("the subscription to what is retained")
+
+_log = logging.getLogger(__name__)
 
 
 class Emptying:
@@ -67,7 +72,14 @@ class Retirement(Errand):
         """Ask what is retained below the device's name."""
         super().established(session)
         self._listen_until = time.monotonic() + LISTEN_S
-        session.subscribe({f"{self._gone.name}/#": 0, self._availability: 0})
+        session.subscribe(LISTENING, [f"{self._gone.name}/#", self._availability], retained=True)
+
+    def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
+        """As every errand does; a broker that lets nobody listen may still let somebody clear."""
+        if delivery != LISTENING:
+            super().acknowledged(delivery, answer)
+        elif answer.refused:
+            _log.warning("the broker refuses to tell what it retains of %s: %s", self._gone.name, answer.text)
 
     def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Note what is retained, and whether the device is there; what else is said meanwhile stays nowhere."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
+import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.config import MqttConfig, TlsConfig
+from edge.config import MAX_MQTT_TEXT_BYTES, MqttConfig, TlsConfig
 from edge.config.secrets import shown
 from edge.errors import ConfigError
 
@@ -74,13 +77,29 @@ def tls_context(config: TlsConfig) -> ssl.SSLContext | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine, so that nothing said to it crosses a network."""
-    if host == "localhost":
+    """Whether ``host`` is this machine, so that nothing said to it crosses a network.
+
+    As the system's resolver understands it: ``LOCALHOST.`` and ``127.1`` are this machine too.
+    """
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
+        return _is_short_loopback(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _is_short_loopback(host: str) -> bool:
+    """Whether it is a loopback address in one of the short forms of IPv4."""
+    if not re.fullmatch(r"[0-9a-fxA-FX.]+", host):
         return False
+    try:
+        packed = socket.inet_aton(host)
+    except OSError:
+        return False
+    return ipaddress.IPv4Address(packed).is_loopback
 
 
 def password_file(config: MqttConfig, environ: Mapping[str, str]) -> Path | None:
@@ -92,18 +111,26 @@ def password_file(config: MqttConfig, environ: Mapping[str, str]) -> Path | None
         return config.password_file
     folder = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder) / CREDENTIAL if folder else None
-    if credential is None or not credential.exists() or not _read_file("mqtt.password_file", credential).strip():
+    if credential is None or not credential.exists():
+        return None
+    if not _read_file("mqtt.password_file", credential).removeprefix(codecs.BOM_UTF8).strip():
         return None
     return credential
 
 
 def _read_password(path: Path) -> str:
     try:
-        password = _read_file("mqtt.password_file", path).decode().rstrip("\r\n")
+        # an editor's mark at the beginning is no part of the password
+        password = _read_file("mqtt.password_file", path).removeprefix(codecs.BOM_UTF8).decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigError(f"mqtt.password_file = {path}: not UTF-8 text") from None
     if not password:
         raise ConfigError(f"mqtt.password_file = {path}: empty; write the password into it")
+    if (size := len(password.encode())) > MAX_MQTT_TEXT_BYTES:
+        raise ConfigError(
+            f"mqtt.password_file = {shown(path)}: {size} bytes, but MQTT takes at most {MAX_MQTT_TEXT_BYTES}; "
+            "is this the right file?"
+        )
     return password
 
 

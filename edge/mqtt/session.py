@@ -3,6 +3,10 @@
 Each connection has a paho client of its own. So nothing is left over inside paho when a connection ends: what must not
 get lost waits in the outbox and in the publisher's slots, and is sent again. All calls of paho and all its callbacks
 happen in the thread that runs ``Session.run``; other threads only ``Wake`` it.
+
+**Every wait has a deadline**, ``mqtt.answer_s``: TCP, TLS and CONNACK each, and then the oldest of all that the broker
+has not answered for yet, be it a message, a subscription or a ping. A message of QoS 0, which nobody acknowledges, is
+followed by a ping: its answer shows that the broker has read the message and still stands.
 """
 
 from __future__ import annotations
@@ -13,30 +17,42 @@ import select
 import socket
 import ssl
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, cast
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.config import MqttConfig
-from edge.mqtt.reasons import NOT_MQTT, WRONG_VERSION, explain_error, explain_loss, explain_refusal
+from edge.mqtt.limits import Limits, publish_bytes
+from edge.mqtt.reasons import (
+    INNOCENT,
+    NO_SUBSCRIBERS,
+    NOT_MQTT,
+    SUCCESS,
+    TOO_LARGE,
+    WRONG_VERSION,
+    explain_answer,
+    explain_error,
+    explain_loss,
+    explain_refusal,
+)
 from edge.mqtt.security import Credentials
 
 _log = logging.getLogger(__name__)
 
-WINDOW = 16
-"""Messages of QoS 1 on their way at once; below mosquitto's default of 20 (``max_inflight_messages``)."""
-
-ANSWER_S = 5.0
-"""Longest wait for the TCP connection, for the TLS handshake and for CONNACK, each."""
-
 TICK_S = 0.5
 MAX_PACKET_BYTES = 8192
 """Told to an MQTT 5 broker; a command is far smaller."""
+
+_IMPLEMENTATION_SPECIFIC = 131
+_VERSION_OF_3 = 1
+"""A broker without MQTT 5 refuses its CONNECT with this, a code of MQTT 3.1.1."""
 
 
 class Wake:
@@ -64,19 +80,47 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message of QoS 1 on its way. ``place`` is set where it is an alert: its place in the outbox."""
+    """A message, or a subscription, on its way. ``place`` is set where it is an alert from the outbox."""
 
     topic: str
     place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The broker's word on a delivery: a reason code of MQTT 5, and what it means."""
+
+    code: int = SUCCESS
+    text: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker does not take it."""
+        return self.code >= 128
+
+    @property
+    def unheard(self) -> bool:
+        """Whether the broker took it though nobody is subscribed to it."""
+        return self.code == NO_SUBSCRIBERS
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended. ``other_version``: the peer may well understand another version of MQTT."""
+    """How a connection ended.
+
+    ``accepted``: it stood, for ``connected_s``. ``other_version``: the peer may well understand another version of
+    MQTT; ``closed``: it ended the connection instead of an answer to CONNECT. ``code``: the broker's reason code, if it
+    told one. ``under_way`` had no answer yet; ``blame``: one of these may have broken the connection.
+    """
 
     reason: str
     other_version: bool = False
     connected_s: float = 0.0
+    accepted: bool = False
+    closed: bool = False
+    code: int | None = None
+    under_way: tuple[Delivery, ...] = ()
+    blame: bool = False
 
 
 class Owner(Protocol):
@@ -92,8 +136,8 @@ class Owner(Protocol):
     def pump(self, session: Session) -> None:
         """Send what is to be sent; called after every event and at least every TICK_S."""
 
-    def acknowledged(self, delivery: Delivery, refusal: str | None) -> None:
-        """The broker has answered for a message; ``refusal`` tells why it does not take it."""
+    def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
+        """The broker has answered for a message or a subscription."""
 
     def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """A message has arrived."""
@@ -101,14 +145,78 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker publishes, retained, when the connection ends without a goodbye."""
+    """What the broker publishes when the connection ends without a goodbye; retained, where it allows that."""
 
     topic: str
     payload: bytes
+    qos: int = 1
+    retain: bool = True
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """What an answer is awaited for. ``overtaken``: the broker has answered something that was sent later."""
+
+    deliveries: tuple[Delivery, ...]
+    size: int = 0
+    overtaken: bool = False
+
+
+class _Client(paho.Client):
+    """paho's client, which tells of pings, and reads reason codes that its tables do not have for a packet.
+
+    paho has no public way to do either. mosquitto answers a message that is too large with 149, which the standard
+    keeps for CONNACK and DISCONNECT; paho takes such a packet for damage and closes. Here the code becomes 131 for
+    paho, and ``true_code`` is what it was, for as long as the packet is dealt with.
+    """
+
+    def __init__(self, *args: Any, on_ping: Callable[[], None], on_pong: Callable[[], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.true_code: int | None = None
+        self._told_ping = on_ping
+        self._told_pong = on_pong
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life, behind all that was sent so far."""
+        self._send_pingreq()
+
+    def _send_pingreq(self) -> MQTTErrorCode:
+        result = super()._send_pingreq()
+        self._ping_t = 0.0  # the session has a deadline of its own for the answer
+        self._told_ping()
+        return result
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        result = super()._handle_pingresp()
+        self._told_pong()
+        return result
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        self._mend(PacketTypes.CONNACK, 1)
+        return super()._handle_connack()
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        if cmd == "PUBACK":
+            self._mend(PacketTypes.PUBACK, 2)
+        return super()._handle_pubackcomp(cmd)
+
+    def _handle_disconnect(self) -> None:
+        self._mend(PacketTypes.DISCONNECT, 0)
+        super()._handle_disconnect()
+
+    def _mend(self, kind: int, position: int) -> None:
+        """Where paho does not know the code at ``position`` for packets of this ``kind``, give it one that it knows."""
+        self.true_code = None
+        packet = self._in_packet["packet"]
+        if self.protocol != MQTTProtocolVersion.MQTTv5 or len(packet) <= position:
+            return
+        code = packet[position]
+        if code != _VERSION_OF_3 and not any(kind in kinds for kinds in ReasonCode.names.get(code, {}).values()):
+            self.true_code, packet[position] = code, _IMPLEMENTATION_SPECIFIC
 
 
 class Session:
-    """One connection. ``free`` tells how many more messages may be sent, ``under_way`` which topics await an answer."""
+    """One connection. ``limits`` are the broker's; ``free`` tells how many more messages may be sent."""
 
     def __init__(
         self,
@@ -126,8 +234,13 @@ class Session:
         self._protocol = protocol
         self._wake = wake
         self._owner = owner
-        self._deliveries: dict[int, Delivery] = {}
-        self._window = WINDOW
+        self.will = will
+        # a broker of MQTT 3.1.1 tells no limits: what it takes of a will it takes of messages
+        self._limits = Limits() if will is None else Limits(qos=will.qos, retain=will.retain)
+        self._awaited: dict[object, _Awaited] = {}
+        self._unfenced: list[Delivery] = []
+        self._head_since = 0.0
+        self._pings = self._pongs = 0
         self._connected_at: float | None = None
         self._ending: Ending | None = None
         self._client = self._make_client(client_id, will, credentials, tls)
@@ -135,17 +248,32 @@ class Session:
     @property
     def name(self) -> str:
         """The version of MQTT in words."""
-        return "MQTT 5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "MQTT 3.1.1"
+        return "MQTT 5" if self._speaks_5 else "MQTT 3.1.1"
+
+    @property
+    def limits(self) -> Limits:
+        """What the broker allows, as far as it has told or shown."""
+        return self._limits
 
     @property
     def free(self) -> int:
-        """How many more messages of QoS 1 may be sent now."""
-        return max(self._window - len(self._deliveries), 0)
+        """How many more messages may be sent now."""
+        return max(self._limits.window - len(self._on_their_way()), 0)
 
     @property
     def under_way(self) -> set[str]:
-        """Topics of the messages that the broker has not answered for."""
-        return {delivery.topic for delivery in self._deliveries.values()}
+        """Topics of what the broker has not answered for."""
+        return {delivery.topic for delivery in self._on_their_way()}
+
+    @property
+    def carries_alerts(self) -> bool:
+        """Whether an alert is under way."""
+        return any(delivery.place is not None for delivery in self._on_their_way())
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer of any kind is awaited."""
+        return not (self._awaited or self._unfenced)
 
     @property
     def congested(self) -> bool:
@@ -162,27 +290,49 @@ class Session:
             self._end(explain_error(error))
         except Exception as error:  # noqa: BLE001 - a peer's nonsense may raise anything in paho and must not end us
             _log.exception("MQTT connection failed unexpectedly")
-            self._end(f"internal error: {error!r}")
+            self._end(f"internal error: {error!r}", blame=True)
         finally:
             self.drop()
         return self._ending or Ending("connection lost")
 
+    def size(self, topic: str, payload: bytes, *, expires: bool = False) -> int:
+        """How large the packet of a message is, bytes."""
+        return publish_bytes(topic, payload, with_properties=self._speaks_5, expires=expires)
+
     def send(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
-        """Publish with QoS 1; the owner hears of the broker's answer. Call from ``pump`` only.
+        """Publish with QoS 1, or as the broker allows; the owner hears of its answer. Call from ``pump`` only.
 
         With MQTT 5 the broker forgets the message ``expires_s`` seconds later.
         """
-        properties = self._expiry(expires_s)
-        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=properties)
-        self._deliveries[info.mid] = delivery
+        if self._limits.qos == 0:
+            self.send_lossy(delivery, payload, retain=retain, expires_s=expires_s)
+            return
+        retain = retain and self._limits.retain
+        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=self._expiry(expires_s))
+        self._await(info.mid, _Awaited((delivery,), self.size(delivery.topic, payload, expires=expires_s is not None)))
 
-    def send_lossy(self, topic: str, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
-        """Publish with QoS 0; ``expires_s`` as in ``send``."""
-        self._client.publish(topic, payload, qos=0, retain=retain, properties=self._expiry(expires_s))
+    def send_lossy(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
+        """Publish with QoS 0; the owner hears when the broker has read it. ``expires_s`` as in ``send``."""
+        retain = retain and self._limits.retain
+        self._client.publish(delivery.topic, payload, qos=0, retain=retain, properties=self._expiry(expires_s))
+        self._unfenced.append(delivery)
 
-    def subscribe(self, topics: dict[str, int]) -> None:
-        """Subscribe to filters with their QoS."""
-        self._client.subscribe(list(topics.items()))
+    def subscribe(self, delivery: Delivery, filters: Iterable[str], *, retained: bool = False) -> None:
+        """Subscribe with QoS 1; the owner hears of the broker's answer under the name of ``delivery``.
+
+        Unless what is ``retained`` is wanted, it is not even sent with MQTT 5.
+        """
+        if self._speaks_5:
+            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+            options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)
+            _, mid = self._client.subscribe([(one, options) for one in filters])
+        else:
+            _, mid = self._client.subscribe([(one, 1) for one in filters])
+        self._await(mid, _Awaited((delivery,)))
+
+    def fence(self) -> None:
+        """Ask for a sign that the broker has dealt with all that was sent so far."""
+        self._client.ping()
 
     def goodbye(self) -> None:
         """Disconnect so that the broker discards the will."""
@@ -195,8 +345,16 @@ class Session:
         if (sock := self._client.socket()) is not None:
             sock.close()
 
+    @property
+    def _speaks_5(self) -> bool:
+        return self._protocol == MQTTProtocolVersion.MQTTv5
+
+    def _on_their_way(self) -> list[Delivery]:
+        awaited = [delivery for one in self._awaited.values() for delivery in one.deliveries]
+        return awaited + self._unfenced
+
     def _properties(self) -> Properties | None:
-        if self._protocol != MQTTProtocolVersion.MQTTv5:
+        if not self._speaks_5:
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0  # the outbox sends again by itself, and old commands are not wanted
@@ -204,7 +362,7 @@ class Session:
         return properties
 
     def _expiry(self, expires_s: int | None) -> Properties | None:
-        if expires_s is None or self._protocol != MQTTProtocolVersion.MQTTv5:
+        if expires_s is None or not self._speaks_5:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = expires_s
@@ -212,13 +370,18 @@ class Session:
 
     def _make_client(
         self, client_id: str, will: Will | None, credentials: Credentials | None, tls: ssl.SSLContext | None
-    ) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id, protocol=self._protocol, reconnect_on_failure=False
+    ) -> _Client:
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=self._protocol,
+            reconnect_on_failure=False,
+            on_ping=self._on_ping,
+            on_pong=self._on_pong,
         )
-        client.connect_timeout = ANSWER_S
+        client.connect_timeout = self._config.answer_s
         if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=True)
+            client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         if credentials is not None:
             client.username_pw_set(credentials.username, credentials.password)
         if tls is not None:
@@ -232,7 +395,7 @@ class Session:
         return client
 
     def _drive(self) -> None:
-        answer_by = time.monotonic() + ANSWER_S
+        answer_by = time.monotonic() + self._config.answer_s
         while self._ending is None and (sock := cast("socket.socket | None", self._client.socket())) is not None:
             pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
             writing = [sock] if self._client.want_write() else []
@@ -247,16 +410,92 @@ class Session:
             self._client.loop_misc()
             if self._connected_at is not None and self._ending is None:
                 self._owner.pump(self)
+                if self._unfenced and self._ending is None:
+                    self.fence()
+                self._check_deadline()
             elif self._owner.stopping:
                 self._end("stopped")
             elif time.monotonic() > answer_by:
                 self._end(NOT_MQTT, other_version=True)
 
-    def _end(self, reason: str, *, other_version: bool = False) -> None:
+    # ---- what is awaited ----
+
+    def _await(self, key: object, awaited: _Awaited) -> None:
+        if not self._awaited:
+            self._head_since = time.monotonic()
+        self._awaited[key] = awaited
+
+    def _answered(self, key: object) -> _Awaited | None:
+        """What this was the answer to. The clock of the next one starts when it has become the oldest."""
+        if key not in self._awaited:
+            return None
+        for earlier, awaited in self._awaited.items():
+            if earlier == key:
+                break
+            awaited.overtaken = True
+        else_head = next(iter(self._awaited)) == key
+        awaited = self._awaited.pop(key)
+        if else_head:
+            self._head_since = time.monotonic()
+        return awaited
+
+    def _check_deadline(self) -> None:
+        """End a connection whose oldest question has been open for too long.
+
+        Only the oldest one's time runs: on a slow link sixteen messages may take longer than one.
+        """
+        if not self._awaited or time.monotonic() - self._head_since <= self._config.answer_s:
+            return
+        overtaken = [delivery for one in self._awaited.values() if one.overtaken for delivery in one.deliveries]
+        head = next(iter(self._awaited.values()))
+        what = head.deliveries[0].topic if head.deliveries else "a ping"
+        self._end(
+            f"no answer to {what} within {self._config.answer_s:g} s (mqtt.answer_s)",
+            under_way=overtaken,
+            blame=bool(overtaken),
+        )
+
+    def _on_ping(self) -> None:
+        self._pings += 1
+        fenced, self._unfenced = tuple(self._unfenced), []
+        self._await(("ping", self._pings), _Awaited(fenced))
+
+    def _on_pong(self) -> None:
+        self._pongs += 1
+        if (awaited := self._answered(("ping", self._pongs))) is not None:
+            for delivery in awaited.deliveries:
+                self._owner.acknowledged(delivery, Answer())
+
+    # ---- paho's callbacks ----
+
+    def _true(self, code: ReasonCode) -> tuple[int, str]:
+        """The code that the broker told, and its name."""
+        value = self._client.true_code
+        return (code.value, str(code)) if value is None else (value, f"reason code {value}")
+
+    def _end(
+        self,
+        reason: str,
+        *,
+        other_version: bool = False,
+        closed: bool = False,
+        code: int | None = None,
+        under_way: Iterable[Delivery] | None = None,
+        blame: bool = False,
+    ) -> None:
         """Settle how the connection ended; what was settled first stands."""
         if self._ending is None:
             lasted = 0.0 if self._connected_at is None else time.monotonic() - self._connected_at
-            self._ending = Ending(reason, other_version, lasted)
+            self._ending = Ending(
+                reason,
+                other_version,
+                lasted,
+                accepted=self._connected_at is not None,
+                closed=closed,
+                code=code,
+                under_way=tuple(self._on_their_way() if under_way is None else under_way),
+                blame=blame,
+            )
 
     def _on_socket_open(self, client: paho.Client, _data: Any, sock: Any) -> None:
         del client
@@ -268,34 +507,53 @@ class Session:
     ) -> None:
         del client
         if code.is_failure:
-            self._end(explain_refusal(code), other_version=code.value == WRONG_VERSION)
+            value, text = self._true(code)
+            self._end(explain_refusal(value, text, properties), other_version=value == WRONG_VERSION, code=value)
             return
-        self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+        self._limits = Limits.told(properties, self._limits)
         self._connected_at = time.monotonic()
         self._owner.established(self)
 
     def _on_disconnect(
-        self, client: paho.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Properties | None
+        self,
+        client: paho.Client,
+        _data: Any,
+        flags: paho.DisconnectFlags,
+        code: ReasonCode,
+        properties: Properties | None,
     ) -> None:
         del client
         if self._connected_at is None:
-            self._end(NOT_MQTT, other_version=True)
-        else:
-            self._end(explain_loss(code))
+            self._end(NOT_MQTT, other_version=True, closed=True)
+            return
+        told = flags.is_disconnect_packet_from_server
+        value, text = self._true(code) if told else (code.value, str(code))
+        self._end(explain_loss(value, text, properties), code=value if told else None, blame=value not in INNOCENT)
 
     def _on_publish(
         self, client: paho.Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
         del client
-        if (delivery := self._deliveries.pop(mid, None)) is not None:
-            self._owner.acknowledged(delivery, str(code) if code.is_failure else None)
+        if (awaited := self._answered(mid)) is None:
+            return
+        value, text = self._true(code)
+        if value == TOO_LARGE:
+            self._limits = replace(self._limits, packet_bytes=awaited.size - 1)
+        answer = Answer(value, explain_answer(value, text) if value >= 128 else "")
+        for delivery in awaited.deliveries:
+            self._owner.acknowledged(delivery, answer)
 
     def _on_subscribe(
-        self, client: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+        self, client: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
         del client
-        if any(code.is_failure for code in codes):
-            _log.warning("the broker refuses a subscription: %s", ", ".join(str(code) for code in codes))
+        if (awaited := self._answered(mid)) is None:
+            return
+        worst = max(codes, key=lambda code: code.value, default=None)
+        refused = worst is not None and worst.is_failure
+        answer = Answer(worst.value, explain_answer(worst.value, str(worst))) if worst and refused else Answer()
+        for delivery in awaited.deliveries:
+            self._owner.acknowledged(delivery, answer)
 
     def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         del client

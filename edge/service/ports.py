@@ -61,6 +61,10 @@ class Outlet(Protocol):
         """Why there is no broker, or None."""
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong with the way to the broker and its receivers."""
+
+    @property
     def newest(self) -> Newest:
         """The newest alert decided."""
 

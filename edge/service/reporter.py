@@ -113,7 +113,10 @@ class Reporter:
                 memory_mb=resident_mb(),
                 temperature_c=self._heat.heat.temperature_c,
                 throttled=self._heat.heat.throttled,
-                problems=tuple(text for text in (problem, self._heat.problem, blind[1] if blind else None) if text),
+                problems=(
+                    *self._publisher.problems,
+                    *(text for text in (self._heat.problem, blind[1] if blind else None) if text),
+                ),
             )
         )
         self._notifier.status(f"{fps:.1f} fps, {state}, broker {problem or 'connected'}")

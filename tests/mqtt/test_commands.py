@@ -14,17 +14,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.messages import made_outbox
+from benchmarks.messages import made_alert, made_outbox
 from edge.config import Config
 from edge.mqtt.client import Publisher
-from edge.mqtt.commands import MAX_PAYLOAD_BYTES, Command, CommandError, RateLimit, parse_command
-from edge.mqtt.messages import CommandName, Stamp, Topics
+from edge.mqtt.commands import (
+    MAX_PAYLOAD_BYTES,
+    Bounds,
+    Budgets,
+    Command,
+    CommandError,
+    RateLimit,
+    Resend,
+    parse_command,
+)
+from edge.mqtt.messages import COMMANDS, CommandName, Stamp, Topics
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
     from tests.conftest import Subscriber
 
 TOPICS = Topics("evenkeel", "van-7")
+
+
+NOW = Stamp(datetime(2026, 5, 4, tzinfo=UTC), 100.0, clock_synced=True)
+KEYS = ["seconds", "id", "enter", "epoch", "from", "to", "issued"]
+BOUNDS = Bounds(max_pause_s=3600, max_age_s=60)
 
 
 def clock() -> Stamp:
@@ -39,10 +53,14 @@ def clock() -> Stamp:
         ("resume", b"", Command(CommandName.RESUME)),
         ("recalibrate", b"{}", Command(CommandName.RECALIBRATE)),
         ("reload", b'{"id": "7"}', Command(CommandName.RELOAD, id="7")),
+        ("resume", b'{"issued": "2026-05-03T23:59:01Z"}', Command(CommandName.RESUME)),
+        ("resume", b'{"issued": "2026-05-04T01:59:30+02:00"}', Command(CommandName.RESUME)),
+        ("resend", b'{"epoch": 3, "from": 5}', Resend(3, 5)),
+        ("resend", b'{"epoch": 3, "from": 5, "to": 7, "id": "x"}', Resend(3, 5, 7, "x")),
     ],
 )
 def test_a_valid_command_is_understood(name: str, payload: bytes, expected: Command) -> None:
-    assert parse_command(name, payload, 3600) == expected
+    assert parse_command(name, payload, BOUNDS, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,37 +81,67 @@ def test_a_valid_command_is_understood(name: str, payload: bytes, expected: Comm
         ("resume", b'{"id": "' + b"x" * 65 + b'"}', "at most 64"),
         ("reload", b'{"id": "x"}' + b" " * MAX_PAYLOAD_BYTES, "bytes"),
         ("reload", b"[" * 1000, "JSON"),
+        ("resend", b"{}", "epoch: Field required"),
+        ("resend", b'{"epoch": 0, "from": 1}', "greater than or equal to 1"),
+        ("resend", b'{"epoch": 9007199254740992, "from": 1}', "less than or equal to"),
+        ("resend", b'{"epoch": 1, "from": 5, "to": 4}', "'to' must not be below 'from'"),
+        ("resend", b'{"epoch": 1.5, "from": 1}', "epoch: "),
+        ("resend", b'{"epoch": 1, "first": 1}', "from: Field required"),
+        ("resume", b'{"issued": "2026-05-03T23:58:59Z"}', "issued 61 s ago; at most 60 s"),
+        ("resume", b'{"issued": "2026-05-04T00:02:00Z"}', "issued 120 s ahead"),
+        ("resume", b'{"issued": "2026-05-04T00:00:00"}', "issued: "),
+        ("resume", b'{"issued": 1777852800}', "issued: "),
+        ("resend", b'{"epoch": 1, "from": 1, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
+        ("pause", b'{"seconds": 5, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
         ("shell", b"", "unknown command"),
         ("__class__", b"", "unknown command"),
     ],
 )
 def test_a_wrong_command_is_refused_with_the_reason(name: str, payload: bytes, why: str) -> None:
     with pytest.raises(CommandError, match=why):
-        parse_command(name, payload, 3600)
+        parse_command(name, payload, BOUNDS, NOW)
 
 
 @settings(max_examples=500, deadline=None)
 @given(
-    st.one_of(st.sampled_from(list(CommandName)), st.text()),
+    st.one_of(st.sampled_from(COMMANDS), st.text()),
     st.one_of(
         st.binary(max_size=2000),
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text(max_size=20),
             lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
         ).map(lambda value: json.dumps(value).encode()),
-        st.dictionaries(st.sampled_from(["seconds", "id", "enter"]), st.floats() | st.text(max_size=70)).map(
-            lambda value: json.dumps(value).encode()
-        ),
+        st.dictionaries(
+            st.sampled_from(["seconds", "id", "enter", "epoch", "from", "to", "issued"]),
+            st.floats() | st.integers() | st.text(max_size=70),
+        ).map(lambda value: json.dumps(value).encode()),
     ),
 )
 def test_no_payload_crashes_the_parser_or_asks_for_more_than_is_allowed(name: str, payload: bytes) -> None:
     try:
-        command = parse_command(name, payload, 3600)
+        command = parse_command(name, payload, BOUNDS, NOW)
     except CommandError:
+        return
+    if isinstance(command, Resend):
+        assert 1 <= command.first <= (command.last or command.first)
         return
     assert command.name in set(CommandName)
     assert (command.seconds is not None) == (command.name is CommandName.PAUSE)
     assert command.seconds is None or 0 < command.seconds <= 3600
+
+
+def test_a_device_without_a_clock_cannot_tell_how_old_a_command_is() -> None:
+    unset = Stamp(NOW.time, 1.0, clock_synced=False)
+    with pytest.raises(CommandError, match="clock is not set"):
+        parse_command("resume", b'{"issued": "2026-05-04T00:00:00Z"}', BOUNDS, unset)
+
+
+def test_requests_to_resend_and_other_commands_do_not_use_up_each_others_budget() -> None:
+    budgets = Budgets()
+    assert [budgets.allow("resend", 0.0) for _ in range(11)] == [True] * 10 + [False]
+    assert [budgets.allow("pause", 0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert budgets.allow("resend", 1.0)
+    assert not budgets.allow("pause", 1.0)
 
 
 def test_five_commands_may_come_at_once_and_then_one_every_two_seconds() -> None:
@@ -164,7 +212,7 @@ def test_a_retained_command_is_ignored(
         assert publisher.poll_command() is None
 
 
-def test_a_flood_of_noise_leaves_the_device_connected_and_obedient(
+def test_a_flood_of_noise_leaves_the_device_connected_and_obedient_at_once(
     mosquitto: Mosquitto,
     subscribe: Callable[..., Subscriber],
     publisher: Publisher,
@@ -173,14 +221,38 @@ def test_a_flood_of_noise_leaves_the_device_connected_and_obedient(
     sender.wait_for(TOPICS.availability)
     chance = random.Random(3)  # noqa: S311 - noise
     for i in range(300):
-        name = chance.choice([*CommandName, "x", "$", "ü" * 20, "result"])
+        name = chance.choice(["x", "$", "ü" * 20, "result", "PAUSE"])
         payload = chance.randbytes(chance.randrange(0, 3000)) if i % 2 else b'{"seconds": [' * 50
         sender.publish(TOPICS.command(name), payload)
     assert publisher.poll_command() is None
-    end = time.monotonic() + 30  # the noise has used up the rate limit, which comes back with time
-    while (command := publisher.poll_command()) is None and time.monotonic() < end:
-        sender.publish(TOPICS.command("resume"))
-        time.sleep(0.2)
-    assert command is not None
-    assert command.name is CommandName.RESUME
+    sender.publish(TOPICS.command("resume"))
+    assert wait_for_command(publisher).name is CommandName.RESUME
     assert publisher.connected
+
+
+def test_unknown_commands_that_reach_the_device_all_the_same_use_up_no_budget(publisher: Publisher) -> None:
+    for number in range(100):
+        publisher.received(TOPICS.command(f"unknown-{number}"), b"", retained=False)
+    publisher.received(TOPICS.command("resume"), b"", retained=False)
+    assert wait_for_command(publisher).name is CommandName.RESUME
+
+
+def test_alerts_that_a_receiver_lacks_are_sent_again_and_the_answer_tells_what_is_gone(
+    mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], publisher: Publisher
+) -> None:
+    receiver = subscribe(mosquitto.port)
+    receiver.wait_for(TOPICS.availability)
+    sent = [publisher.publish_alert(made_alert(clock(), str(number))) for number in range(3)]
+    receiver.wait_for(TOPICS.alert, count=3)
+    epoch = sent[0].epoch
+    receiver.publish(TOPICS.command("resend"), json.dumps({"epoch": epoch, "from": 2, "id": "gap"}))
+    answer = json.loads(receiver.wait_for(TOPICS.result("resend")))
+    assert (answer["ok"], answer["id"]) == (True, "gap")
+    assert answer["resend"] == {"epoch": epoch, "from": 2, "to": 3, "queued": 2, "newest": 3, "gone": []}
+    receiver.wait_for(TOPICS.alert, count=5)
+    again = [json.loads(payload) for payload in receiver.payloads(TOPICS.alert)[3:]]
+    assert [(one["sequence"], one["resent"], one["reason"]) for one in again] == [(2, True, "1"), (3, True, "2")]
+    receiver.publish(TOPICS.command("resend"), json.dumps({"epoch": epoch + 1, "from": 1, "to": 4}))
+    answer = json.loads(receiver.wait_for(TOPICS.result("resend"), count=2))
+    assert answer["resend"]["newest"] is None
+    assert answer["resend"]["gone"] == [{"from": 1, "to": 4, "reason": "unknown"}]

@@ -202,6 +202,7 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         publisher.answer(Command(CommandName.PAUSE), ok=True, message="")
         for topic in ("alert", "alert/anger", "health", "command/pause/result"):
             live.wait_for(f"evenkeel/van-7/{topic}")
+        live.wait_for("homeassistant/device/van-7/config")  # the last one
         late = subscribe(mosquitto.port)
         late.wait_for("evenkeel/van-7/state")
         late.publish("marker")

@@ -53,15 +53,15 @@ class Door:
 
 
 @pytest.fixture(params=NAMES)
-def door(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+def door(request: pytest.FixtureRequest) -> Iterator[Door]:
     name: str = request.param
     if name != "embedded":
         yield _mosquitto_door(name, request)
         return
     pytest.importorskip("amqtt")
-    monkeypatch.setattr("edge.mqtt.session.ANSWER_S", 0.5)  # it leaves a CONNECT of MQTT 5 without an answer
     with EmbeddedBroker() as broker:
-        yield Door(broker.port, broker.port)
+        # it leaves a CONNECT of MQTT 5 without an answer
+        yield Door(broker.port, broker.port, {"answer_s": 0.5})
 
 
 def _mosquitto_door(name: str, request: pytest.FixtureRequest) -> Door:
@@ -157,7 +157,7 @@ def test_a_restarted_broker_shows_the_present_and_not_what_it_kept(
     kept: str,
 ) -> None:
     broker = make_mosquitto(f"allow_anonymous true\n{kept}\npersistence_location {tmp_path}/")
-    publisher = publish_to(broker.port)
+    publisher = publish_to(broker.port, unheard_s=0)
     until(lambda: publisher.connected, "a connection")
     publisher.publish_alert(made_alert(board_stamp(), "on"))
     until(lambda: publisher.outbox_health().depth == 0, "the delivery")

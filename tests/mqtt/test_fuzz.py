@@ -22,7 +22,7 @@ from edge.decision.decider import Decider
 from edge.domain import Observation, Sight, State
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command, RateLimit
-from edge.mqtt.messages import CommandName, Topics
+from edge.mqtt.messages import COMMANDS, CommandName, Topics
 from edge.service.loop import board_stamp
 
 TOPICS = Topics("evenkeel", "van-7")
@@ -87,7 +87,7 @@ def a_payload(chance: random.Random) -> bytes:
 
 
 def a_topic(chance: random.Random) -> str:
-    name = chance.choice([*CommandName] * 4 + ["", "shell", "PAUSE", "pause ", "pause/result", "pause/", "+", "#", "ü"])
+    name = chance.choice([*COMMANDS] * 4 + ["", "shell", "PAUSE", "pause ", "pause/result", "pause/", "+", "#", "ü"])
     topic = TOPICS.command(name)
     other = [topic.replace("van-7", "van-8"), f"/{topic}", topic.upper(), TOPICS.state, "homeassistant/status", "\0"]
     return topic if chance.random() < 0.8 else chance.choice(other)
@@ -141,7 +141,7 @@ def test_only_valid_commands_reach_the_service_and_change_what_it_says(publisher
 def test_with_its_limit_a_flood_of_valid_commands_is_held_to_a_trickle(tmp_path: Path) -> None:
     outbox = made_outbox(tmp_path / "outbox.db", board_stamp())
     publisher = Publisher(Config(), outbox, clock=board_stamp, environ={})
-    topic = Topics(Config().mqtt.prefix, publisher._config.device.id).command("resume")
+    topic = publisher._topics.command("resume")
     for _ in range(1000):
         publisher.received(topic, b"", retained=False)
     taken = 0

@@ -291,6 +291,7 @@ def test_alerts_of_an_outage_arrive_afterwards_in_order_and_the_newest_state_alo
     subscriber = subscribe(mosquitto.port)
     until(lambda: outbox.health().depth == 0, "the delivery of all")
     subscriber.wait(lambda: len(first_deliveries(alerts(subscriber))) >= 1, "alerts")
+    subscriber.wait_for(TOPICS.state)
     states = [json.loads(payload)["reason"] for payload in subscriber.payloads(TOPICS.state)]
     assert set(states) == {"49"}
 
@@ -543,7 +544,7 @@ def test_home_assistant_gets_the_description_again_when_it_has_started(
     publish: Callable[..., Publisher],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edge.mqtt.client.DISCOVERY_DELAY_S", (0.01, 0.02))
+    monkeypatch.setattr("edge.mqtt.sending.DISCOVERY_DELAY_S", (0.01, 0.02))
     subscriber = subscribe(mosquitto.port)
     publish(config(mosquitto.port))
     topic = "homeassistant/device/van-7/config"
@@ -594,11 +595,10 @@ def test_the_embedded_broker_gets_everything_with_mqtt_3_1_1(
     publish: Callable[..., Publisher],
     outbox: Outbox,
     protocol: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edge.mqtt.session.ANSWER_S", 0.5)  # it leaves a CONNECT of MQTT 5 without an answer
     subscriber = subscribe(amqtt_port)
-    publisher = publish(config(amqtt_port, protocol=protocol))
+    # it leaves a CONNECT of MQTT 5 without an answer
+    publisher = publish(config(amqtt_port, protocol=protocol, answer_s=0.5))
     for i in range(30):
         publisher.publish_alert(alert(reason=str(i)))
     until(lambda: outbox.health().depth == 0, "the delivery")
@@ -610,9 +610,8 @@ def test_the_embedded_broker_gets_everything_with_mqtt_3_1_1(
 
 
 def test_a_broker_without_mqtt_5_is_told_when_the_configuration_demands_it(
-    amqtt_port: int, publish: Callable[..., Publisher], monkeypatch: pytest.MonkeyPatch
+    amqtt_port: int, publish: Callable[..., Publisher]
 ) -> None:
-    monkeypatch.setattr("edge.mqtt.session.ANSWER_S", 0.5)
-    publisher = publish(config(amqtt_port, protocol="5"))
+    publisher = publish(config(amqtt_port, protocol="5", answer_s=0.5))
     until(lambda: re.search("wrong version|no answer", publisher.problem or "") is not None, "the reason")
     assert not publisher.connected

@@ -109,7 +109,7 @@ def test_a_device_that_is_online_keeps_its_topics_unless_force_is_used(
     hears = subscribe(mosquitto.port)
     publish_to(mosquitto.port)
     hears.wait_for("evenkeel/van-7/availability", b"online")
-    hears.wait_for("evenkeel/van-7/state")
+    hears.wait_for("homeassistant/device/van-7/config")  # the last one
     before = still_retained(mosquitto.port, subscribe)
     code, _, err = evenkeel(mosquitto.port, "retire")
     assert (code, "is online: nothing was cleared" in err) == (EXIT_UNAVAILABLE, True), err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.messages import made_outbox
-from edge.config import Config, MqttConfig, TlsConfig
+from edge.config import Config, MqttConfig, TlsConfig, load_config
 from edge.errors import ConfigError
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import Stamp
@@ -61,12 +62,38 @@ def test_a_password_is_not_sent_in_the_clear_to_another_host(secret: Path) -> No
     assert load_credentials(MqttConfig(**mqtt, tls=TlsConfig(enabled=True)), {})
 
 
-@pytest.mark.parametrize(("host", "loopback"), [("localhost", True), ("127.1.2.3", True), ("::1", True)])
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("localhost.", True),
+        ("127.1.2.3", True),
+        ("127.1", True),
+        ("0x7f.1", True),
+        ("2130706433", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+    ],
+)
 def test_this_machine_is_known_by_its_loopback_names(host: str, *, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
-@pytest.mark.parametrize("host", ["broker", "10.0.0.1", "localhost.example", "127.0.0.1.example", "2001:db8::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "broker",
+        "10.0.0.1",
+        "10.1",
+        "localhost.example",
+        "localhost..",
+        "127.0.0.1.example",
+        "fade",
+        "2001:db8::1",
+        "::ffff:10.0.0.1",
+    ],
+)
 def test_other_hosts_are_not_taken_for_this_machine(host: str) -> None:
     assert not is_loopback(host)
 
@@ -90,9 +117,58 @@ def test_certificates_that_cannot_be_used_are_one_clear_line(tmp_path: Path, sec
         tls_context(TlsConfig(enabled=True, cert_file=secret, key_file=secret))
 
 
-def test_a_host_that_is_no_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"mqtt\.host = 'a\.\.b'"):
-        publisher(tmp_path, {"host": "a..b"})
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("a..b", "not a host name or address"),
+        ("mqtt://x", "write 'x', the port in mqtt.port"),
+        ("mqtts://broker.example:8883/path", "write 'broker.example'"),
+        ("x:1883", "write 'x', and mqtt.port = 1883"),
+        ("10.0.0.1:1883", "write '10.0.0.1', and mqtt.port = 1883"),
+        ("[::1]:1883", "write '::1', and mqtt.port = 1883"),
+        ("[::1]", "write '::1'"),
+        (" x", "spaces around it; write 'x'"),
+        ("x\n", "spaces around it; write 'x'"),
+        ("a b", "not a host name or address"),
+        ("van@x", "not a host name or address"),
+        ("x/y", "not a host name or address"),
+        ("x" * 64, "not a host name or address"),
+        ("", "at least 1 character"),
+    ],
+)
+def test_a_host_that_is_no_name_or_address_is_refused_with_the_remedy(host: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        load_config(None, {"EVENKEEL_MQTT__HOST": host})
+
+
+@pytest.mark.parametrize(
+    "host", ["::1", "fe80::1%eth0", "127.1", "LOCALHOST", "localhost.", "broker_1", "bücher.example"]
+)
+def test_a_host_as_the_system_takes_it_is_left_as_it_is(host: str) -> None:
+    assert load_config(None, {"EVENKEEL_MQTT__HOST": host}).mqtt.host == host
+
+
+def test_a_user_name_that_mqtt_cannot_carry_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.username.*at most 65535 bytes"):
+        load_config(None, {"EVENKEEL_MQTT__USERNAME": "x" * 65_536})
+
+
+def test_a_password_that_mqtt_cannot_carry_is_refused_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("p4ss" * 16_384)
+    with pytest.raises(ConfigError, match="65536 bytes, but MQTT takes at most 65535") as refused:
+        load_credentials(MqttConfig(username="van", password_file=tmp_path / "long"), {})
+    assert "p4ss" not in str(refused.value)
+
+
+def test_an_editors_mark_before_the_password_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfs3cret\r\n")
+    credentials = load_credentials(MqttConfig(username="van", password_file=tmp_path / "marked"), {})
+    assert credentials is not None
+    assert credentials.password == "s3cret"  # noqa: S105 - a test's
+    (tmp_path / "mqtt_password").write_bytes(b"\xef\xbb\xbf\n")
+    credentials = load_credentials(MqttConfig(username="van"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert credentials is not None
+    assert credentials.password is None
 
 
 def publisher(folder: Path, mqtt: dict[str, Any]) -> Publisher:

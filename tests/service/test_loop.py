@@ -141,7 +141,12 @@ class FakePublisher:
         self.commands: list[Command] = []
         self.answers: list[tuple[CommandName, bool, str]] = []
         self.problem: str | None = None
+        self.notices: tuple[str, ...] = ()
         self.newest = Newest(1, 0)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return (*((self.problem,) if self.problem else ()), *self.notices)
 
     def start(self) -> None:
         self.log.append("start")
@@ -394,6 +399,7 @@ def test_health_tells_rates_stages_and_problems() -> None:
     config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.1})})
     with Bench(Ticker, config) as bench:
         bench.publisher.problem = "broker localhost:1883: refused"
+        bench.publisher.notices = ("left out: something",)
         eventually(lambda: len(bench.publisher.health) >= 2)
     health = bench.publisher.health[-1]
     assert health.fps is not None
@@ -401,7 +407,7 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert set(health.stages) == {"step", "age"}
     assert health.stages["step"].p50_ms <= health.stages["step"].p95_ms
     assert health.bad_frames > 0
-    assert health.problems == ["broker localhost:1883: refused"]
+    assert health.problems == ["broker localhost:1883: refused", "left out: something"]
     assert health.versions.face_model == "face 1"
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
 

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.board.clock import uptime_s
+from edge.board.sensors import clock_synced
 from edge.config import Config
 from edge.config.secrets import shown, source_file
 from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
-from edge.mqtt.errand import knock
-from edge.mqtt.names import client_id
+from edge.mqtt.messages import Stamp
+from edge.mqtt.rehearsal import Rehearsal
 from edge.mqtt.security import is_loopback, password_file
 from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
 from edge.tools.doctor.host import READ, Host, User
 
 
 def broker(host: Host, config: Config) -> Finding:
-    """Whether the broker accepts a connection, made under a name of its own beside a running service's."""
+    """Whether the broker takes all that the service asks of it, tried under a name of its own beside a running one."""
     where = f"{config.mqtt.host}:{config.mqtt.port}"
+    here = is_loopback(config.mqtt.host)
+    log = "`systemctl status mosquitto` tells more" if here else "the broker's log tells more"
     try:
-        knock(config, host.environ, client_id(config, "doctor"))
+        verdict = Rehearsal(config, host.environ, _now()).run()
     except ConfigError as error:
         return failed_by(error, "correct [mqtt]")
     except UnavailableError as error:
-        here = is_loopback(config.mqtt.host)
-        remedy = "`systemctl status mosquitto` tells more" if here else "the broker's log tells more"
-        return failed_by(error, f"correct [mqtt], or the broker: {remedy}; alerts wait in the outbox meanwhile")
+        return failed_by(error, f"correct [mqtt], or the broker: {log}; alerts wait in the outbox meanwhile")
     secured = "with TLS" if config.mqtt.tls.enabled else "without TLS"
-    return passed(f"{where} accepts {config.mqtt.username or 'a client without a name'}, {secured}")
+    who = config.mqtt.username or "a client without a name"
+    text = f"{where} accepts {who} in {verdict.protocol}, {secured}"
+    if verdict.shortcomings:
+        texts = "; ".join(one.text for one in verdict.shortcomings)
+        return failed(f"{text}, but {texts}", "; ".join(one.remedy for one in verdict.shortcomings))
+    return passed(f"{text}, and takes a last will, QoS 1, retained messages and {verdict.largest} bytes")
+
+
+def _now() -> Stamp:
+    return Stamp(datetime.now(UTC), uptime_s(), clock_synced=bool(clock_synced()))
 
 
 def credentials(host: Host, config: Config) -> Finding:

@@ -16,7 +16,7 @@ from edge.camera import EndOfStream, is_address, is_file_source, without_credent
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.errors import CameraError
-from edge.tools.doctor.finding import Finding, Verdict, failed, failed_by, passed, warned
+from edge.tools.doctor.finding import Finding, Verdict, failed, failed_by, passed, skipped, warned
 from edge.tools.doctor.host import Host, read_text
 
 MODULES = ("libcamera", "picamera2")
@@ -76,7 +76,8 @@ def frame(host: Host, config: Config) -> Finding:
     """Figures of a captured picture; the picture itself is dropped. A running service keeps its camera."""
     source = without_credentials(config.camera.source)
     if use := _use_by_service(host, config.camera):
-        return passed(f"{source} {use}: it is left alone, and no picture was taken")
+        remedy = "stop the service to have a picture looked at (`sudo systemctl stop evenkeel`)"
+        return skipped(f"{source} {use}: it is left alone, and no picture was taken", remedy)
     try:
         luma, count, bad, elapsed_s = _capture(host, config.camera)
     except CameraError as error:

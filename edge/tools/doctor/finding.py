@@ -12,9 +12,13 @@ Figure = float | int | str | bool | None
 
 
 class Verdict(StrEnum):
-    """How bad it is: ``warn`` works, but not as well or as safely as it should; ``fail`` does not work."""
+    """How bad it is: ``warn`` works, but not as well or as safely as it should; ``fail`` does not work.
+
+    ``skip``: it could not be looked at, and nothing is said of it.
+    """
 
     PASS = "pass"  # noqa: S105 - a verdict
+    SKIP = "skip"
     WARN = "warn"
     FAIL = "fail"
 
@@ -33,6 +37,11 @@ class Finding:
 def passed(text: str, **figures: Figure) -> Finding:
     """Nothing to be done."""
     return Finding(Verdict.PASS, text, figures=figures)
+
+
+def skipped(text: str, remedy: str = "", **figures: Figure) -> Finding:
+    """It cannot be told; ``remedy`` says how it could be."""
+    return Finding(Verdict.SKIP, text, remedy, figures=figures)
 
 
 def warned(text: str, remedy: str, **figures: Figure) -> Finding:

@@ -9,7 +9,7 @@ import sys
 from edge import __version__
 from edge.board import sensors
 from edge.config import Config
-from edge.tools.doctor.finding import Finding, failed, passed, warned
+from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
 from edge.tools.doctor.host import Host, read_text
 
 LITTLE_MEMORY_MB = 200.0
@@ -52,7 +52,7 @@ def memory(host: Host) -> Finding:
     lines = (line.split() for line in (read_text(host.proc / "meminfo") or "").splitlines())
     sizes_mb = {words[0].rstrip(":"): int(words[1]) * 1024 / 1e6 for words in lines if len(words) > 1}
     if "MemAvailable" not in sizes_mb:
-        return warned("the kernel does not tell", "look at `free -h`")
+        return skipped("the kernel does not tell", "look at `free -h`")
     free_mb = sizes_mb["MemAvailable"]
     text = f"{free_mb:.0f} MB of {sizes_mb['MemTotal']:.0f} MB available"
     if free_mb < LITTLE_MEMORY_MB:
@@ -76,7 +76,7 @@ def temperature(host: Host, config: Config) -> Finding:
     """How warm the processor is."""
     now_c = sensors.temperature_c(host.sys)
     if now_c is None:
-        return passed("no sensor that can be read here", temperature_c=None)
+        return skipped("no sensor that can be read here", temperature_c=None)
     text = f"{now_c:.0f} °C"
     if now_c >= config.heat.hot_c:
         remedy = "give the board air, a heat sink or a fan"
@@ -91,7 +91,7 @@ def throttling(host: Host) -> Finding:
     except sensors.SilentError as error:
         return warned(str(error), "start the board anew; `dmesg` may tell why its firmware is silent", throttled=None)
     if found is None:
-        return passed("this board does not tell", throttled=None)
+        return skipped("this board does not tell", throttled=None)
     remedy = "use the board's own power supply and a short cable; give it air"
     if found.now:
         return warned(f"now: {', '.join(found.now)}", remedy, throttled=True)

@@ -15,7 +15,7 @@ from edge.config import Config
 from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
 from edge.tools.doctor import broker, camera, machine, software, storage
-from edge.tools.doctor.finding import Finding, Verdict, failed, warned
+from edge.tools.doctor.finding import Finding, Verdict, failed, skipped
 from edge.tools.doctor.host import Host
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _EXIT_ORDER = (EXIT_CONFIG, EXIT_UNAVAILABLE, EXIT_INTERNAL)
 """Which exit code wins: with a wrong configuration, what else fails may be its fault."""
 
-_STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}
+_STYLES = {Verdict.PASS: "green", Verdict.SKIP: "dim", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def configured(look: Callable[[Host, Config], Finding]) -> Callable[[Host], Find
 
     def with_config(host: Host) -> Finding:
         if host.config is None:
-            return warned("not looked at: the configuration is wrong", "")
+            return skipped("not looked at: the configuration is wrong")
         return look(host, host.config)
 
     return with_config

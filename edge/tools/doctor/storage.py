@@ -12,7 +12,7 @@ from edge.config.secrets import exposed
 from edge.errors import EXIT_CONFIG
 from edge.mqtt.outbox import outbox_path
 from edge.tools.doctor.camera import camera_nodes, needs_device
-from edge.tools.doctor.finding import Finding, failed, passed, warned
+from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
 from edge.tools.doctor.host import ENTER, READ, SERVICE_USER, WRITE, Host
 
 FILE_SUFFIXES = ("", "-wal", "-shm", ".lock", ".epoch")
@@ -81,8 +81,10 @@ def device_permissions(host: Host, config: Config) -> Finding:
         return passed("no device is needed for this source")
     nodes = camera_nodes(host) + sorted((host.root / "dev/dma_heap").glob("*"))
     refused = [node for node in nodes if not host.user.may(node, READ | WRITE)]
+    if not nodes:
+        return skipped("no camera devices")
     if not refused:
-        return passed(f"{host.user.name} may use all {len(nodes)} camera devices" if nodes else "no camera devices")
+        return passed(f"{host.user.name} may use all {len(nodes)} camera devices")
     groups = sorted({_group_name(node.stat().st_gid) or "?" for node in refused})
     return warned(
         f"{host.user.name} may not use {', '.join(map(str, refused[:3]))}{', …' if refused[3:] else ''}",

@@ -51,6 +51,13 @@ def at(make_host: MakeHost, tmp_path: Path, degrees: float) -> Finding:
     return machine.temperature(host, host.config)
 
 
+def test_what_a_board_does_not_tell_is_skipped_and_not_passed(make_host: MakeHost) -> None:
+    host = make_host()
+    assert host.config is not None
+    found = (machine.memory(host), machine.temperature(host, host.config), machine.throttling(host))
+    assert {finding.verdict for finding in found} == {Verdict.SKIP}
+
+
 def test_heat_is_judged_by_the_configured_limit(make_host: MakeHost, tmp_path: Path) -> None:
     assert at(make_host, tmp_path, 69).verdict is Verdict.PASS
     hot = at(make_host, tmp_path, 71)

@@ -16,7 +16,7 @@ from rich.console import Console
 from edge.cli import main
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, ConfigError
 from edge.tools.doctor import software
-from edge.tools.doctor.finding import Finding, failed, passed
+from edge.tools.doctor.finding import Finding, failed, passed, skipped
 from edge.tools.doctor.host import Host
 from edge.tools.doctor.report import CHECKS, Check, as_json, configured, examine, exit_code, print_lines
 from tests.tools.doctor.conftest import MakeHost
@@ -68,7 +68,7 @@ def test_a_wrong_configuration_wins_over_what_it_may_have_caused(make_host: Make
 def test_what_needs_the_configuration_is_not_looked_at_where_it_is_wrong() -> None:
     host = Host(None, ConfigError("x.toml: camera.fps = 0"), None, {}, user=Host.here(None, {}).user)
     line, config = examine(host, [Check("models", configured(software.models)), Check("c", software.configuration)])
-    assert line.finding.verdict == "warn"
+    assert line.finding.verdict == "skip"
     assert "not looked at" in line.finding.text
     assert (config.finding.exit_code, config.finding.text) == (EXIT_CONFIG, "x.toml: camera.fps = 0")
 
@@ -82,7 +82,15 @@ def test_lines_on_a_pipe_are_plain_and_whole(make_host: MakeHost) -> None:
     assert first.split() == ["pass", "good", "fine"]
     assert second.endswith(long)
     assert remedy.strip() == "-> mend [it]"
-    assert counts == "1 pass, 0 warn, 1 fail"
+    assert counts == "1 pass, 0 skip, 0 warn, 1 fail"
+
+
+def test_what_cannot_be_told_is_neither_passed_nor_failed(make_host: MakeHost) -> None:
+    out = io.StringIO()
+    lines = print_lines(examine(make_host(), [Check("x", lambda _: skipped("who knows"))]), Console(file=out))
+    assert out.getvalue().split()[:4] == ["skip", "x", "who", "knows"]
+    assert "0 pass, 1 skip" in out.getvalue()
+    assert exit_code(lines) == 0
 
 
 def test_every_failure_and_warning_of_json_has_its_fields(make_host: MakeHost) -> None:

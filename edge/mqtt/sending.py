@@ -1,0 +1,393 @@
+"""What goes over a connection, and in which order: alerts, then what is retained, then health, discovery last.
+
+The broker's limits are obeyed: what cannot pass is left out and said. While a message is suspected of having broken the
+last connection, messages go one at a time, each behind a sign that the one before it has passed.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import math
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from edge import __version__
+from edge.config import Config
+from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, parse_command
+from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
+from edge.mqtt.lane import AlertLane
+from edge.mqtt.limits import NO_WILL
+from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Stamp, Topics, command_result
+from edge.mqtt.notices import Notices
+from edge.mqtt.outbox import DAY_S, Outbox, Waiting
+from edge.mqtt.reasons import PAYLOAD_INVALID, TOO_LARGE
+from edge.mqtt.session import Answer, Delivery, Ending, Session
+from edge.mqtt.slots import Slots
+from edge.mqtt.suspects import STRIKES, Suspects
+
+_log = logging.getLogger(__name__)
+
+ONLINE, OFFLINE = b"online", b"offline"
+ON, OFF = b"ON", b"OFF"
+
+LAST_WORDS_S = 0.4
+"""Longest time that a stop gives to what is still to be said before ``offline``; alerts beyond it stay stored."""
+
+GOODBYE_S = 0.85
+"""Longest time for all of the goodbye; after it the last will says the same."""
+
+SMALL_WINDOW = 4
+"""With fewer places than this none is reserved for what is not an alert: alerts and the rest take turns."""
+
+BANNED_S = 3600.0
+"""What twice broke the connection is left out for so long."""
+
+DISCOVERY_DELAY_S = (1.0, 5.0)
+COMMANDS_WAITING = 8
+RESULTS_WAITING = 16
+
+
+class Sending:
+    """The owner of every session in turn; any thread may call what comes first. ``wake`` is called for news."""
+
+    def __init__(
+        self,
+        config: Config,
+        outbox: Outbox,
+        *,
+        clock: Callable[[], Stamp],
+        chance: random.Random,
+        wake: Callable[[], None],
+        budgets: Budgets,
+    ) -> None:
+        self._config = config
+        self._outbox = outbox
+        self._clock = clock
+        self._chance = chance
+        self._wake = wake
+        self._budgets = budgets
+        self._bounds = Bounds(config.publish.max_pause_s, config.publish.max_command_age_s)
+        self._topics = topics = Topics(config.mqtt.prefix, config.device.id)
+        self._discovery = discovery_topic(config)
+        # MQTT 5: what a broker keeps for a receiver that is away, or as retained, goes stale
+        self._alert_expires_s = math.ceil(config.outbox.max_age_days * DAY_S)
+        self._health_expires_s = math.ceil(MISSED_BEATS * config.publish.health_s)
+
+        # an alert that an earlier run left ON is over: its episode died with that process
+        values = {topics.availability: ONLINE, **{topics.active(kind): OFF for kind in config.alerts.enabled}}
+        if config.discovery.enabled:
+            values[self._discovery] = discovery_payload(config, __version__)
+        self._slots = Slots(values)
+        self._lock = threading.Lock()
+        self._health: bytes | None = None
+        self._results: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=RESULTS_WAITING)
+        self._commands: queue.Queue[Command] = queue.Queue(COMMANDS_WAITING)
+        self._stopping = threading.Event()
+        self._connected = False
+
+        # used by the publisher's thread alone
+        self.notices = Notices()
+        self._lane = AlertLane(outbox, self.notices, unheard_s=config.mqtt.unheard_s)
+        self._suspects = Suspects()
+        self._banned: dict[str, float] = {}
+        self._proved = False
+        self._subscribed = False
+        self._alert_was_last = False
+        self._discovery_at: float | None = None
+        self._goodbye_by: float | None = None
+        self._said_offline = False
+
+    # ---- for any thread ----
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the connection."""
+        return self._connected
+
+    def fill(self, topic: str, payload: bytes) -> None:
+        """Have the newest value of a retained topic sent."""
+        self._slots.fill(topic, payload)
+        self._wake()
+
+    def tell_health(self, payload: bytes) -> None:
+        """Have this sent if the broker is there; what was said while it is away is forgotten."""
+        with self._lock:
+            self._health = payload
+        self._wake()
+
+    def answer(self, result: CommandResult) -> None:
+        """Have the answer to a command sent."""
+        with self._lock:
+            self._results.append((self._topics.result(result.command), result.payload()))
+        self._wake()
+
+    def poll_command(self) -> Command | None:
+        """The oldest valid command that nobody has taken yet."""
+        try:
+            return self._commands.get_nowait()
+        except queue.Empty:
+            return None
+
+    def stop(self) -> None:
+        """Say goodbye from now on."""
+        self._stopping.set()
+        self._wake()
+
+    # ---- called by the session, in the publisher's thread ----
+
+    @property
+    def stopping(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopping.is_set()
+
+    def established(self, session: Session) -> None:
+        """Say everything anew to a broker that may remember nothing."""
+        self._slots.restart()
+        with self._lock:
+            self._results.clear()
+            self._health = None
+        now = time.monotonic()
+        self._banned = {topic: until for topic, until in self._banned.items() if now < until}
+        self._proved = self._subscribed = self._alert_was_last = False
+        self._outbox.expire(self._clock())
+        self._lane.restart()
+        self.notices.clear()
+        self._tell_limits(session)
+        self._connected = True
+
+    def ended(self, ending: Ending) -> None:
+        """The connection is over; a message that has broken it once too often is given up."""
+        self._connected = False
+        self._lane.settle()
+        if (culprit := self._suspects.broke(ending, proved=self._proved)) is not None:
+            self._give_up(culprit, ending.reason)
+
+    def pump(self, session: Session) -> None:
+        """Send what is new, as far as the broker lets us."""
+        now = time.monotonic()
+        self._lane.settle()
+        if self._discovery_at is not None and now >= self._discovery_at:
+            self._discovery_at = None
+            self._slots.renew(self._discovery)
+        if not self._said_offline:
+            if self._suspects.cautious:
+                self._send_one(session, now)
+            else:
+                self._send_all(session, now)
+        if self._stopping.is_set():
+            self._leave(session, now)
+
+    def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
+        """Note what the broker has taken, and say what it does not take."""
+        if answer.refused:
+            self._refused(delivery, answer)
+        else:
+            self._suspects.passed(delivery)
+            self._proved = self._proved or delivery.topic != self._commands_filter
+        if delivery.place is not None:
+            self._lane.answered(delivery.place, delivery.topic, answer, time.monotonic())
+
+    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Take a command, or Home Assistant's word that it has started. What is retained is of an earlier time."""
+        if retained:
+            return
+        if topic == birth_topic(self._config):
+            if payload == ONLINE:
+                self._discovery_at = time.monotonic() + self._chance.uniform(*DISCOVERY_DELAY_S)
+        elif topic.startswith(prefix := self._topics.command("")):
+            self._take_command(topic.removeprefix(prefix), payload)
+
+    # ---- sending ----
+
+    @property
+    def _commands_filter(self) -> str:
+        return self._topics.command("+")
+
+    def _send_all(self, session: Session, now: float) -> None:
+        topics = self._slots.ready(lambda topic: self._may_go(session, topic))
+        waiting = bool(topics or self._results)
+        room = session.free - 1 if session.limits.window >= SMALL_WINDOW else session.free
+        if not (waiting and self._alert_was_last and session.limits.window < SMALL_WINDOW):
+            self._send_alerts(session, now, room)
+        self._subscribe(session)
+        self._send_slots(session, topics[: session.free])
+        self._send_results(session, session.free)
+        self._send_health(session)
+        if session.idle and not self._lane.more:
+            self._send_description(session)
+
+    def _send_one(self, session: Session, now: float) -> None:
+        """The next message alone, and behind it a question whose answer shows that the connection stands."""
+        if not session.idle:
+            return
+        topics = self._slots.ready(lambda topic: self._may_go(session, topic))
+        # something small first: where it passes, it is not the broker that takes nothing
+        proof = [] if self._proved else [topic for topic in topics if topic == self._topics.availability]
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: self._send_slots(session, proof),
+            lambda: self._send_alerts(session, now, 1),
+            lambda: self._subscribe(session),
+            lambda: self._send_slots(session, topics[:1]),
+            lambda: self._send_results(session, 1),
+            lambda: self._send_health(session),
+            lambda: self._send_description(session),
+        )
+        for step in steps:
+            step()
+            if not session.idle:
+                session.fence()
+                return
+        self._suspects.acquit()  # all was sent, and the connection stands
+
+    def _may_go(self, session: Session, topic: str) -> bool:
+        return topic != self._discovery and topic not in self._banned and topic not in session.under_way
+
+    def _send_alerts(self, session: Session, now: float, room: int) -> None:
+        def fits(waiting: Waiting) -> bool:
+            return session.limits.allow(session.size(_alert_topic(waiting), waiting.payload, expires=True))
+
+        for waiting in self._lane.load(room, now, fits, under_way=session.carries_alerts):
+            delivery = Delivery(_alert_topic(waiting), waiting.place)
+            session.send(delivery, waiting.payload, retain=False, expires_s=self._alert_expires_s)
+            self._alert_was_last = True
+        if count := self._lane.left_out:
+            self._tell_left_out("alert", f"{count} alert{'s' if count > 1 else ''}", session)
+
+    def _subscribe(self, session: Session) -> None:
+        if self._subscribed or self._commands_filter in self._banned:
+            return
+        self._subscribed = True
+        session.subscribe(Delivery(self._commands_filter), filters(self._config))
+
+    def _send_slots(self, session: Session, topics: list[str]) -> None:
+        for topic in topics:
+            payload = self._slots.take(topic)
+            if self._fits(session, topic, payload):
+                session.send(Delivery(topic), payload, retain=True)
+                self._alert_was_last = False
+
+    def _send_results(self, session: Session, room: int) -> None:
+        with self._lock:
+            results = [self._results.popleft() for _ in range(min(room, len(self._results)))]
+        for topic, payload in results:
+            if topic not in self._banned and self._fits(session, topic, payload):
+                session.send(Delivery(topic), payload, retain=False)
+                self._alert_was_last = False
+
+    def _send_health(self, session: Session) -> None:
+        topic = self._topics.health
+        if session.congested or topic in session.under_way:
+            return
+        with self._lock:
+            health, self._health = self._health, None
+        if health is not None and topic not in self._banned and self._fits(session, topic, health, expires=True):
+            session.send_lossy(Delivery(topic), health, retain=True, expires_s=self._health_expires_s)
+
+    def _send_description(self, session: Session) -> None:
+        if self._discovery not in self._banned and self._slots.ready(lambda topic: topic == self._discovery):
+            self._send_slots(session, [self._discovery])
+
+    def _fits(self, session: Session, topic: str, payload: bytes, *, expires: bool = False) -> bool:
+        size = session.size(topic, payload, expires=expires)
+        if session.limits.allow(size):
+            self.notices.end(topic)
+            return True
+        self._tell_left_out(topic, topic, session)
+        return False
+
+    def _leave(self, session: Session, now: float) -> None:
+        """Say what is left, then ``offline``, and disconnect on the broker's answer; without one its will says it."""
+        if self._goodbye_by is None:
+            self._goodbye_by = now + GOODBYE_S
+        if now >= self._goodbye_by:
+            session.drop()
+        elif self._said_offline:
+            if session.idle:
+                session.goodbye()
+        elif session.free and (self._all_said(session) or now >= self._goodbye_by - GOODBYE_S + LAST_WORDS_S):
+            self._said_offline = True
+            session.send(Delivery(self._topics.availability), OFFLINE, retain=True)
+
+    def _all_said(self, session: Session) -> bool:
+        unsaid = self._lane.more or self._slots.ready(lambda topic: self._may_go(session, topic))
+        return session.idle and not unsaid
+
+    # ---- what does not pass ----
+
+    def _refused(self, delivery: Delivery, answer: Answer) -> None:
+        if answer.code == TOO_LARGE:  # the session has learned the limit by it
+            if delivery.place is None:
+                self._slots.renew(delivery.topic)
+            return
+        if answer.code == PAYLOAD_INVALID and self._suspects.strike(delivery) is not None:
+            self._give_up(delivery, answer.text)
+        what = "a subscription to commands" if delivery.topic == self._commands_filter else delivery.topic
+        self.notices.say(f"refused {delivery.topic}", f"the broker refuses {what}: {answer.text}")
+
+    def _give_up(self, culprit: Delivery, reason: str) -> None:
+        if culprit.place is not None:
+            self._lane.set_aside(culprit.place, f"it has failed {STRIKES} times: {reason}")
+            return
+        self._banned[culprit.topic] = time.monotonic() + BANNED_S
+        _log.warning("%s has broken the connection %d times and is left out: %s", culprit.topic, STRIKES, reason)
+
+    def _tell_limits(self, session: Session) -> None:
+        shortcomings = session.limits.shortcomings() + ([NO_WILL] if session.will is None else [])
+        for one in shortcomings:
+            self.notices.say(one.key, str(one))
+        for topic in self._banned:
+            self.notices.say(topic, f"{topic} is left out, because it has broken the connection {STRIKES} times")
+
+    def _tell_left_out(self, key: str, what: str, session: Session) -> None:
+        self.notices.say(key, str(session.limits.too_small_for(what)))
+
+    # ---- commands ----
+
+    def _take_command(self, name: str, payload: bytes) -> None:
+        now = time.monotonic()
+        if name not in COMMANDS:
+            if self._budgets.may_tell(now):
+                _log.warning("unknown command %.32r ignored", name)
+            return
+        if not self._budgets.allow(name, now):
+            if self._budgets.may_tell(now):
+                _log.warning("too many commands; %s is ignored", name)
+            return
+        stamp = self._clock()
+        try:
+            command = parse_command(name, payload, self._bounds, stamp)
+            if isinstance(command, Resend):
+                self._resend(command, stamp)
+            else:
+                self._commands.put_nowait(command)
+        except CommandError as error:
+            _log.warning("command %s refused: %s", name, error)
+            self.answer(command_result(stamp, name, ok=False, message=str(error)))
+        except queue.Full:
+            self.answer(command_result(stamp, name, ok=False, message="busy; try again"))
+
+    def _resend(self, asked: Resend, stamp: Stamp) -> None:
+        resent = self._outbox.resend(asked.epoch, asked.first, asked.last)
+        if resent is None:
+            message = "the outbox cannot be read now; ask again later"
+        else:
+            message = f"{resent.queued} alerts are sent again"
+        _log.info("resend of epoch %d from %d: %s", asked.epoch, asked.first, message)
+        ok = resent is not None
+        self.answer(command_result(stamp, RESEND, ok=ok, message=message, id=asked.id, resend=resent))
+
+
+def filters(config: Config) -> list[str]:
+    """What the device subscribes to: the commands that it knows, each by its name, and Home Assistant's birth."""
+    topics = Topics(config.mqtt.prefix, config.device.id)
+    births = [birth_topic(config)] if config.discovery.enabled else []
+    return [*(topics.command(name) for name in COMMANDS), *births]
+
+
+def _alert_topic(waiting: Waiting) -> str:
+    """Where an alert belongs: to the device that decided it, whatever this one is called by now."""
+    return Topics(waiting.prefix, waiting.device_id).alert
