@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
@@ -137,8 +138,11 @@ class Decider:
         if not self._pending:
             return None
         transitions, self._pending = tuple(self._pending), []
+        self._forget()
+        signals = self._signals()
+        unread = {kind: replace(judged, readable=False) for kind, judged in signals.kinds.items()}
         unseen = Observation(t, Sight.NO_PICTURE, reason="stopped")
-        return Step(unseen, self._signals(), State.BLIND, "stopped", transitions)
+        return Step(unseen, replace(signals, kinds=unread), State.BLIND, "stopped", transitions)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with a resting face that was learned before a restart."""

@@ -249,6 +249,8 @@ def test_a_stop_ends_open_episodes_and_knows_nothing_any_more(ride: Ride) -> Non
     assert last is not None
     assert [(x.kind, x.phase, x.reason) for x in last.transitions] == [("anger", Phase.END, "stopped")]
     assert (last.state, last.reason) == (State.BLIND, "stopped")
+    assert last.signals.confidence == 0.0
+    assert not any(judged.readable or judged.level for judged in last.signals.kinds.values())
     assert last.transitions[0].duration_s == pytest.approx(ride.t + 0.2 - ride.transitions[0].started)
     assert ride.decider.stop(ride.t + 0.3) is None
 
