@@ -24,7 +24,7 @@ CREDENTIAL = "database_password"
 """Name of systemd's credential (``LoadCredential=database_password:…``)."""
 
 VERSION_TABLE = "evenkeel_version"
-BUSY_S = 5.0
+BUSY_S = 2.0
 """Longest wait for another process that writes to the same SQLite file."""
 
 CONNECT_S = 5

@@ -182,8 +182,9 @@ class Counting(NoMeter):
 
 
 @pytest.fixture
-def run_collector(tmp_path: Path, until: Until) -> Iterator[Callable[..., Running]]:
+def run_collector(tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
     """Runs collectors: ``run_collector(port, database=…, mqtt={…}, gap_wait_s=…)``; returns when each is subscribed."""
+    monkeypatch.setattr("edge.collect.gaps.QUESTION_PAUSE_S", 0.3)  # these devices count no commands
     running: list[Running] = []
 
     def make(
