@@ -206,8 +206,8 @@ class Link:
             if self._ending is None:
                 self._owner.tick()
             if self._ending is None and self._owner.stopping:
-                client.disconnect()
                 self._end("stopped")
+                client.disconnect()
             elif self._subscribed_at is None and time.monotonic() > self._answer_by:
                 if self._accepted:
                     self._end("the broker leaves the subscription without an answer")

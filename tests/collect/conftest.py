@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine, make_url, select
 
 from benchmarks.collecting import read_alerts
 from benchmarks.postgresql import Postgresql, programs
@@ -26,9 +26,10 @@ from edge.collect.database import open_database, upgrade
 from edge.collect.meter import NoMeter
 from edge.collect.reading import read
 from edge.collect.store import Received, Store, Stored, Written
+from edge.collect.tables import streams
 from edge.mqtt.messages import Stamp
 from tests.collect.said import payload
-from tests.mqtt.conftest import certificates, passwords  # noqa: F401 - fixtures
+from tests.mqtt.conftest import certificates, passwords, publish_to  # noqa: F401 - fixtures
 
 BEGINNING = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
@@ -152,6 +153,11 @@ class Running:
     def kept(self, device: str = "van-7") -> list[tuple[int, int]]:
         """Epoch and sequence of what is stored of a device, in the order in which it came."""
         return [(one.epoch, one.sequence) for one in read_alerts(self.database) if one.device == device]
+
+    def ended(self) -> dict[int, str | None]:
+        """What is known of the end of each epoch."""
+        with self._engine.connect() as connection:
+            return {row.epoch: row.ended for row in connection.execute(select(streams))}
 
     def stop(self) -> None:
         """End it cleanly."""
