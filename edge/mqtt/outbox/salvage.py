@@ -114,7 +114,7 @@ def salvage(path: Path, owner: Topics, epoch: int | None) -> Finds:
                     blobs = [value for value in values if isinstance(value, bytes)]
                     old |= {moment: blob for blob in blobs if (moment := _old_alert(blob)) is not None}
             finds.complete(seen)
-    if epoch is None:
+    if epoch is None or not old:
         return finds
     known = {_moment(row.payload) for row in finds.rows.values()}
     left = [payload for moment, payload in old.items() if moment not in known]
