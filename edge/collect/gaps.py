@@ -17,7 +17,7 @@ SLACK = 50
 """Gaps with at most this many alerts between are asked for as one: a doubled alert costs less than a question."""
 
 QUESTION_PAUSE_S = 2.5
-"""Least time between two questions to a device, which takes one command every two seconds."""
+"""Least time between two questions to a device, which takes one a second, and maybe from several collectors."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
