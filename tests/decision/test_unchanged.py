@@ -1,0 +1,63 @@
+"""What is decided is what version 0.1.0 decided, frame by frame, until a rule or a model is changed on purpose.
+
+``decisions/`` holds traces that 0.1.0 wrote: of the demo's clip, and of a made-up drive with short and long episodes,
+gaps, darkness, other faces and frames of poor quality. Where a rule changes on purpose, write them anew.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import Config, VisionConfig
+from edge.decision.decider import Decider
+from edge.domain import Transition
+from edge.mqtt.messages import DECIMALS
+from edge.traces.trace import read_trace
+from edge.vision.ordinary import ordinary_faces
+
+FOLDER = Path(__file__).with_name("decisions")
+NAMES = ("demo", "drive")
+ROUNDING = 10.0**-DECIMALS
+"""What is stored was rounded, and the same sum rounds differently from processor to processor."""
+
+
+@pytest.fixture(params=NAMES)
+def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    path = tmp_path / "trace.jsonl"
+    path.write_bytes(gzip.decompress((FOLDER / f"{request.param}-0.1.0.jsonl.gz").read_bytes()))
+    return request.param, path
+
+
+def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[str, Path]) -> None:
+    decider = Decider(Config(), ordinary_faces(VisionConfig()))
+    different = []
+    for line in read_trace(recorded[1]):
+        step = decider.update(line.observation())
+        now = {kind: judged.signal for kind, judged in step.signals.kinds.items()}
+        now["confidence"] = step.signals.confidence
+        if (step.state, step.reason) != (line.state, line.reason) or now != pytest.approx(line.signals, abs=ROUNDING):
+            different.append((line.t, now, line.signals, step.state, line.state))
+    assert not different
+
+
+def test_the_alerts_are_those_that_came(recorded: tuple[str, Path]) -> None:
+    name, path = recorded
+    decider = Decider(Config(), ordinary_faces(VisionConfig()))
+    came = [each for line in read_trace(path) for each in decider.update(line.observation()).transitions]
+    wanted = [json.loads(line) for line in (FOLDER / f"{name}-0.1.0.events.jsonl").read_text().splitlines()]
+    assert [words_of(each) for each in came] == [{key: event[key] for key in WORDS} for event in wanted]
+    for each, event in zip(came, wanted, strict=True):
+        numbers = {"t": each.t, "duration_s": each.duration_s, "score": each.score, "peak": each.peak}
+        assert numbers == pytest.approx({key: event[key] for key in numbers}, abs=1e-3)
+
+
+WORDS = ("kind", "phase", "level", "expression", "reason")
+
+
+def words_of(transition: Transition) -> dict[str, Any]:
+    return {key: getattr(transition, key) for key in WORDS}
