@@ -99,6 +99,7 @@ def made_health(
         temperature_c=None,
         throttled=None,
         outbox=outbox,
+        sinks={},
         problems=list(problems),
         versions=VersionsPart(evenkeel="0", python="3", runtime=None, face_model=None, expression_model=None),
     )

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.clips import bundled_clip, drive, record
 from benchmarks.server import free_port
+from edge.board.clock import uptime_s
 from edge.board.notify import Notifier
 from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
@@ -31,8 +32,9 @@ from edge.mqtt.messages import ENTROPY_BYTES
 from edge.mqtt.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.service.loop import Service, board_stamp
+from edge.service.mqtt_sink import MqttSink
 from edge.service.ports import Steps
-from edge.service.resting_face import RestingFaceFile
+from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 
@@ -110,17 +112,26 @@ def run(folder: Path, seconds: float, times: StageTimes) -> int:
     steps: Steps = SlowSteps(Pipeline.from_config(config), SLOWER / FPS, times)
     frames = NewestFrame(lambda: open_camera(config.camera, loop=True), config.camera)
     with closing(Outbox.from_config(config, os.environ, board_stamp())) as outbox:
+        publisher = Publisher(config, outbox, clock=board_stamp, environ=os.environ)
+        speak = MqttSink(
+            config,
+            publisher=publisher,
+            about=About.of(config.vision),
+            entropy=lambda: os.urandom(ENTROPY_BYTES),
+            clock=uptime_s,
+            stamp=board_stamp,
+        )
+        memory = RestingFaceSink(RestingFaceFile(folder), lambda: steps.decider.resting_face, uptime_s, board_stamp)
         service = Service(
             config,
             frames=frames,
             pipeline=steps,
-            publisher=Publisher(config, outbox, clock=board_stamp, environ=os.environ),
+            publisher=publisher,
             notifier=Notifier(None),
-            about=About.of(config.vision),
+            sinks=[speak, memory],
+            memory=memory,
             reload=lambda: config,
-            entropy=lambda: os.urandom(ENTROPY_BYTES),
             times=times,
-            memory=RestingFaceFile(folder),
         )
         threading.Timer(seconds, service.stop).start()
         service.run()

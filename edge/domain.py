@@ -231,7 +231,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the pipeline says of one frame: observation and context, the signals, the state, and any transitions."""
+    """What the pipeline says of one frame: observation and context, the signals, the state, and any transitions.
+
+    ``calibrated_percent`` tells how far the driver's resting face is learned, 0 to 100; None where it is not at all.
+    """
 
     observation: Observation
     signals: Signals
@@ -239,3 +242,4 @@ class Step:
     reason: str
     transitions: tuple[Transition, ...]
     context: Context = UNKNOWN_CONTEXT
+    calibrated_percent: float | None = None

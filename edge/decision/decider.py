@@ -142,7 +142,8 @@ class Decider:
         signals = self._signals()
         unread = {kind: replace(judged, readable=False) for kind, judged in signals.kinds.items()}
         unseen = Observation(t, Sight.NO_PICTURE, reason="stopped")
-        return Step(unseen, replace(signals, kinds=unread), State.BLIND, "stopped", transitions)
+        percent, silent = self.calibrated_percent, replace(signals, kinds=unread)
+        return Step(unseen, silent, State.BLIND, "stopped", transitions, calibrated_percent=percent)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with a resting face that was learned before a restart."""
@@ -197,7 +198,7 @@ class Decider:
     def _step(self, observation: Observation, context: Context) -> Step:
         state, reason = self._state()
         transitions, self._pending = tuple(self._pending), []
-        return Step(observation, self._signals(), state, reason, transitions, context)
+        return Step(observation, self._signals(), state, reason, transitions, context, self.calibrated_percent)
 
     def _signals(self) -> Signals:
         kinds = {kind: Judged(judge.signal, judge.level, judge.readable) for kind, judge in self._judges.items()}

@@ -257,6 +257,13 @@ class VersionsPart(Part):
     expression_model: str | None
 
 
+class SinkPart(Part):
+    """Something that takes what is decided, as MQTT or a trace."""
+
+    dropped: int = Field(ge=0, description="What it could not take since the service started.")
+    problem: str | None = Field(description="What is wrong with it; null when nothing is.")
+
+
 class HealthMessage(Telling):
     """How the device is. A value that a board cannot tell is null."""
 
@@ -272,6 +279,7 @@ class HealthMessage(Telling):
     temperature_c: float | None = Field(description="Temperature of the board, degrees Celsius.")
     throttled: bool | None = Field(description="Whether the board slows itself down (heat, low voltage).")
     outbox: OutboxPart
+    sinks: dict[str, SinkPart] = Field(description="What takes what is decided, by its name.")
     problems: list[str] = Field(description="What is wrong now, in words.")
     versions: VersionsPart
 
@@ -350,7 +358,7 @@ class Episodes:
         return self._open.pop(key) if transition.phase is Phase.END else episode
 
 
-def state_message(step: Step, stamp: Stamp, *, newest: Newest, calibrated_percent: float | None = None) -> StateMessage:
+def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
     """What the pipeline says of one frame."""
     signals = step.signals
     return StateMessage(
@@ -367,7 +375,7 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest, calibrated_percen
         expression=_strongest(signals),
         probabilities={name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)},
         quality=_quality(step.observation.quality),
-        calibrated_percent=None if calibrated_percent is None else round(calibrated_percent, 1),
+        calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
     )
 
 
@@ -410,6 +418,7 @@ def health_message(
     memory_mb: float | None = None,
     temperature_c: float | None = None,
     throttled: bool | None = None,
+    sinks: Mapping[str, SinkPart] | None = None,
     problems: tuple[str, ...] = (),
 ) -> HealthMessage:
     """How the device is; leave out what the board cannot tell."""
@@ -427,6 +436,7 @@ def health_message(
         temperature_c=_rounded(temperature_c),
         throttled=throttled,
         outbox=outbox,
+        sinks=dict(sinks or {}),
         problems=list(problems),
         versions=versions,
     )

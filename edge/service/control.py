@@ -10,8 +10,7 @@ from edge.config import Config
 from edge.errors import EvenkeelError
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import CommandName
-from edge.service.ports import Outlet, Steps
-from edge.service.resting_face import RestingFaceFile
+from edge.service.ports import Memory, Outlet, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class Orders:
         pipeline: Steps,
         publisher: Outlet,
         notifier: Notifier,
-        memory: RestingFaceFile,
+        memory: Memory,
         reload: Callable[[], Config],
         clock: Callable[[], float],
     ) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ from edge.camera import EndOfStream, is_file_source, open_camera, without_creden
 from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.domain import Frame, Sight, State, Step
-from edge.errors import UnavailableError
 from edge.mqtt.claim import BRIEF_S, hold
 from edge.mqtt.client import Publisher
 from edge.mqtt.identity import IdentityFile
@@ -30,11 +29,15 @@ from edge.mqtt.messages import ENTROPY_BYTES, Stamp
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.service.control import Orders
+from edge.service.health import HealthProbe
+from edge.service.mqtt_sink import MqttSink
 from edge.service.pacing import Pace
-from edge.service.ports import Frames, Outlet, Steps, Trace
-from edge.service.reporter import Reporter
-from edge.service.resting_face import RestingFaceFile
+from edge.service.ports import Frames, Memory, Outlet, Steps
+from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.retirements import Retirements
+from edge.service.sinks import Sink, Sinks
+from edge.service.status_sink import StatusSink
+from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.parts import RotatingTrace
@@ -47,12 +50,6 @@ TICK_S = 0.2
 MANAGED_S = 40.0
 """A service manager's service waits so long for another process to let go of the device before it fails: less than
 TimeoutStartSec, and so long that StartLimitBurst is never reached. By hand nobody would see what it waits for."""
-
-TRACE_RETRY_S = 60.0
-"""Pause after a step that could not be written to the trace."""
-
-RESTING_FACE_PERIOD_S = 300.0
-"""The learned resting face is written this often, and at the stop: little wear for a card, little lost."""
 
 
 def board_stamp() -> Stamp:
@@ -130,12 +127,25 @@ def build_service(
         stack.enter_context(hold(config, path, patience_s=patience_s))
         outbox = stack.enter_context(closing(Outbox.from_config(config, os.environ, board_stamp())))
         stack.enter_context(Retirements(config, IdentityFile(path), os.environ))
-        memory = RestingFaceFile.beside(path)
-        if resting := memory.load(stamp(), config.baseline.max_age_hours):
+        file = RestingFaceFile.beside(path)
+        if resting := file.load(stamp(), config.baseline.max_age_hours):
             pipeline.decider.restore(resting)
-        recording = None
+        publisher = Publisher(config, outbox, clock=board_stamp, environ=os.environ)
+        notifier = Notifier.from_environment()
+        memory = RestingFaceSink(file, lambda: pipeline.decider.resting_face, clock, stamp)
+        about = About.of(config.vision)
+        speak = MqttSink(
+            config,
+            publisher=publisher,
+            about=about,
+            entropy=lambda: os.urandom(ENTROPY_BYTES),
+            clock=clock,
+            stamp=stamp,
+        )
+        sinks: list[Sink] = [speak, StatusSink(notifier, publisher), memory]
         if trace is not None:
             recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
+            sinks.append(TraceSink(recording, clock))
         yield Service(
             config,
             frames=frames
@@ -145,16 +155,13 @@ def build_service(
                 reopen=not is_file_source(config.camera.source),
             ),
             pipeline=pipeline,
-            publisher=Publisher(config, outbox, clock=board_stamp, environ=os.environ),
-            notifier=Notifier.from_environment(),
-            about=About.of(config.vision),
-            reload=reload,
-            entropy=lambda: os.urandom(ENTROPY_BYTES),
-            times=pipeline.times,
+            publisher=publisher,
+            notifier=notifier,
+            sinks=sinks,
             memory=memory,
-            trace=recording,
+            reload=reload,
+            times=pipeline.times,
             clock=clock,
-            stamp=stamp,
             settled=settled,
         )
 
@@ -171,10 +178,10 @@ def _spare_the_collector() -> None:
 class Service:
     """Runs until it is stopped, or until a file has been played.
 
-    ``reload`` reads the configuration again and raises EvenkeelError where it is wrong. ``entropy`` gives ten random
-    bytes for each episode's id. ``times`` are the pipeline's, to which ``step`` (all of it) and ``age`` (from exposure
-    to decision) are added. ``memory`` keeps the driver's resting face over a restart. ``heat`` reads how warm the board
-    is. ``settled`` is called once, after the first decision.
+    Each step and each look at the device's health goes to the ``sinks``, in their order. ``reload`` reads the
+    configuration again and raises EvenkeelError where it is wrong. ``times`` are the pipeline's, to which ``step`` (all
+    of it) and ``age`` (from exposure to decision) are added. ``memory`` forgets the driver's resting face when it is
+    told to. ``heat`` reads how warm the board is. ``settled`` is called once, after the first decision.
     """
 
     def __init__(
@@ -185,14 +192,11 @@ class Service:
         pipeline: Steps,
         publisher: Outlet,
         notifier: Notifier,
-        about: About,
+        sinks: Iterable[Sink],
+        memory: Memory,
         reload: Callable[[], Config],
-        entropy: Callable[[], bytes],
         times: StageTimes,
-        memory: RestingFaceFile,
-        trace: Trace | None = None,
         clock: Callable[[], float] = uptime_s,
-        stamp: Callable[[], Stamp] = board_stamp,
         heat: Callable[[], Heat] = read_heat,
         heat_period_s: float = HEAT_PERIOD_S,
         sleep: Callable[[float], None] = time.sleep,
@@ -203,26 +207,19 @@ class Service:
         self._pipeline = pipeline
         self._publisher = publisher
         self._notifier = notifier
-        self._memory = memory
-        self._trace = trace
-        self._trace_from_t = -math.inf
+        self._sinks = Sinks(sinks)
         self._clock = clock
-        self._stamp = stamp
         self._sleep = sleep
         self._settled = settled
         self._times = times
         self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock, period_s=heat_period_s)
-        self._reporter = Reporter(
-            config,
+        self._probe = HealthProbe(
+            config.publish.health_s,
             frames=frames,
             heat=self._heat,
-            publisher=publisher,
-            notifier=notifier,
-            about=about,
-            entropy=entropy,
             times=times,
+            sinks=lambda: self._sinks.health,
             clock=clock,
-            stamp=stamp,
         )
         self._orders = Orders(
             config,
@@ -236,7 +233,6 @@ class Service:
         self._pace = Pace()
         self._step: Step | None = None
         self._stop_asked = self._reload_asked = self._started = False
-        self._kept_t = clock()
 
     def stop(self) -> None:
         """Ask for a clean stop; safe in a signal handler."""
@@ -271,16 +267,16 @@ class Service:
             self._heat.close()
             if self._started:
                 self._end_episodes()
-            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())
             if self._started:
                 self._publisher.stop()
+            self._sinks.close()
             self._notifier.close()
 
     def _end_episodes(self) -> None:
         """An alert whose driver nobody watches any more is over, and is said to be."""
         last = self._pipeline.decider.stop(self._clock())
         if last is not None:
-            self._reporter.tell(last, self._pipeline.decider.calibrated_percent)
+            self._sinks.take(last)
 
     def _turn(self) -> None:
         """Do what was asked for meanwhile, then a step if there is one to do, then what is due."""
@@ -293,9 +289,8 @@ class Service:
         if step is not None:
             self._take(step)
         self._heat.look()
-        if self._step is not None:
-            self._reporter.tell_health(self._step.state)
-        self._keep_resting_face()
+        if self._step is not None and self._probe.due:
+            self._sinks.probe(self._probe.read(self._step.state))
 
     def _next_step(self) -> Step | None:
         """The pipeline's word on the newest frame, or on there being none; None while neither is due."""
@@ -329,36 +324,16 @@ class Service:
         with self._times.measure("step"):
             step = self._pipeline.step(frame)
         self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
-        self._reporter.count_frame()
+        self._probe.count_frame()
         self._notifier.alive()
         return step
 
     def _take(self, step: Step) -> None:
         """Publish what a step says, the first one before the connection is begun."""
         self._step = step
-        self._write_trace(step)
-        self._reporter.tell(step, self._pipeline.decider.calibrated_percent)
+        self._sinks.take(step)
         if not self._started:
             self._publisher.start()
             self._notifier.ready()
             self._started = True
             self._settled()
-
-    def _write_trace(self, step: Step) -> None:
-        if self._trace is None or self._clock() < self._trace_from_t:
-            return
-        try:
-            self._trace.write(step)
-        except UnavailableError as error:  # a full disk makes a gap in the trace, never in the monitoring
-            if self._trace_from_t == -math.inf:
-                _log.warning("%s; the trace has a gap from here, and is tried every %g s", error, TRACE_RETRY_S)
-            self._trace_from_t = self._clock() + TRACE_RETRY_S
-        else:
-            if self._trace_from_t != -math.inf:
-                _log.info("the trace goes on")
-            self._trace_from_t = -math.inf
-
-    def _keep_resting_face(self) -> None:
-        if self._clock() - self._kept_t >= RESTING_FACE_PERIOD_S:
-            self._kept_t = self._clock()
-            self._memory.keep(self._pipeline.decider.resting_face, self._stamp())

@@ -28,10 +28,6 @@ class Decisions(Protocol):
         """Forget the driver's resting face."""
 
     @property
-    def calibrated_percent(self) -> float | None:
-        """How far the resting face is learned."""
-
-    @property
     def resting_face(self) -> RestingFace:
         """What was learned, to be kept over a restart."""
 
@@ -121,6 +117,13 @@ class Frames(AbstractContextManager[object], Protocol):
 
     def blindness(self) -> tuple[Sight, str] | None:
         """Why there is no picture, or None."""
+
+
+class Memory(Protocol):
+    """What is asked of ``edge.service.resting_face.RestingFaceSink``."""
+
+    def clear(self) -> None:
+        """Keep nothing of what was learned of the driver so far."""
 
 
 class Trace(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.decision.baseline import LEVELS, RestingFace
-from edge.domain import Kind
+from edge.domain import Kind, Step
 from edge.mqtt.messages import Stamp
 from edge.mqtt.outbox import files as outbox_files
+from edge.service.health import Health, SinkHealth
+from edge.service.sinks import Worker
 
 FILE_NAME = "resting_face.json"
+PERIOD_S = 300.0
+"""What is learned is kept this often, seconds, and at the stop: little wear for a card, little lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -111,3 +116,51 @@ class RestingFaceFile:
         if not self._faulty:
             _log.warning("%s: %s; the resting face is not kept over a restart", self._path, error.strerror)
         self._faulty = True
+
+
+class RestingFaceSink:
+    """Keeps what is ``learned`` of the driver every PERIOD_S and at the end, written in a thread of its own."""
+
+    name = "resting face"
+
+    def __init__(
+        self,
+        file: RestingFaceFile,
+        learned: Callable[[], RestingFace],
+        clock: Callable[[], float],
+        stamp: Callable[[], Stamp],
+    ) -> None:
+        self._file = file
+        self._learned = learned
+        self._clock = clock
+        self._stamp = stamp
+        self._kept_t = clock()
+        self._worker: Worker[Callable[[], None]] = Worker(self.name, lambda do: do())
+
+    @property
+    def health(self) -> SinkHealth:
+        """Monitoring does not need the file: a fault of the disk is in the log alone."""
+        return self._worker.health
+
+    def take(self, step: Step) -> None:
+        """Keep what is learned, where a period is over."""
+        del step
+        if self._clock() - self._kept_t >= PERIOD_S:
+            self._keep()
+
+    def probe(self, health: Health) -> None:
+        """Nothing of it is kept."""
+
+    def clear(self) -> None:
+        """Keep nothing of what was learned so far."""
+        self._worker.put(self._file.clear)
+
+    def close(self) -> None:
+        """Keep what is learned by now."""
+        self._keep()
+        self._worker.close()
+
+    def _keep(self) -> None:
+        self._kept_t = self._clock()
+        face, now = self._learned(), self._stamp()
+        self._worker.put(lambda: self._file.keep(face, now))

@@ -43,7 +43,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp
-from edge.service.resting_face import RestingFaceFile
+from edge.service.mqtt_sink import MqttSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.replay import replay as replay_trace
@@ -202,7 +202,16 @@ def test_it_is_published_and_home_assistant_is_told_of_it(
     subscriber = subscribe(mosquitto.port, "#")
     with closing(Outbox.from_config(config, {}, board_stamp())) as outbox:
         publisher = Publisher(config, outbox, clock=board_stamp, environ={})
-        service = Service(config, pipeline=Aside(config), publisher=publisher, **quiet_parts)
+        about = About("litert", "face 1", "expression 1")
+        speak = MqttSink(
+            config,
+            publisher=publisher,
+            about=about,
+            entropy=lambda: bytes(10),
+            clock=uptime_s,
+            stamp=board_stamp,
+        )
+        service = Service(config, pipeline=Aside(config), publisher=publisher, sinks=[speak], **quiet_parts)
         thread = threading.Thread(target=service.run)
         thread.start()
         alert = json.loads(subscriber.wait_for("evenkeel/van-7/alert"))
@@ -218,7 +227,7 @@ def test_it_is_published_and_home_assistant_is_told_of_it(
 
 
 @pytest.fixture
-def quiet_parts(tmp_path: Path) -> dict[str, Any]:
+def quiet_parts() -> dict[str, Any]:
     """What a service needs besides: a camera, and nobody to notify."""
 
     class Camera(Source):
@@ -235,9 +244,7 @@ def quiet_parts(tmp_path: Path) -> dict[str, Any]:
     return {
         "frames": NewestFrame(Camera, config.camera),
         "notifier": Nobody(),
-        "about": About("litert", "face 1", "expression 1"),
         "reload": lambda: config,
-        "entropy": lambda: bytes(10),
         "times": StageTimes(),
-        "memory": RestingFaceFile(tmp_path),
+        "memory": Nobody(),
     }

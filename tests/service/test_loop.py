@@ -6,11 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import MagicMock
 from uuid import UUID
 
 import numpy as np
@@ -47,8 +48,12 @@ from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, Stamp, StateMessage
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp, serve
-from edge.service.ports import Trace
-from edge.service.resting_face import RestingFaceFile
+from edge.service.mqtt_sink import MqttSink
+from edge.service.ports import Outlet
+from edge.service.resting_face import RestingFaceFile, RestingFaceSink
+from edge.service.sinks import Sink
+from edge.service.status_sink import StatusSink
+from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.trace import TraceWriter
@@ -71,7 +76,7 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
         1.0,
         np.full(len(EXPRESSIONS), 1 / 9, np.float32),
     )
-    return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions)
+    return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions, calibrated_percent=40.0)
 
 
 def last_step(t: float) -> Step:
@@ -85,8 +90,6 @@ SHOWN = (12.0, *[0.0] * 18)
 
 
 class FakeDecider:
-    calibrated_percent = 40.0
-
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.last: Step | None = None
@@ -216,6 +219,14 @@ class Hanging(Source):
         raise CameraError("late")
 
 
+def speak_of(
+    config: Config, publisher: Outlet, stamp: Callable[[], Stamp], clock: Callable[[], float] = uptime_s
+) -> MqttSink:
+    """The sink that publishes what a service says."""
+    about = About("litert", "face 1", "expression 1")
+    return MqttSink(config, publisher=publisher, about=about, entropy=lambda: ENTROPY, clock=clock, stamp=stamp)
+
+
 class Bench:
     """A service with everything around it faked, run in a thread."""
 
@@ -225,7 +236,7 @@ class Bench:
         config: Config | None = None,
         *,
         pipeline: FakePipeline | None = None,
-        trace: Trace | None = None,
+        sinks: Sequence[Sink] = (),
         state_folder: Path | None = None,
         heat: Callable[[], Heat] = lambda: Heat(None, None),
         frames: NewestFrame | None = None,
@@ -236,19 +247,24 @@ class Bench:
         self.notifier = FakeNotifier()
         self.frames = frames or NewestFrame(camera, self.config.camera)
         self.reloaded: Config | Exception = self.config
+        stamp = lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)  # noqa: E731 - used twice
+        file = RestingFaceFile(state_folder or Path(os.devnull))  # by default nothing can be kept
+        memory = RestingFaceSink(file, lambda: self.pipeline.decider.resting_face, uptime_s, stamp)
+        own: list[Sink] = [
+            speak_of(self.config, self.publisher, stamp),
+            StatusSink(self.notifier, self.publisher),
+            memory,
+        ]
         self.service = Service(
             self.config,
             frames=self.frames,
             pipeline=self.pipeline,
             publisher=self.publisher,
             notifier=self.notifier,
-            about=About("litert", "face 1", "expression 1"),
+            sinks=[*own, *sinks],
+            memory=memory,
             reload=self._reload,
-            entropy=lambda: ENTROPY,
             times=StageTimes(),
-            memory=RestingFaceFile(state_folder or Path(os.devnull)),  # by default nothing can be kept
-            trace=trace,
-            stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
             heat=heat,
             heat_period_s=0.01,
         )
@@ -584,7 +600,7 @@ def test_a_bad_file_keeps_the_old_configuration_and_says_why(tmp_path: Path, cap
 
 def test_a_trace_holds_every_step(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
-    with TraceWriter(path) as trace, Bench(lambda: Ticker(count=10), trace=trace) as bench:
+    with TraceWriter(path) as trace, Bench(lambda: Ticker(count=10), sinks=[TraceSink(trace, uptime_s)]) as bench:
         bench.thread.join(DEADLINE_S)
     assert len(path.read_text().splitlines()) == len(bench.pipeline.seen) + len(bench.pipeline.blind)
 
@@ -595,16 +611,12 @@ class FullDisk:
 
 
 def test_a_full_disk_is_said_once_and_the_monitoring_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    with Bench(Ticker, trace=FullDisk()) as bench:
+    with Bench(Ticker, sinks=[TraceSink(FullDisk(), uptime_s)]) as bench:
         eventually(lambda: len(bench.pipeline.seen) > 5)
     assert caplog.text.count("the trace has a gap from here") == 1
 
 
-def test_the_trace_goes_on_when_there_is_room_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("edge.service.loop.TRACE_RETRY_S", 0.01)
-
+def test_the_trace_goes_on_when_there_is_room_again(caplog: pytest.LogCaptureFixture) -> None:
     class Filling:
         """Full from the third step to the fifth that it is asked for."""
 
@@ -616,10 +628,10 @@ def test_the_trace_goes_on_when_there_is_room_again(
                 FullDisk().write(step)
 
     trace = Filling()
-    with caplog.at_level("INFO"), Bench(Ticker, trace=trace):
+    with caplog.at_level("INFO"), Bench(Ticker, sinks=[TraceSink(trace, uptime_s, retry_s=0.01)]):
         eventually(lambda: trace.asked > 10)
     assert caplog.text.count("the trace has a gap from here") == 1
-    assert caplog.text.count("the trace goes on") == 1
+    assert caplog.text.count("trace: goes on") == 1
 
 
 def test_a_real_broker_gets_state_health_and_offline(
@@ -639,17 +651,17 @@ def test_a_real_broker_gets_state_health_and_offline(
         pipeline = FakePipeline()
         now = time.monotonic()
         pipeline.transitions = [Transition(now, "anger", Phase.START, Level.WARNING, 1, now, 0.8, 0.9, "anger")]
+        publisher = Publisher(config, outbox, clock=board_stamp, environ={})
         service = Service(
             config,
             frames=NewestFrame(Ticker, config.camera),
             pipeline=pipeline,
-            publisher=Publisher(config, outbox, clock=board_stamp, environ={}),
+            publisher=publisher,
             notifier=FakeNotifier(),
-            about=About("litert", "face 1", "expression 1"),
+            sinks=[speak_of(config, publisher, board_stamp)],
+            memory=MagicMock(),
             reload=lambda: config,
-            entropy=lambda: ENTROPY,
             times=StageTimes(),
-            memory=RestingFaceFile(tmp_path),
         )
         thread = threading.Thread(target=service.run)
         thread.start()

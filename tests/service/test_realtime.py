@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
 from unittest.mock import MagicMock
 
@@ -20,10 +17,7 @@ from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Frame, Judged, Observation, Sight, Signals, State, Step
-from edge.mqtt.messages import Stamp
 from edge.service.loop import Service
-from edge.service.resting_face import RestingFaceFile
-from edge.service.versions import About
 from edge.timing import StageTimes
 
 FRAME_S = 1 / 30
@@ -142,13 +136,11 @@ def run(
         pipeline=work,
         publisher=MagicMock(**{"poll_command.return_value": None}),
         notifier=Notifier(None),
-        about=About("litert", "face 1", "expression 1"),
+        sinks=[],
+        memory=MagicMock(),
         reload=Config,
-        entropy=lambda: bytes(10),
         times=times,
-        memory=RestingFaceFile(Path(os.devnull)),
         clock=time.clock,
-        stamp=lambda: Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True),
         heat=lambda: Heat(None, None),
         sleep=time.sleep,
         settled=settled,

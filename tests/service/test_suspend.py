@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -24,12 +25,11 @@ from edge.config import Config
 from edge.domain import Frame, Phase, Sight
 from edge.mqtt.messages import Stamp
 from edge.service.loop import Service, build_service
-from edge.service.resting_face import RestingFaceFile
-from edge.service.versions import About
+from edge.service.trace_sink import TraceSink
 from edge.timing import StageTimes
 from edge.traces.replay import replay
 from edge.traces.trace import TraceWriter
-from tests.service.test_loop import ENTROPY, AngryPipeline, FakeNotifier, FakePublisher
+from tests.service.test_loop import AngryPipeline, FakeNotifier, FakePublisher, speak_of
 
 NIGHT_S = 8 * 3600.0
 EVENING = datetime(2026, 5, 4, 22, 0, tzinfo=UTC)
@@ -76,14 +76,14 @@ def sleep_in_an_episode(folder: Path) -> tuple[FakePublisher, AngryPipeline, Pat
             pipeline=pipeline,
             publisher=publisher,
             notifier=FakeNotifier(),
-            about=About("litert", "face 1", "expression 1"),
+            sinks=[
+                speak_of(config, publisher, frames.stamp, lambda: frames.t),
+                TraceSink(trace, lambda: frames.t, size=10_000),
+            ],
+            memory=MagicMock(),
             reload=lambda: config,
-            entropy=lambda: ENTROPY,
             times=StageTimes(),
-            memory=RestingFaceFile(folder),
-            trace=trace,
             clock=lambda: frames.t,
-            stamp=frames.stamp,
             heat=lambda: Heat(None, None),
         ).run()
     return publisher, pipeline, path

@@ -1,4 +1,4 @@
-"""What the service says of what it sees: alerts, states, health, and a line for ``systemctl status``."""
+"""The sink that speaks MQTT: alerts at once, the state when it is news, health as it comes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import platform
 from collections.abc import Callable
 
 from edge import __version__
-from edge.board.notify import Notifier
-from edge.board.sensors import resident_mb
-from edge.board.watch import HeatWatch
 from edge.config import Config
 from edge.config.secrets import redact
 from edge.domain import State, Step
 from edge.mqtt.messages import (
     Episodes,
     ModelsPart,
+    SinkPart,
     StagePart,
     Stamp,
     VersionsPart,
@@ -23,9 +21,9 @@ from edge.mqtt.messages import (
     health_message,
     state_message,
 )
-from edge.service.ports import Frames, Outlet
+from edge.service.health import Health, SinkHealth
+from edge.service.ports import Outlet
 from edge.service.versions import About
-from edge.timing import StageTimes
 
 _log = logging.getLogger(__name__)
 
@@ -33,62 +31,47 @@ REASON_PERIOD_S = 1.0
 """A reason that changes while the state does not is published this often at most."""
 
 
-class Reporter:
-    """Publishes each step's alerts at once, the state when it is news, health when it is due.
+class MqttSink:
+    """Gives the publisher what it is to bring to the broker; storing an alert is all that is waited for.
 
-    ``entropy`` gives ten random bytes for each episode's id. ``times`` are those of the steps; ``frames`` are asked for
-    what was dropped and why there is no picture, ``heat`` how warm the board is. What ``config`` says of periods holds
-    until a restart.
+    ``entropy`` gives ten random bytes for each episode's id. What ``config`` says of periods holds until a restart.
+    The publisher is begun and ended by the service, whose first and last words it brings.
     """
+
+    name = "mqtt"
 
     def __init__(
         self,
         config: Config,
         *,
-        frames: Frames,
-        heat: HeatWatch,
         publisher: Outlet,
-        notifier: Notifier,
         about: About,
         entropy: Callable[[], bytes],
-        times: StageTimes,
         clock: Callable[[], float],
         stamp: Callable[[], Stamp],
     ) -> None:
         self._config = config
-        self._frames = frames
-        self._heat = heat
         self._publisher = publisher
-        self._notifier = notifier
         self._about = about
-        self._times = times
         self._clock = clock
         self._stamp = stamp
         self._episodes = Episodes(entropy)
-        self._read = 0
         self._said: tuple[State, str] | None = None
         self._said_t = float("-inf")
-        self._health_t = clock()
 
-    def count_frame(self) -> None:
-        """One more frame was read."""
-        self._read += 1
+    @property
+    def health(self) -> SinkHealth:
+        """Nothing is lost here: what cannot leave waits in the outbox, which health tells of by itself."""
+        return SinkHealth(problem=self._problem)
 
-    def tell(self, step: Step, calibrated_percent: float | None) -> None:
+    def take(self, step: Step) -> None:
         """Publish what a step says, alerts first."""
         self._tell_alerts(step)
         if self._is_news(step):
-            self._tell_state(step, calibrated_percent)
+            self._tell_state(step)
 
-    def tell_health(self, state: State) -> None:
-        """Publish health, and the line for ``systemctl status``, if they are due."""
-        elapsed_s = self._clock() - self._health_t
-        if elapsed_s < self._config.publish.health_s:
-            return
-        fps = self._read / elapsed_s
-        self._read, self._health_t = 0, self._clock()
-        problem = redact(self._publisher.problem or "") or None
-        blind = self._frames.blindness()
+    def probe(self, health: Health) -> None:
+        """Publish health."""
         self._publisher.publish_health(
             health_message(
                 self._stamp(),
@@ -101,25 +84,31 @@ class Reporter:
                     expression_model=self._about.expression_model,
                 ),
                 outbox=self._publisher.outbox_health(),
-                dropped_frames=self._frames.dropped,
-                bad_frames=self._frames.bad_frames,
+                dropped_frames=health.dropped_frames,
+                bad_frames=health.bad_frames,
                 stages={
                     name: StagePart(p50_ms=round(p50, 2), p95_ms=round(p95, 2))
-                    for name, (p50, p95) in self._times.percentiles(50, 95).items()
+                    for name, (p50, p95) in health.stages.items()
                 },
-                fps=fps,
-                fps_limit=self._heat.fps,
-                camera_age_s=self._frames.age_s,
-                memory_mb=resident_mb(),
-                temperature_c=self._heat.heat.temperature_c,
-                throttled=self._heat.heat.throttled,
-                problems=(
-                    *self._publisher.problems,
-                    *(text for text in (self._heat.problem, blind[1] if blind else None) if text),
-                ),
+                fps=health.fps,
+                fps_limit=health.fps_limit,
+                camera_age_s=health.camera_age_s,
+                memory_mb=health.memory_mb,
+                temperature_c=health.temperature_c,
+                throttled=health.throttled,
+                sinks={
+                    name: SinkPart(dropped=sink.dropped, problem=sink.problem) for name, sink in health.sinks.items()
+                },
+                problems=(*map(redact, self._publisher.problems), *health.problems),
             )
         )
-        self._notifier.status(f"{fps:.1f} fps, {state}, broker {problem or 'connected'}")
+
+    def close(self) -> None:
+        """The service ends the publisher, after the last step."""
+
+    @property
+    def _problem(self) -> str | None:
+        return redact(self._publisher.problem or "") or None
 
     def _tell_alerts(self, step: Step) -> None:
         for transition in step.transitions:
@@ -142,10 +131,8 @@ class Reporter:
             return True
         return step.reason != self._said[1] and since_s >= REASON_PERIOD_S
 
-    def _tell_state(self, step: Step, calibrated_percent: float | None) -> None:
+    def _tell_state(self, step: Step) -> None:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {step.reason}" if step.reason else "")
         self._said, self._said_t = (step.state, step.reason), self._clock()
-        self._publisher.publish_state(
-            state_message(step, self._stamp(), newest=self._publisher.newest, calibrated_percent=calibrated_percent)
-        )
+        self._publisher.publish_state(state_message(step, self._stamp(), newest=self._publisher.newest))

@@ -1,0 +1,98 @@
+"""How the device is: read from its parts, apart from whoever publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from edge.board.sensors import resident_mb
+from edge.board.watch import HeatWatch
+from edge.domain import State
+from edge.service.ports import Frames
+from edge.timing import StageTimes
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHealth:
+    """What one sink has lost since the start, and what is wrong with it now."""
+
+    dropped: int = 0
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One look at the device.
+
+    ``frames``, ``dropped_frames`` and ``bad_frames`` count since the start and never go back; ``fps`` is the rate since
+    the look before. ``stages`` are (p50, p95) in milliseconds. ``problems`` say in words what is wrong with camera and
+    board. None is what cannot be told.
+    """
+
+    state: State
+    frames: int
+    dropped_frames: int
+    bad_frames: int
+    fps: float
+    fps_limit: float
+    camera_age_s: float
+    stages: Mapping[str, tuple[float, float]]
+    memory_mb: float | None
+    temperature_c: float | None
+    throttled: bool | None
+    problems: tuple[str, ...] = ()
+    sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
+
+
+class HealthProbe:
+    """Reads a ``Health``, every ``period_s`` at most. ``sinks`` tells how they are."""
+
+    def __init__(
+        self,
+        period_s: float,
+        *,
+        frames: Frames,
+        heat: HeatWatch,
+        times: StageTimes,
+        sinks: Callable[[], Mapping[str, SinkHealth]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._period_s = period_s
+        self._frames = frames
+        self._heat = heat
+        self._times = times
+        self._sinks = sinks
+        self._clock = clock
+        self._read = self._read_before = 0
+        self._t = clock()
+
+    def count_frame(self) -> None:
+        """One more frame was read."""
+        self._read += 1
+
+    @property
+    def due(self) -> bool:
+        """Whether a period is over since the last look."""
+        return self._clock() - self._t >= self._period_s
+
+    def read(self, state: State) -> Health:
+        """How the device is now; ``state`` is what is said of the driver."""
+        now = self._clock()
+        elapsed_s, count = now - self._t, self._read - self._read_before
+        self._t, self._read_before = now, self._read
+        blind = self._frames.blindness()
+        return Health(
+            state=state,
+            frames=self._read,
+            dropped_frames=self._frames.dropped,
+            bad_frames=self._frames.bad_frames,
+            fps=count / elapsed_s if elapsed_s > 0 else 0.0,
+            fps_limit=self._heat.fps,
+            camera_age_s=self._frames.age_s,
+            stages={name: (p50, p95) for name, (p50, p95) in self._times.percentiles(50, 95).items()},
+            memory_mb=resident_mb(),
+            temperature_c=self._heat.heat.temperature_c,
+            throttled=self._heat.heat.throttled,
+            problems=tuple(text for text in (self._heat.problem, blind[1] if blind else None) if text),
+            sinks=self._sinks(),
+        )
