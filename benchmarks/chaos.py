@@ -9,6 +9,7 @@ without it, or without persistence. The same ``--seed`` gives the same faults at
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import random
 import signal
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300, help="SIGKILLs of broker, devices and collector; 0: no chaos")
     parser.add_argument("--cuts", type=int, default=50, help="times that the network fails")
     parser.add_argument("--seed", type=int, default=None, help="the same faults in the same order again")
+    parser.add_argument("--keep", type=Path, help="keep the chaos's logs and databases in this new folder")
     parser.add_argument("--chaos-only", action="store_true", help="leave out the ten thousand")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all processes end with this one
@@ -58,10 +60,10 @@ def main() -> None:
     logging.disable(logging.INFO)
     console = Console(soft_wrap=True)
     console.print(f"seed {seed}")
-    tallies = [] if options.chaos_only else [measure_drain(console)]
+    tallies: list[Tally] = [] if options.chaos_only else [measure_drain(console)]
     if options.kills > 0:
         chance = random.Random(seed)  # noqa: S311 - faults, not secrets
-        tallies.append(run_chaos(console, chance, options.kills, options.cuts))
+        tallies.append(run_chaos(console, chance, options.kills, options.cuts, options.keep))
     total = sum(tallies, Tally())
     sys.exit(bool(total.lost or total.order_broken or total.doubles))
 
@@ -99,11 +101,16 @@ def measure_drain(console: Console) -> Tally:
     return tally
 
 
-def run_chaos(console: Console, chance: random.Random, kills: int, cuts: int) -> Tally:
+def run_chaos(console: Console, chance: random.Random, kills: int, cuts: int, keep: Path | None = None) -> Tally:
     """So many faults at random, then peace; then count."""
     faults = plan_faults(chance, draw_kinds(chance, kills=kills, cuts=cuts), devices=DEVICES, pace_s=PACE_S)
-    with tempfile.TemporaryDirectory(prefix="evenkeel-chaos-") as folder:
-        broker = Mosquitto(Path(folder), BROKER + PERSISTENCE, log_type="error")
+    with contextlib.ExitStack() as stack:
+        if keep is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evenkeel-chaos-")))
+        else:
+            folder = keep.resolve()
+            folder.mkdir(parents=True)
+        broker = Mosquitto(folder, BROKER + PERSISTENCE, log_type="error")
 
         def remember(memory: Memory) -> None:
             broker.configure(BROKER if memory is Memory.OFF else BROKER + PERSISTENCE)
