@@ -8,13 +8,16 @@ have come or the device has said that they are gone for good.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from edge.collect.ranges import Range, union, without
 
 SLACK = 50
 """Gaps with at most this many alerts between are asked for as one: a doubled alert costs less than a question."""
+
+MOST_ASKED, LEAST_ASKED = 1024, 8
+"""Alerts asked for at once: first the most; fewer and fewer where not all of them come through."""
 
 QUESTION_PAUSE_S = 2.5
 """Least time between two questions to a device, which takes one a second, and maybe from several collectors."""
@@ -76,15 +79,23 @@ def questions(stream: OpenStream) -> tuple[Question, ...]:
 
 @dataclass(slots=True)
 class _Watch:
+    """One stream. ``span``: as many alerts are asked for at once; ``asked``: what was asked for last."""
+
     settled: int
     due: float
     pause_s: float
+    span: int
     turn: int = 0
+    asked: Question | None = None
 
 
 @dataclass(slots=True)
 class Patience:
-    """When to ask for what. ``wait_s``: first wait; each further one is twice as long, up to ``max_s``."""
+    """When to ask for what. ``wait_s``: first wait; each further one is twice as long, up to ``max_s``.
+
+    Where not all came that was asked for, as a broker that queues little may have dropped it, half as many are asked
+    for; where all came, twice as many.
+    """
 
     wait_s: float
     max_s: float
@@ -105,16 +116,37 @@ class Patience:
         watch = self._watches.get(stream.key)
         # something came, or the device is away: what is missing may well come by itself
         if watch is None or watch.settled != stream.settled or not stream.online:
-            self._watches[stream.key] = _Watch(stream.settled, now + self.wait_s, self.wait_s)
+            span = MOST_ASKED if watch is None else _next_span(watch, stream.settled)
+            self._watches[stream.key] = _Watch(stream.settled, now + self.wait_s, self.wait_s, span)
             return None
         device = (stream.key.prefix, stream.key.device)
         if now < watch.due or device in self._asked:
             return None
         possible = questions(stream)
-        question = possible[watch.turn % len(possible)]
+        watch.span = _next_span(watch, stream.settled)
+        question = _bounded(possible[watch.turn % len(possible)], stream.newest, watch.span)
+        watch.asked = question
         watch.turn += 1
         if watch.turn % len(possible) == 0:
             watch.pause_s = min(watch.pause_s * 2, self.max_s)
             watch.due = now + watch.pause_s
         self._asked[device] = now
         return question
+
+
+def _next_span(watch: _Watch, settled: int) -> int:
+    """How many alerts to ask for after this one's question, if it asked one."""
+    asked = watch.asked
+    if asked is None or asked.last is None:
+        return watch.span
+    if settled >= asked.last:
+        return min(watch.span * 2, MOST_ASKED)
+    return max(min(watch.span, asked.last - asked.first + 1) // 2, LEAST_ASKED)
+
+
+def _bounded(question: Question, newest: int, span: int) -> Question:
+    """Its beginning, if it asks for more than ``span`` alerts that are known of."""
+    last = newest if question.last is None else question.last
+    if last - question.first < span:
+        return question
+    return replace(question, last=question.first + span - 1)

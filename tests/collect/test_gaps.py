@@ -128,3 +128,41 @@ def test_all_gets_settled_whatever_gets_lost_on_the_way(
 
     assert settled == newest
     assert stored | lost == whole
+
+
+def asks(patience: Patience, one: OpenStream, now: float) -> Question:
+    """What it asks next, waiting as long as it does."""
+    while True:
+        if found := patience.due([one], now, MANY):
+            return found[0]
+        now += 1
+
+
+def test_where_not_all_comes_through_it_asks_for_less_and_for_more_again_where_all_does() -> None:
+    patience = Patience(wait_s=5, max_s=60)
+    settled, asked_for = 0, []
+    for now in range(0, 10_000, 100):
+        one = stream(Range(settled + 1, 200), settled=settled)
+        question = asks(patience, one, now)
+        asked_for.append(question.last - question.first + 1 if question.last else 0)
+        # the broker drops whatever is more than 20 at once but the first
+        settled += asked_for[-1] if asked_for[-1] <= 20 else 1
+        if settled >= 200:
+            break
+    assert asked_for[:5] == [200, 100, 50, 25, 12]
+    assert settled >= 200
+    assert len(asked_for) < 25
+
+
+def test_what_is_asked_for_again_is_bounded_even_where_nothing_at_all_came() -> None:
+    patience = Patience(wait_s=5, max_s=10)
+    asked = [question for now in range(400) for question in patience.due([stream(Range(3, 5000))], now, MANY)]
+    spans = [question.last - question.first + 1 for question in asked if question.last]
+    assert spans[:3] == [1024, 512, 256]
+    assert spans[-1] == 8
+
+
+def test_a_tail_of_which_nothing_is_known_is_asked_for_whole() -> None:
+    patience = Patience(wait_s=5, max_s=60)
+    one = stream(Range(1, 3), settled=0, newest=3, tail=True)
+    assert asks(patience, one, 0) == Question(KEY, 1, None)
