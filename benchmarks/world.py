@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,24 +112,27 @@ class World:
         self._network = network
         self._remember = remember or self._forget
 
-    def play(self, faults: Iterable[Fault]) -> None:
+    def play(self, plan: Sequence[Fault]) -> None:
         """Let the faults happen, each at its time; returns when all is well again.
 
         Raises:
             FallenError: a process ended for another reason.
         """
-        order = itertools.count()  # what is due at the same time happens in the order of the plan
-        due = [(fault.at_s, next(order), self._begin, fault) for fault in faults]
+        # at the same moment what was down comes back first, so that it can be struck again
+        back, strike = 0, 1
+        due = [(fault.at_s, strike, number) for number, fault in enumerate(plan)]
         heapq.heapify(due)
         began = time.monotonic()
         while due:
-            at_s, _, act, fault = heapq.heappop(due)
+            at_s, what, number = heapq.heappop(due)
             time.sleep(max(0.0, began + at_s - time.monotonic()))
             if fallen := self.fallen():
                 raise FallenError(f"ended by itself: {', '.join(fallen)}; see the logs")
-            act(fault)
-            if act == self._begin:
-                heapq.heappush(due, (at_s + fault.down_s, next(order), self._end, fault))
+            if what == strike:
+                self._begin(plan[number])
+                heapq.heappush(due, (at_s + plan[number].down_s, back, number))
+            else:
+                self._end(plan[number])
 
     def settle(self, deadline_s: float) -> float:
         """Let the devices decide no more and wait until the database has everything; return how long that took, s.
