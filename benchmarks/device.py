@@ -77,15 +77,11 @@ class Device:
 
     def _log_problems(self) -> None:
         """What is wrong while there is a connection; why there is none changes with every fault of a run."""
-        problems = _present(self._publisher.outbox_health().problem) if self._publisher.connected else ()
+        problems = self._publisher.problems if self._publisher.connected else ()
         for problem in problems:
             if problem not in self._problems:
                 os.write(self._log, f"problem {problem}\n".encode())
         self._problems = problems or self._problems
-
-
-def _present(*problems: str | None) -> tuple[str, ...]:
-    return tuple(problem for problem in problems if problem)
 
 
 def quiet_file(log: Path) -> Path:

@@ -150,7 +150,11 @@ def test_what_is_missing_is_asked_for_until_it_has_come_or_is_gone(
 
 
 def test_the_last_alert_is_missed_too_and_so_is_the_end_of_an_epoch(
-    mosquitto: Mosquitto, run_collector: RunCollector, subscribe: Subscribe
+    mosquitto: Mosquitto,
+    run_collector: RunCollector,
+    subscribe: Subscribe,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     device = subscribe(mosquitto.port)
     run_collector(mosquitto.port)
@@ -160,6 +164,9 @@ def test_the_last_alert_is_missed_too_and_so_is_the_end_of_an_epoch(
     assert (first["from"], first["to"]) == (2, 2)
 
     device.publish("evenkeel/van-7/command/resend/result", answer(7, 2, 2, newest=2, gone=((2, 2, "squeezed"),)))
+    until(
+        lambda: "gone for good" in caplog.text, "the loss"
+    )  # an answer after the next epoch's begin would end this one
     device.publish("evenkeel/van-7/state", payload("state", sequence=0, epoch=9))
     device.wait(
         lambda: any("to" not in json.loads(one) for one in device.payloads("evenkeel/van-7/command/resend")),
