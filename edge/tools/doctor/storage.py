@@ -6,11 +6,12 @@ import grp
 import os
 import shutil
 import stat
+from pathlib import Path
 
 from edge.config import Config
 from edge.config.secrets import exposed
-from edge.errors import EXIT_CONFIG
-from edge.mqtt.outbox import outbox_path
+from edge.errors import EXIT_CONFIG, UnavailableError
+from edge.mqtt.outbox import outbox_path, read_contents
 from edge.tools.doctor.camera import camera_nodes, needs_device
 from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
 from edge.tools.doctor.host import ENTER, READ, SERVICE_USER, WRITE, Host
@@ -59,20 +60,40 @@ def outbox(host: Host, config: Config) -> Finding:
     free_mb = shutil.disk_usage(folder).free / 1e6
     need_mb = 2 * (config.outbox.max_bytes + config.outbox.history_max_bytes) / 1e6
     text, figures = f"{path}: {free_mb:.0f} MB free", {"free_mb": round(free_mb)}
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        return failed(f"{text}, but the disk is read-only", "mount it writable, or set outbox.path", **figures)
-    if not host.user.may(folder, WRITE | ENTER):
-        remedy = f"`sudo chown {host.user.name} {folder}`, or set outbox.path"
-        return failed(f"{text}, but {host.user.name} may not write in {folder}", remedy, **figures)
-    files = [path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES]
-    if foreign := [str(file) for file in files if host.user.is_refused(file, READ | WRITE)]:
-        remedy = f"stop whatever else uses it; `sudo chown {host.user.name} {' '.join(foreign)}`"
-        return failed(f"{text}, but {host.user.name} may not write {', '.join(foreign)}", remedy, **figures)
+    if (refusal := _refusal(host, path, folder)) is not None:
+        what, remedy = refusal
+        return failed(f"{text}, but {what}", remedy, **figures)
+    if (fault := _fault_of(path)) is not None:
+        what, _, remedy = fault.partition("; ")
+        return warned(f"{text}; {what}", remedy, **figures)
     if free_mb < need_mb:
         return failed(f"{text}; a full outbox takes {need_mb:.0f} MB", "make room (`df -h`)", **figures)
     if free_mb < need_mb + LITTLE_DISK_MB:
         return warned(text, "make room (`df -h`)", **figures)
     return passed(text if folder == path.parent else f"{text}; the folder will be made", **figures)
+
+
+def _refusal(host: Host, path: Path, folder: Path) -> tuple[str, str] | None:
+    """Why the service could not write the outbox at ``path`` below the existing ``folder``, and the remedy."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "the disk is read-only", "mount it writable, or set outbox.path"
+    name = host.user.name
+    if not host.user.may(folder, WRITE | ENTER):
+        return f"{name} may not write in {folder}", f"`sudo chown {name} {folder}`, or set outbox.path"
+    files = [path.with_name(path.name + suffix) for suffix in FILE_SUFFIXES]
+    if foreign := [str(file) for file in files if host.user.is_refused(file, READ | WRITE)]:
+        remedy = f"stop whatever else uses it; `sudo chown {name} {' '.join(foreign)}`"
+        return f"{name} may not write {', '.join(foreign)}", remedy
+    return None
+
+
+def _fault_of(path: Path) -> str | None:
+    """What is wrong with the database that lies there, and the remedy."""
+    try:
+        read_contents(path)
+    except UnavailableError as error:
+        return str(error)
+    return None
 
 
 def device_permissions(host: Host, config: Config) -> Finding:

@@ -57,6 +57,16 @@ def test_a_file_that_root_left_behind_is_given_back_to_the_service(
     assert finding.remedy.endswith(f"`sudo chown somebody {tmp_path / 'state' / name}`")
 
 
+def test_a_file_in_the_outbox_s_place_that_is_none_is_named(make_host: MakeHost, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "outbox.db").write_text("a shopping list" * 100)
+    finding = outbox(make_host())
+    assert finding.verdict is Verdict.WARN
+    assert "not a database" in finding.text
+    assert finding.remedy is not None
+    assert "outbox.path" in finding.remedy
+
+
 @pytest.mark.parametrize(("free_mb", "verdict"), [(5, "fail"), (100, "warn"), (5000, "pass")])
 def test_room_is_judged_by_what_a_full_outbox_takes(
     make_host: MakeHost, monkeypatch: pytest.MonkeyPatch, free_mb: int, verdict: str
