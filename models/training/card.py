@@ -118,6 +118,11 @@ def face_table(content: Content) -> str:
     return _beside(evaluate_face.ROWS, content["models"], evaluate_face.OURS)
 
 
+def face_skin_table(content: Content) -> str:
+    """Wrong faces of the detectors by the brightness of the skin."""
+    return _group_table(content["skin"])
+
+
 TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "published": ("expression.json", published_table),
@@ -125,6 +130,7 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "fairness-faces": ("fairness.json", face_fairness_table),
     "fairness-drivers": ("fairness.json", driver_fairness_table),
     "face": ("face.json", face_table),
+    "face-skin": ("face.json", face_skin_table),
 }
 
 
