@@ -41,6 +41,10 @@ class FakeFinder:
         face = self.find_near(luma)
         return [] if face is None or limit < 1 else [face]
 
+    def find_small(self, luma: NDArray[np.uint8], turn: int) -> list[Face]:
+        del luma, turn
+        return []
+
     def is_sure(self, face: Face) -> bool:
         del face
         return True
@@ -53,8 +57,8 @@ class FakeFinder:
         del luma, face
         return True
 
-    def find_near(self, luma: Luma, face: Face | None = None) -> Face | None:
-        del face
+    def find_near(self, luma: Luma, face: Face | None = None, within: float = 0.5, share: float = 1.0) -> Face | None:
+        del face, within, share
         self.seen.append(luma)
         if self.at is None:
             return None

@@ -109,9 +109,9 @@ class Report:
 class SearchingFinder(FaceFinder):
     """A face model that never finds the driver where the driver was, so that each frame is searched as a whole."""
 
-    def find_near(self, luma: NDArray[np.uint8], face: Face) -> None:
+    def find_near(self, luma: NDArray[np.uint8], face: Face, within: float = 0.0, share: float = 1.0) -> None:
         """Nothing."""
-        del luma, face
+        del luma, face, within, share
 
 
 class TimedInterpreter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, product
 from typing import Self
 
 import cv2
@@ -26,6 +26,10 @@ CLOSE_SIZE_PX = 60.0
 # score that makes one sure; of so many in a picture.
 WORTH_A_LOOK = 0.6
 MAX_LOOKS = 3
+# Where the whole picture shows no face, parts of it are searched this many times closer. A face that is cut by the edge
+# of one part is whole in the next if it is no larger than the overlap, in pixels of the model's input.
+PART_SCALE = 1.6
+OVERLAP_PX = 40
 # Cells whose predicted middles are nearer than this share of the face's size speak of the same face.
 SAME_FACE = 0.5
 AGREE = 0.2
@@ -97,20 +101,49 @@ class FaceFinder:
     def find(self, luma: NDArray[np.uint8]) -> Face | None:
         """The best face in the picture (H, W), uint8, or None: of those about as sure, the one nearest the middle.
 
-        A small one is looked at a second time, closer, and so are unsure ones where none is sure.
+        A small one is looked at a second time, closer, and so are unsure ones where none is sure. Where there is none
+        at all, the picture is searched part by part, for smaller ones. What only a closer look finds must be upright.
         """
         faces = self.find_all(luma)
         best = _most_central([face for face in faces if self.is_sure(face)], luma.shape)
         if best is not None:
             return self.sharpen(luma, best)
         looks = (self.sharpen(luma, face) for face in faces[:MAX_LOOKS])
-        return _most_central([face for face in looks if face is not None], luma.shape)
+        parts = (self.find_small(luma, turn) for turn in range(len(self._parts(luma.shape))))
+        for found in chain([[face for face in looks if face is not None]], parts):
+            best = _most_central([face for face in found if self.is_upright(luma, face)], luma.shape)
+            if best is not None:
+                return best
+        return None
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = MAX_FACES) -> list[Face]:
         """Up to ``limit`` faces in the picture (H, W), uint8, the surest first; unsure ones too: see ``sharpen``."""
         height, width = luma.shape
         scale = min(self._width / width, self._height / height)
         return list(islice(self._look(luma, (0, 0, width, height), scale, self._worth_a_look), limit))
+
+    def find_small(self, luma: NDArray[np.uint8], turn: int) -> list[Face]:
+        """Sure faces in one part of the picture, seen closer than in ``find_all``; each turn it is another part.
+
+        Each was found twice: in the part, and in a close view.
+        """
+        parts = self._parts(luma.shape)
+        if not parts:
+            return []
+        height, width = luma.shape
+        scale = min(self._width / width, self._height / height) * PART_SCALE
+        seen = list(islice(self._look(luma, parts[turn % len(parts)], scale, self._worth_a_look), MAX_LOOKS))
+        looks = (self.find_near(luma, face) for face in seen)
+        return [face for face in looks if face is not None]
+
+    def _parts(self, shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+        """Parts (left, top, right, bottom) that cover a picture (H, W) PART_SCALE times closer than as a whole."""
+        height, width = shape
+        scale = min(self._width / width, self._height / height) * PART_SCALE
+        if scale > 1:  # there is no more to be seen in it
+            return []
+        columns, rows = _spread(width, self._width, scale), _spread(height, self._height, scale)
+        return [(left, top, right, bottom) for (top, bottom), (left, right) in product(rows, columns)]
 
     def is_sure(self, face: Face) -> bool:
         """Whether a face has the score that makes it one without a closer look."""
@@ -128,8 +161,14 @@ class FaceFinder:
             return face
         return self.find_near(luma, face) or (face if sure else None)
 
-    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
-        """The face that is where ``face`` is or was a moment ago, in a close view around it; None if it is gone."""
+    def find_near(
+        self, luma: NDArray[np.uint8], face: Face, within: float = SAME_FACE, share: float = 1.0
+    ) -> Face | None:
+        """The face nearest to where ``face`` is or was a moment ago, in a close view around it.
+
+        None where there is none with its middle within so many face sizes and with this ``share`` of the score that
+        makes a face a sure one.
+        """
         middle, size = face_middle(face), face_size(face)
         # A large face is shrunk by a whole number, of which the part that is a power of two costs least.
         shrink = max(1, round(size / CLOSE_SIZE_PX))
@@ -138,8 +177,8 @@ class FaceFinder:
         top, bottom = _span(middle[1], self._height / scale, luma.shape[0])
         if left >= right or top >= bottom:  # the face was in a larger picture, or at the very edge of this one
             return None
-        again = islice(self._look(luma, (left, top, right, bottom), scale, self._min_score), 2)
-        return next((found for found in again if math.dist(face_middle(found), middle) < SAME_FACE * size), None)
+        faces = islice(self._look(luma, (left, top, right, bottom), scale, share * self._min_score), MAX_FACES)
+        return _nearest(faces, middle, size, within)
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         """Whether a face that was found is surer by SURER as it stands than turned by 90, 180 or 270 degrees.
@@ -259,6 +298,18 @@ def face_middle(face: Face) -> tuple[float, float]:
     return (x1 + x2 + x3 + x4 + x5) / 5, (y1 + y2 + y3 + y4 + y5) / 5
 
 
+def _nearest(faces: Iterator[Face], middle: tuple[float, float], size: float, within: float) -> Face | None:
+    """The first face within SAME_FACE sizes of a place (x, y), or else the nearest one ``within`` so many."""
+    best, least = None, within
+    for face in faces:
+        away = math.dist(face_middle(face), middle) / size
+        if away < SAME_FACE:
+            return face
+        if away < least:
+            best, least = face, away
+    return best
+
+
 def _most_central(faces: list[Face], shape: tuple[int, ...]) -> Face | None:
     """Of the faces about as sure as the surest the one nearest the middle of a picture (H, W)."""
     surest = max((face.score for face in faces), default=0.0)
@@ -276,6 +327,14 @@ def _span(middle: float, extent: float, limit: int) -> tuple[int, int]:
     """Begin and end of the pixels ``extent`` long around ``middle`` that lie in a picture's side of ``limit``."""
     begin = math.floor(middle - extent / 2)
     return max(begin, 0), int(min(begin + extent, limit))
+
+
+def _spread(side: int, seen_px: int, scale: float) -> list[tuple[int, int]]:
+    """Begins and ends of the fewest stretches that cover a picture's side, each ``seen_px`` long once scaled."""
+    extent = min(side, int(seen_px / scale))
+    count = max(1, math.ceil((side * scale - OVERLAP_PX) / (seen_px - OVERLAP_PX)))
+    begins = np.linspace(0, side - extent, count).astype(int).tolist()
+    return [(begin, begin + extent) for begin in begins]
 
 
 def _in_picture(face: Face, view: View) -> Face:

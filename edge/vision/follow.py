@@ -19,6 +19,9 @@ KEEP_S = 2.0
 NEAR_SIZES = 1.2
 """How far the driver may have moved in that time, in face sizes."""
 
+STILL = 0.8
+"""A driver who was surely seen in the last KEEP_S seconds is still seen at this share of a sure face's score."""
+
 CHECK_S = 3.0
 """How often a followed face is held against its turned views: one that was upright by a fluke is let go."""
 
@@ -38,14 +41,17 @@ class Finder(Protocol):
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
         """All faces in the picture, the surest first, unsure ones among them."""
 
+    def find_small(self, luma: NDArray[np.uint8], turn: int) -> list[Face]:
+        """Sure faces in one part of the picture, smaller ones too; each turn in another part."""
+
     def is_sure(self, face: Face) -> bool:
         """Whether a face needs no closer look to be one."""
 
     def sharpen(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """The same face, looked at more closely where that is worth it; None where it is none."""
 
-    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
-        """The face that is where ``face`` was, or None."""
+    def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:
+        """The face nearest to where ``face`` was, within so many of its sizes, at a share of a sure score, or None."""
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         """Whether a face that was found is neither upside down nor on its side."""
@@ -95,20 +101,24 @@ class DriverFollower:
         self._finder = finder
         self._last: Face | None = None
         self._shape: tuple[int, ...] = ()
-        self._seen_t = self._checked_t = -math.inf
+        self._seen_t = self._sure_t = self._checked_t = -math.inf
         self._filter = OneEuro()
+        self._turn = 0
 
     def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
         """The driver's face in the seat's view (H, W) at ``t`` seconds, its points smoothed in time; or None."""
         if luma.shape != self._shape or not 0 <= t - self._seen_t <= KEEP_S:
             self._last, self._shape = None, luma.shape
-        near = None if self._last is None else self._finder.find_near(luma, self._last)
+        share = STILL if 0 <= t - self._sure_t <= KEEP_S else 1.0
+        near = None if self._last is None else self._finder.find_near(luma, self._last, NEAR_SIZES, share)
         face = near if near is not None and _has_middle(luma, near) else self._search(luma)
         if face is None or not self._stands(luma, face, t):
             return None
         if self._last is None or distance(face, self._last) > NEAR_SIZES / 2:
             self._filter = OneEuro()
         self._last, self._seen_t = face, t
+        if self._finder.is_sure(face):
+            self._sure_t = t
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
 
     def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
@@ -124,19 +134,25 @@ class DriverFollower:
     def _search(self, luma: NDArray[np.uint8]) -> Face | None:
         last = self._last
         if last is None:
-            return largest(self._finder, luma)
+            self._turn += 1
+            return largest(self._finder, luma, self._turn)
         faces = [face for face in self._finder.find_all(luma) if distance(face, last) < NEAR_SIZES]
         return first_sure(self._finder, luma, sorted(faces, key=lambda face: distance(face, last)))
 
 
-def largest(finder: Finder, luma: NDArray[np.uint8]) -> Face | None:
+def largest(finder: Finder, luma: NDArray[np.uint8], turn: int) -> Face | None:
     """Whom to take for the driver where none is known yet: the largest of the sure faces, by their scores.
 
-    Where none is sure from afar, the largest that is from near.
+    Where none is sure from afar, the largest that is from near; where there is none, one in this turn's part.
     """
-    faces = finder.find_all(luma)
-    order = sorted(faces, key=lambda face: (finder.is_sure(face), face.score * face_size(face)), reverse=True)
-    return first_sure(finder, luma, order)
+
+    def rank(face: Face) -> tuple[bool, float]:
+        return finder.is_sure(face), face.score * face_size(face)
+
+    best = first_sure(finder, luma, sorted(finder.find_all(luma), key=rank, reverse=True))
+    if best is not None:
+        return best
+    return max((face for face in finder.find_small(luma, turn) if _has_middle(luma, face)), key=rank, default=None)
 
 
 def first_sure(finder: Finder, luma: NDArray[np.uint8], faces: Iterable[Face]) -> Face | None:

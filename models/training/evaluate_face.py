@@ -22,7 +22,7 @@ from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled
 from edge.vision.tflite import open_runtime
 from models.training.face_conditions import DIM, Clip, Find, Points, by_skin, clip_figures, dimmed, read_clips
-from models.training.face_data import Picture, is_held_out, read_pictures
+from models.training.face_data import Picture, is_held_out, read_pictures, sides
 from models.training.fairness import Share, entries, of, show_shares
 from models.training.scoreboard import Row, Want, percent, show, write_json
 
@@ -76,17 +76,9 @@ def held_out_trial(root: Path, detector: Path | None = None) -> Trial:
     return Trial(
         [picture for picture in pictures if picture.source == "cuhk"],
         drivers,
-        [side for picture in drivers for side in _sides(picture)],
+        [side for picture in drivers for side in sides(picture)],
         {} if detector is None else read_clips(root, detector),
     )
-
-
-def _sides(picture: Picture) -> list[NDArray[np.uint8]]:
-    """What lies left and right of the driver's head, where it is at least 120 pixels wide."""
-    x, _, width, _ = picture.boxes[0]
-    left, right = int(x - 0.35 * width), int(x + 1.35 * width)
-    parts = (picture.luma[:, : max(left, 0)], picture.luma[:, right:])
-    return [part for part in parts if part.shape[1] >= 120]
 
 
 def measure(find: Find, trial: Trial, title: str) -> dict[str, float]:

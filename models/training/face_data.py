@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -227,6 +227,8 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
     """A training canvas around picture ``index``: a driver's view, a close view, a mosaic, or a view without a face."""
     if rng.random() < TURNED:
         return turned(rng, compose(rng, pictures, index))
+    if not len(pictures[index].boxes):
+        return faceless(rng, pictures, index) or Canvas.blank(rng)
     if rng.random() < FACELESS and (empty := faceless(rng, pictures, index)) is not None:
         return empty
     picture = pictures[index]
@@ -243,7 +245,7 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
     if kind > 0.88:  # look away from the face
         where = where + rng.choice([-1.0, 1.0], 2) * rng.uniform(1.0, 1.6) * size
     if kind > 0.55 or rng.random() < 0.5:
-        backdrop = pictures[int(rng.integers(len(pictures)))]
+        backdrop = next(other for other in _drawn(rng, pictures) if len(other.boxes))
         other = int(rng.integers(len(backdrop.boxes)))
         spot = rng.uniform([-0.2 * WIDTH, -0.2 * HEIGHT], [1.2 * WIDTH, 1.2 * HEIGHT])
         canvas.paste(
@@ -256,6 +258,12 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
         _dress(rng, canvas, face)
     canvas.luma = _lit(rng, canvas.luma, CABIN_SHARE)
     return canvas
+
+
+def _drawn(rng: Generator, pictures: list[Picture]) -> Iterator[Picture]:
+    """Pictures at random, without end."""
+    while True:
+        yield pictures[int(rng.integers(len(pictures)))]
 
 
 def _dress(rng: Generator, canvas: Canvas, face: int) -> None:
@@ -311,6 +319,21 @@ def faceless(rng: Generator, pictures: list[Picture], index: int) -> Canvas | No
         canvas.luma = _lit(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]))
         return canvas
     return None
+
+
+def sides(picture: Picture) -> list[NDArray[np.uint8]]:
+    """What lies left and right of the head in a driver's frame, where it is at least 120 pixels wide."""
+    x, _, width, _ = picture.boxes[0]
+    left, right = int(x - 0.35 * width), int(x + 1.35 * width)
+    parts = (picture.luma[:, : max(left, 0)], picture.luma[:, right:])
+    return [part for part in parts if part.shape[1] >= 120]
+
+
+def empty_seats(pictures: list[Picture]) -> list[Picture]:
+    """The sides of the drivers' frames, as pictures without a face."""
+    none = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
+    cabins = (picture for picture in pictures if picture.source == "cabin")
+    return [Picture(part, *none, "empty", picture.group) for picture in cabins for part in sides(picture)]
 
 
 def headless(rng: Generator, picture: Picture) -> Canvas:

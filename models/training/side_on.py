@@ -19,9 +19,22 @@ from rich.progress import track
 from edge.vision.quality import pose
 from models.training.face_data import Picture, without_head
 
-FACE_VERTICES = 9409  # of the mesh: the face in front
-HEAD_VERTICES = 11248  # and with head and neck
-EYEBALLS = (21451, 24591)
+# Vertices of the mesh: the face in front; head and neck after it; what the mouth shows: its socket, teeth; eyeballs.
+FACE_VERTICES = 9409
+HEAD_VERTICES = 11248
+SOCKET_END = 13294
+TEETH_AND_EYEBALLS = (17039, 24591)
+EYEBALLS_BEGIN = 21451
+# What a profile may do, each by itself: name in the mesh, how often, and how far at most.
+EXPRESSIONS = {
+    "jawOpen": (0.4, 0.9),
+    "mouthSmile_L": (0.4, 1.0),
+    "mouthSmile_R": (0.4, 1.0),
+    "eyeBlink_L": (0.3, 1.0),
+    "eyeBlink_R": (0.3, 1.0),
+    "browDown_L": (0.3, 1.0),
+    "browDown_R": (0.3, 1.0),
+}
 # Of the 68 landmarks: corners of the eyes at the picture's left and right, tip of the nose, corners of the mouth.
 POINT_LANDMARKS = ((36, 39), (42, 45), (30,), (48,), (54,))
 # Jaw but for its ends at the ears, and brows: with a forehead above them what YuNet's box encloses in a profile.
@@ -29,31 +42,42 @@ BOX_LANDMARKS = (*range(3, 14), *range(17, 27), 30)
 FOREHEAD = 0.22  # above the brows, of the height from brows to chin
 SEEN = 0.12  # a vertex whose normal leans further away than this (its cosine) is not seen in the portrait
 YAW_DEG = (42.0, 88.0)
+PITCH_DEG, ROLL_DEG = 13.0, 9.0  # standard deviations: people bend over a wheel and throw their heads back
 SCALP_CM = (4.5, 6.5)  # above this height and behind this depth a vertex bears hair
+PIVOT_CM = np.array([[0.0, -2.0, 2.0]], np.float32)  # of the head stays where the portrait's points had their middle
 NECK_CM = -6.0  # nothing below this height bears hair
 HAIR_LUMA = (4.0, 75.0)  # of four heads in five; others are bald, or as bright as what is above the portrait's brow
 
 
 @dataclass(frozen=True)
 class Head:
-    """A parametric head in cm: vertices (V, 3), identities (60, V, 3), triangles (T, 3), 68 landmarks."""
+    """A parametric head in cm: vertices (V, 3), identities (60, V, 3), triangles (T, 3), 68 landmarks.
+
+    ``expressions`` (V, 3) are those of EXPRESSIONS that the mesh has; ``inside`` (V,) marks socket and teeth.
+    """
 
     neutral: NDArray[np.float32]
     identities: NDArray[np.float32]
+    expressions: dict[str, NDArray[np.float32]]
+    inside: NDArray[np.bool_]
     triangles: NDArray[np.int32]
     landmarks: NDArray[np.int32]
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Head, neck and eyeballs of the stored mesh."""
+        """Head, neck, mouth and eyeballs of the stored mesh."""
         with np.load(path) as stored:
-            kept = np.r_[0:HEAD_VERTICES, EYEBALLS[0] : EYEBALLS[1]]
+            kept = np.r_[0:SOCKET_END, slice(*TEETH_AND_EYEBALLS)]
             place = np.full(len(stored["neutral"]), -1, np.int32)
             place[kept] = np.arange(len(kept), dtype=np.int32)
             triangles = place[stored["triangles"]]
+            shifts, step = stored["expressions"], stored["step"]
+            names = {str(name): number for number, name in enumerate(stored["expression_names"])}
             return cls(
                 stored["neutral"][kept],
-                stored["identities"][:, kept].astype(np.float32) * stored["step"],
+                stored["identities"][:, kept].astype(np.float32) * step,
+                {name: shifts[names[name]][kept].astype(np.float32) * step for name in EXPRESSIONS},
+                (kept >= HEAD_VERTICES) & (kept < EYEBALLS_BEGIN),
                 triangles[(triangles >= 0).all(1)],
                 place[stored["landmarks68"]],
             )
@@ -65,6 +89,15 @@ class Head:
         out = shape - np.array([0, 2, 0])
         out /= np.linalg.norm(out, axis=1, keepdims=True)
         return np.asarray(shape + out * (hairy * rng.uniform(0, 1.8))[:, None], np.float32)
+
+    def expression(self, rng: Generator) -> NDArray[np.float32]:
+        """What some expression moves, (V, 3)."""
+        moved = np.zeros_like(self.neutral)
+        for name, shift in self.expressions.items():
+            often, most = EXPRESSIONS[name]
+            if rng.random() < often:
+                moved += rng.uniform(0, most) * shift
+        return moved
 
     def points(self, vertices: NDArray[np.float32]) -> NDArray[np.float32]:
         """The five points (5, 3)."""
@@ -115,21 +148,22 @@ def turned_on(rng: Generator, picture: Picture, head: Head) -> Picture:
     points = picture.points[0]
     shape = head.person(rng)
     yaw, pitch, roll = pose(points)
-    front = _flat(shape, turn(yaw, pitch, roll))
-    matrix = _fit(_flat(head.points(shape), turn(yaw, pitch, roll))[:, :2], points)
-    shade = _shade(rng, picture.luma, head, shape, front, matrix, turn(yaw, pitch, roll))
-    side = 1.0 if yaw > 0 else -1.0
-    to = turn(side * rng.uniform(*YAW_DEG), rng.normal(0, 9), roll + rng.normal(0, 6))
+    before = turn(yaw, pitch, roll)
+    front = _flat(head.points(shape), before)[:, :2]
+    matrix = _fit(front, points)
+    shade = _shade(rng, picture.luma, head, shape, matrix, before)
+    shown = shape + head.expression(rng)
+    to = turn(np.copysign(rng.uniform(*YAW_DEG), yaw), rng.normal(0, PITCH_DEG), roll + rng.normal(0, ROLL_DEG))
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    profile = _flat(shape, to)
-    middle = _flat(head.points(shape), turn(yaw, pitch, roll))[:, :2].mean(0) @ matrix[:, :2].T + matrix[:, 2]
-    pivot = _flat(np.array([[0, -2, 2]], np.float32), to)[0, :2]
-    place = profile[:, :2] * scale + (middle - pivot * scale)
+    middle = front.mean(0) @ matrix[:, :2].T + matrix[:, 2]
+    shift = middle - _flat(PIVOT_CM, to)[0, :2] * scale
+    profile = _flat(shown, to)
+    place = profile[:, :2] * scale + shift
     luma = without_head(picture.luma, picture.boxes[0])
     _draw(luma, head.triangles, place, profile[:, 2], shade)
-    new_points = (_flat(head.points(shape), to)[:, :2] * scale + (middle - pivot * scale)).astype(np.float32)
+    new_points = _flat(head.points(shown), to)[:, :2] * scale + shift
     box = _box(place[head.landmarks[list(BOX_LANDMARKS)]])
-    return Picture(luma, box[None], new_points[None], np.ones(1, bool), "side", picture.group)
+    return Picture(luma, box[None], new_points[None].astype(np.float32), np.ones(1, bool), "side", picture.group)
 
 
 def _shade(
@@ -137,12 +171,11 @@ def _shade(
     luma: NDArray[np.uint8],
     head: Head,
     shape: NDArray[np.float32],
-    front: NDArray[np.float32],
     matrix: NDArray[np.float64],
     rotation: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Luma of each vertex: what the portrait shows there; where it shows nothing, the skin's or the hair's mean."""
-    at = (front[:, :2] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    at = (_flat(shape, rotation)[:, :2] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     soft = cv2.GaussianBlur(luma, (0, 0), max(0.3, 0.012 * float(np.ptp(at[:, 0]))))
     shade = cv2.remap(soft, at[:, 0], at[:, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel().astype(float)
     facing = (head.normals(shape) @ rotation.T)[:, 2]
@@ -154,7 +187,9 @@ def _shade(
     shade += (skin * rng.uniform(0.75, 1.0) - shade) * blind
     shade += (hair - shade) * hairy
     grain = rng.normal(0, rng.uniform(1, 7), len(shade))
-    return np.asarray(np.clip(shade + grain * np.maximum(blind, hairy), 0, 255), np.float32)
+    shade += grain * np.maximum(blind, hairy)
+    shade[head.inside] = skin * rng.uniform(0.1, 1.1)
+    return np.asarray(np.clip(shade, 0, 255), np.float32)
 
 
 def _hairy(shape: NDArray[np.float32], height_cm: float, depth_cm: float) -> NDArray[np.float32]:

@@ -101,11 +101,13 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     pictures = data.read_pictures(root, detector)
     seen = [picture for picture in pictures if not data.is_held_out(picture)]
     unseen = [picture for picture in pictures if data.is_held_out(picture)]
+    empty = data.empty_seats(seen)
     mesh = root / "head" / "head.npz"
     if mesh.exists():
         seen += profiles(seen, Head.load(mesh), PROFILES, seed=0)
     else:
         print(f"{mesh}: no such file; no portraits are turned side-on")
+    seen += empty
     views = data.TrainingCanvases(unseen, 0, whole_view)
     samples = [views[0, index] for index in range(len(unseen))]
     batches: list[Batch] = [
@@ -119,7 +121,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         net = load_net(start, data.TrainingCanvases(seen, schedule.seed))
         schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for, but their points are a detector's, the portraits' by hand.
-    share = {"cabin": 2.5, "mask853": 1.5, "cuhk": 1.0, "side": 1.0}
+    share = {"cabin": 3.5, "mask853": 1.5, "cuhk": 1.0, "side": 1.0, "empty": 0.8}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
         net,

@@ -45,6 +45,10 @@ class Finder:
         points = np.array([(60, 40), (100, 40), (80, 65), (65, 85), (95, 85)], np.float32)
         return [Face((40.0, 15.0, 80.0, 90.0), points, 0.9)]
 
+    def find_small(self, luma: NDArray[np.uint8], turn: int) -> list[Face]:
+        del luma, turn
+        return []
+
     def is_sure(self, face: Face) -> bool:
         del face
         return True
@@ -56,7 +60,7 @@ class Finder:
         del luma, face
         return True
 
-    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:  # noqa: ARG002 - the interface
+    def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:  # noqa: ARG002 - the interface
         return face
 
 

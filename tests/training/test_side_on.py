@@ -33,7 +33,9 @@ def ball() -> Head:
         landmarks[number] = nearest(*at)
     vertices[landmarks[30]] *= 1.35  # the nose
     triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)]).astype(np.int32)
-    return Head(vertices, np.zeros((60, *vertices.shape), np.float32), triangles, landmarks)
+    return Head(
+        vertices, np.zeros((60, *vertices.shape), np.float32), {}, np.zeros(len(vertices), bool), triangles, landmarks
+    )
 
 
 @pytest.fixture

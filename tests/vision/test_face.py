@@ -119,7 +119,43 @@ def test_a_face_that_is_unsure_from_afar_is_one_if_a_closer_look_says_so(
     finder = FaceFinder.load()
     monkeypatch.setattr(finder, "find_all", lambda _luma: [afar])
     monkeypatch.setattr(finder, "find_near", lambda _luma, _face: near)
+    monkeypatch.setattr(finder, "is_upright", lambda _luma, _face: True)
     assert finder.find(np.full((480, 640), 90, np.uint8)) is near
+
+
+def test_what_only_a_closer_look_finds_is_no_face_unless_it_is_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    afar = Face((270.0, 180.0, 100.0, 120.0), SHAPE * 110.0 + np.array([320.0, 240.0], np.float32), 0.5)
+    finder = FaceFinder.load()
+    monkeypatch.setattr(finder, "find_all", lambda _luma: [afar])
+    monkeypatch.setattr(finder, "find_near", lambda _luma, face: Face(face.box, face.points, 0.9))
+    monkeypatch.setattr(finder, "is_upright", lambda _luma, _face: False)
+    assert finder.find(np.full((480, 640), 90, np.uint8)) is None
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (270, 480), (852, 480), (1080, 1920), (222, 480)])
+def test_a_small_face_is_whole_in_one_of_the_parts_wherever_it_is(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    finder = FaceFinder.load()
+    seen: list[tuple[int, int, int, int]] = []
+
+    def look(_luma: object, part: tuple[int, int, int, int], _scale: float, _least: float) -> list[Face]:
+        seen.append(part)
+        return []
+
+    monkeypatch.setattr(finder, "_look", look)
+    luma = np.zeros(shape, np.uint8)
+    for turn in range(12):
+        finder.find_small(luma, turn)
+    height, width = shape
+    side = 12 / min(160 / width, 128 / height)  # of a face that is 12 pixels large in the whole picture's view
+    parts = np.array(seen)
+    for corner in np.random.default_rng(0).uniform(0, 1, (200, 2)) * [width - side, height - side]:
+        assert ((parts[:, :2] <= corner) & (corner + side <= parts[:, 2:] + 1)).all(1).any()
+
+
+def test_a_picture_that_the_model_sees_in_full_is_not_searched_in_parts() -> None:
+    assert FaceFinder.load().find_small(np.zeros((90, 100), np.uint8), 0) == []
 
 
 def test_no_closer_look_is_spent_on_a_sure_and_large_face(monkeypatch: pytest.MonkeyPatch) -> None:

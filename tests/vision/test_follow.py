@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.domain import Face
-from edge.vision.face import MAX_LOOKS, face_size
-from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro
+from edge.vision.face import MAX_LOOKS
+from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro, distance
 
 PICTURE = np.zeros((480, 640), np.uint8)
 SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
@@ -34,6 +34,8 @@ class Cabin:
 
     faces: list[Face] = field(default_factory=list)
     no_faces: list[Face] = field(default_factory=list)
+    small: list[Face] = field(default_factory=list)
+    sure_from_near: bool = True
     upside_down: bool = False
     searches: int = 0
     closer_looks: int = 0
@@ -43,6 +45,10 @@ class Cabin:
         self.searches += 1
         return sorted([*self.faces, *self.no_faces], key=lambda face: -face.score)[:limit]
 
+    def find_small(self, luma: NDArray[np.uint8], turn: int) -> list[Face]:
+        del luma
+        return self.small[turn % len(self.small) :][:1] if self.small else []
+
     def is_sure(self, face: Face) -> bool:
         return face.score >= 0.75
 
@@ -51,16 +57,16 @@ class Cabin:
         if self.is_sure(face):
             return face
         self.closer_looks += 1
-        return face if any(face is one for one in self.faces) else None
+        return face if self.sure_from_near and any(face is one for one in self.faces) else None
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         del luma, face
         return not self.upside_down
 
-    def find_near(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+    def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:
         del luma
-        near = [f for f in self.faces if np.hypot(*(f.points.mean(0) - face.points.mean(0))) < 0.5 * face_size(face)]
-        return near[0] if near else None
+        near = [f for f in self.faces if distance(f, face) < within and f.score >= share * 0.75]
+        return min(near, key=lambda f: distance(f, face), default=None)
 
 
 def test_a_driver_who_was_found_is_followed_without_searching_again() -> None:
@@ -132,6 +138,22 @@ def test_a_driver_who_moved_and_is_unsure_from_afar_is_preferred_to_a_sure_passe
     follower.update(PICTURE, 0.0)
     cabin.faces = [face_at(260, 200, score=0.5), face_at(450, 220, size=180, score=0.99)]
     assert middle(follower.update(PICTURE, 0.1)) == (260, 200)
+
+
+def test_a_small_face_is_found_when_its_part_of_the_picture_has_its_turn() -> None:
+    cabin = Cabin(small=[face_at(2000, 100, size=20), face_at(320, 200, size=20)])
+    follower = DriverFollower(cabin)
+    assert {middle(follower.update(PICTURE, frame / 15)) for frame in range(2)} == {None, (320, 200)}
+
+
+def test_a_driver_who_was_surely_seen_a_moment_ago_is_followed_through_unsure_frames_but_not_for_long() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin)
+    follower.update(PICTURE, 0.0)
+    cabin.faces, cabin.sure_from_near = [face_at(330, 200, score=0.65)], False
+    kept = [follower.update(PICTURE, frame / 15) is not None for frame in range(1, 90)]
+    assert kept.index(False) / 15 == pytest.approx(KEEP_S, abs=0.1)
+    assert not any(kept[kept.index(False) :])
 
 
 def test_a_face_that_is_upside_down_is_nobody_until_it_is_upright() -> None:

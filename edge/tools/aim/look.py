@@ -97,6 +97,7 @@ class Viewer:
         self._seat = camera.seat
         self._quality = quality
         self._uprightness = Uprightness()
+        self._turn = 0
 
     def look(self, frame: Frame) -> Look:
         """The driver's face in one frame: the largest in the seat region, looked at alone, else the one anywhere."""
@@ -105,10 +106,11 @@ class Viewer:
         sight = picture_fault(luma, self._quality)
         if sight is not None:
             return Look(frame.t, shape, seat, sight)
+        self._turn += 1
         turn_deg = self._uprightness.update(frame.t, self._scores(luma))
         left, top, right, bottom = seat
-        face = follow.largest(self._finder, luma[top:bottom, left:right])
-        face = follow.largest(self._finder, luma) if face is None else moved(face, left, top)
+        face = follow.largest(self._finder, luma[top:bottom, left:right], self._turn)
+        face = follow.largest(self._finder, luma, self._turn) if face is None else moved(face, left, top)
         if face is None:
             return Look(frame.t, shape, seat, Sight.NO_FACE, turn_deg=turn_deg)
         return Look(frame.t, shape, seat, Sight.FACE, face, assess(luma, face, self._quality), turn_deg)
