@@ -30,6 +30,7 @@ WRONG = 0.10  # a point error above this share of the labelled face's size is a 
 FRAME_PX = (640, 480)
 
 SKIN = "grey level of the skin"
+DIM_SKIN = f"the same, portraits at 1/{DIM} of their light"
 OURS, BLAZEFACE, YUNET = "evenkeel int8", "BlazeFace short range", "YuNet full size"
 
 # Wanted of 2,026 other portraits at most 10 wrong, never above 14; of 263 other drivers' frames at most 4.
@@ -108,13 +109,23 @@ def figures_of(errors: dict[str, NDArray[np.float64]], find: Find, trial: Trial)
     return figures | clip_figures(find, trial.clips)
 
 
-def skin_shares(errors: dict[str, dict[str, NDArray[np.float64]]], trial: Trial) -> dict[str, dict[str, Share]]:
-    """The share of wrong faces of each detector by the grey level of the skin, portraits and drivers together."""
-    grouping = by_skin([*trial.portraits, *trial.drivers])
-    wrong = {name: np.concatenate([parts["portraits"], parts["drivers"]]) > WRONG for name, parts in errors.items()}
-    return {
-        group: {name: of(values[grouping.group == group]) for name, values in wrong.items()} for group in grouping.order
-    }
+def skin_shares(
+    errors: dict[str, dict[str, NDArray[np.float64]]], trial: Trial
+) -> dict[tuple[str, str], dict[str, Share]]:
+    """The share of wrong faces of each detector by the grey level of the skin, in the light it was seen in and dimmed.
+
+    Portraits and drivers together, then the dimmed portraits by what their grey level was before.
+    """
+    shares = {}
+    for name, pictures, parts in (
+        (SKIN, [*trial.portraits, *trial.drivers], ("portraits", "drivers")),
+        (DIM_SKIN, trial.portraits, ("dim",)),
+    ):
+        grouping = by_skin(pictures)
+        wrong = {one: np.concatenate([found[part] for part in parts]) > WRONG for one, found in errors.items()}
+        for group in grouping.order:
+            shares[name, group] = {one: of(values[grouping.group == group]) for one, values in wrong.items()}
+    return shares
 
 
 def point_error(find: Find, picture: Picture) -> float:
@@ -237,7 +248,7 @@ def main() -> None:
     title = f"Face model {finder.manifest.version} on held-out portraits and driver groups"
     console = Console(width=110)
     show(title, ROWS, rows, console, OURS)
-    skins = {(SKIN, group): shares for group, shares in skin_shares(errors, trial).items()}
+    skins = skin_shares(errors, trial)
     show_shares("Wrong faces, % (95 % interval; n)", skins, console)
     if arguments.json:
         head = {"sha256": finder.manifest.sha256, "version": finder.manifest.version}

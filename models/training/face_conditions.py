@@ -24,7 +24,7 @@ Points = NDArray[np.float32]
 Find = Callable[[Luma], Points | None]
 
 DIM = 8  # the dim portraits have so little of the light
-SKIN_BOUNDS = (40, 70, 100, 130, 160)  # grey levels
+SKIN_BOUNDS = (80, 110, 140, 170)  # grey levels
 SKIN_REACH = 0.16  # of the face's size around the nose; half as far down, so that neither eyes nor mouth are in it
 CLIPS = {"night": "clips/hard/driver_night_film.mp4", "side": "clips/hard/side_on_laughing.mp4"}
 YUNET_LEAST = 0.6  # what YuNet is as sure of as this is a face
