@@ -23,6 +23,13 @@ def test_each_of_300_faces_is_labelled_once_half_of_either_source() -> None:
     assert {row[cue] for row in rows for cue in CUES} == {"0", "1", ""}
 
 
+def test_the_readme_says_how_often_the_rare_cues_are_shown() -> None:
+    shown = {cue: sum(row[cue] == "1" for row in table()) for cue in CUES}
+    text = (LABELS.parent / "README.md").read_text(encoding="utf-8")
+    words = "Lowered brows are {brow_lowered}, lowered lids {lids_lowered}, hands {hand_at_mouth}"
+    assert words.format(**shown) in text
+
+
 def test_no_mouth_is_closed_and_open() -> None:
     assert not [row for row in table() if row["mouth_closed"] == row["mouth_open"] == "1"]
 
