@@ -24,7 +24,7 @@ from models.training.evaluate_face import WRONG, held_out_trial, measure, our_fi
 from models.training.fit import Batch, Schedule, fit, is_first
 from models.training.nets import FaceNet
 from models.training.published import restore
-from models.training.side_on import Head, profiles
+from models.training.side_on import Head, profiles, relabelled
 
 SOURCES = (
     "CNN_FacePoint portraits (Sun, Wang, Tang 2013, research use); their boxes by YuNet 2023 (Apache-2.0 / MIT)",
@@ -32,7 +32,7 @@ SOURCES = (
     "YawDD driver frames (Abtahi et al. 2014, research use)",
     "ICT-FaceKit head (USC ICT 2020, MIT), on which portraits are turned side-on",
 )
-PROFILES = 2400  # portraits turned side-on, beside the pictures as they are
+PROFILES = 1500  # portraits turned side-on, beside the pictures as they are
 
 
 def face_loss(net: nn.Module, batch: Batch) -> Tensor:
@@ -104,7 +104,8 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
     empty = data.empty_seats(seen)
     mesh = root / "head" / "head.npz"
     if mesh.exists():
-        seen += profiles(seen, Head.load(mesh), PROFILES, seed=0)
+        turned = profiles(seen, Head.load(mesh), PROFILES, seed=0)
+        seen += turned if detector is None else [relabelled(picture, detector) for picture in turned]
     else:
         print(f"{mesh}: no such file; no portraits are turned side-on")
     seen += empty
@@ -121,7 +122,7 @@ def train(root: Path, folder: Path, epochs: int, detector: Path | None, start: P
         net = load_net(start, data.TrainingCanvases(seen, schedule.seed))
         schedule = replace(schedule, rate=schedule.rate / 2, seed=schedule.seed + 1)
     # Drivers are few and are what the model is for, but their points are a detector's, the portraits' by hand.
-    share = {"cabin": 3.5, "mask853": 1.5, "cuhk": 1.0, "side": 1.0, "empty": 0.8}
+    share = {"cabin": 3.5, "mask853": 1.5, "cuhk": 1.0, "side": 1.0, "empty": 2.0}
     weights = np.array([share[picture.source] for picture in seen])
     return fit(
         net,
