@@ -55,10 +55,11 @@ test-tflite: python ## Run the tests that depend on the TFLite runtime on tflite
 		$(TFLITE)/bin/pytest tests/vision/test_models.py -k both_runtimes; \
 	fi
 
-check: $(VENV)/.dev ## Lint, format and types
+check: $(VENV)/.dev ## Lint, format, types, and that rooms import only downwards
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
 
 bench: $(VENV)/.dev ## Time every stage on this machine, then the step against the peer's from PEERS, taking turns
