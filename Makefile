@@ -29,7 +29,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -80,6 +80,9 @@ chaos: $(VENV)/.dev ## Kill broker, devices and collector KILLS times, cut the n
 
 brokers: $(VENV)/.dev ## Try the device on real brokers with their tightest limits; ARGS=--install gets them first
 	$(VENV)/bin/python -m benchmarks.brokers $(ARGS)
+
+cellular: $(VENV)/.dev ## Measure on simulated cellular links what mqtt.answer_s costs: false disconnects against time to notice
+	$(VENV)/bin/python -m benchmarks.cellular $(ARGS)
 
 board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
 	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)

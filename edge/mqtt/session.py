@@ -216,7 +216,7 @@ class _Client(paho.Client):
 
 
 class Session:
-    """One connection. ``limits`` are the broker's; ``free`` tells how many more messages may be sent."""
+    """One connection. ``limits`` are the broker's, ``will`` is the one that it was asked with."""
 
     def __init__(
         self,
@@ -433,9 +433,9 @@ class Session:
             if earlier == key:
                 break
             awaited.overtaken = True
-        else_head = next(iter(self._awaited)) == key
+        was_oldest = next(iter(self._awaited)) == key
         awaited = self._awaited.pop(key)
-        if else_head:
+        if was_oldest:
             self._head_since = time.monotonic()
         return awaited
 
