@@ -6,7 +6,6 @@ One connection that delivers a cargo, waits until the broker has acknowledged al
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,9 +18,6 @@ from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import DAY_S, Outbox
 from edge.mqtt.session import Answer, Delivery, Session, Wake
-
-PATIENCE_S = 10.0
-"""Longest time without any progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,6 @@ class Errand:
         self._delivered: list[Delivery] = []
         self._complete = False
         self._refusal: str | None = None
-        self._moved_at = time.monotonic()
 
     def run(self) -> None:
         """Connect, deliver, leave."""
@@ -122,28 +117,33 @@ class Errand:
     def established(self, session: Session) -> None:
         """The door is open; ``pump`` does the rest."""
         del session
-        self._moved_at = time.monotonic()
 
     def pump(self, session: Session) -> None:
-        """Send as far as the window allows; leave when all is acknowledged, or when nothing moves any more."""
+        """Send as far as the window allows; leave when all is acknowledged. A session waits for no answer for ever."""
         self._unload()
         parcels = [] if self._refusal else self._cargo.load(session.free)
         for parcel in parcels:
-            session.send(parcel.delivery, parcel.payload, retain=parcel.retain, expires_s=parcel.expires_s)
+            self._send(session, parcel)
         if not parcels and not session.under_way:
             self._complete = self._refusal is None
             session.goodbye()
-        elif time.monotonic() - self._moved_at > PATIENCE_S:
-            self._refusal = f"takes nothing any more, for {PATIENCE_S:g} s"
-            session.drop()
 
     def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
-        """Note what the broker has taken."""
-        self._moved_at = time.monotonic()
+        """Note what the broker has taken; an alert that nobody is subscribed to stays where it is."""
         if answer.refused:
             self._refusal = f"refuses {delivery.topic}: {answer.text}"
+        elif answer.unheard and delivery.place is not None:
+            self._refusal = f"nobody is subscribed to {delivery.topic}; start the receiver first"
         else:
             self._delivered.append(delivery)
+
+    def _send(self, session: Session, parcel: Parcel) -> None:
+        topic = parcel.delivery.topic
+        size = session.size(topic, parcel.payload, expires=parcel.expires_s is not None)
+        if session.limits.allow(size):
+            session.send(parcel.delivery, parcel.payload, retain=parcel.retain, expires_s=parcel.expires_s)
+        else:
+            self._refusal = str(session.limits.too_small_for(f"a message of {len(parcel.payload)} bytes"))
 
     def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """Nothing is subscribed to."""

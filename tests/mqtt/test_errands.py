@@ -221,6 +221,29 @@ def test_a_flush_that_the_access_list_forbids_says_so_and_keeps_the_alert(
     assert len(read_contents(path).waiting) == 1
 
 
+def test_a_flush_that_nobody_hears_says_so_and_keeps_the_alerts(
+    mosquitto: Mosquitto, evenkeel: Command, path: Path
+) -> None:
+    store(path, "a", "b")
+    code, _, err = evenkeel(mosquitto.port, "outbox", "--flush")
+    assert code == EXIT_UNAVAILABLE
+    assert f"nobody is subscribed to {ALERT}; start the receiver first" in err
+    assert len(read_contents(path).waiting) == 2
+
+
+@pytest.mark.parametrize("limit", ["max_inflight_messages 1", "max_qos 0", "max_packet_size 400"])
+def test_a_flush_keeps_to_the_brokers_limits(
+    make_mosquitto: Callable[..., Mosquitto], subscribe: Subscribe, evenkeel: Command, path: Path, limit: str
+) -> None:
+    store(path, "a", "b")
+    broker = make_mosquitto(f"allow_anonymous true\n{limit}")
+    subscribe(broker.port)
+    code, _, err = evenkeel(broker.port, "outbox", "--flush")
+    too_small = "400" in limit
+    assert (code, "larger than the 400 bytes" in err) == ((EXIT_UNAVAILABLE, True) if too_small else (0, False))
+    assert len(read_contents(path).waiting) == (2 if too_small else 0)
+
+
 def test_a_service_that_starts_takes_over_from_a_flush(
     mosquitto: Mosquitto,
     subscribe: Subscribe,
