@@ -1,1 +1,1 @@
-"""From drives as numbers to thresholds: simulated drives, scoring, sweeps, reports. Nothing here runs on the board."""
+"""The decision measured on simulated drives, beside other ways to decide. Nothing here is installed on a board."""

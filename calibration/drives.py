@@ -16,9 +16,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from calibration.score import Episode
 from edge.config import QualityConfig
 from edge.domain import EXPRESSION, EXPRESSIONS, Face, Kind, Observation, Quality, Reading, Sight
+from edge.tuning.score import Episode
 from edge.vision.crop import CropRule
 from edge.vision.quality import assess
 

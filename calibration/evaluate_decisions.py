@@ -21,19 +21,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from calibration.batch import Batch, Evidence, Floats, Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, SHOWN, Drive, Plan, Readings, all_looks, film, plan, read_looks
 from calibration.plots import Curve, plot_trade_off
 from calibration.readings import ReadingsFolder, checksum
-from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean, hidden_markov
-from calibration.score import Alert, Episode, Score, judge
 from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.settings import SmoothingConfig
 from edge.domain import EXPRESSIONS, Phase
 from edge.traces.replay import replay
+from edge.tuning.batch import Batch, Evidence, Floats, Rules, make_batch, run_rules, smooth
+from edge.tuning.rest import hold_against_rest
+from edge.tuning.score import Alert, Episode, Score, judge
 from edge.vision.expression import ExpressionReader
 from edge.vision.ordinary import ordinary_faces
 from models.training import expression_data

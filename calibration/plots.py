@@ -1,17 +1,12 @@
-"""Plots of numbers, drawn without a screen."""
+"""The plot of ways to follow an expression against each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from edge.tuning.figure import new_figure
 
 MARKERS = "os^Dvx*P"
 
@@ -22,19 +17,6 @@ class Curve:
 
     name: str
     points: Sequence[tuple[float, float]]
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of ``width`` by ``height`` inches.
-
-    Raises:
-        UnavailableError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure as New  # noqa: PLC0415 - an extra; the board has none
-    except ImportError:
-        raise UnavailableError("matplotlib is missing: pip install 'evenkeel[calibration]'") from None
-    return New(figsize=(width, height), layout="constrained")
 
 
 def plot_trade_off(curves: Sequence[Curve], path: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.batch import Batch, Floats
 from edge.domain import EXPRESSIONS
+from edge.tuning.batch import Batch, Floats
 
 PRIOR = {"neutral": 0.6, "happiness": 0.12, "surprise": 0.06, "yawn": 0.06, "sadness": 0.05, "anger": 0.05}
 """How common an expression is at the wheel; what is not named here shares the rest."""

@@ -348,9 +348,9 @@ def tune(
     ] = False,
 ) -> None:
     """Find alert thresholds from recorded drives: prints sections to paste, writes a report with plots."""
-    from calibration.report import summary, write_report
-    from calibration.tune import recommend, sections
-    from calibration.tune import tune as tune_traces
+    from edge.tuning.report import summary, write_report
+    from edge.tuning.tune import recommend, sections
+    from edge.tuning.tune import tune as tune_traces
 
     found = tune_traces(
         traces,

@@ -287,7 +287,7 @@ Python $(python_version) on $(uname -m); see 'make wheelhouse'"
 copy_source() {
     run mkdir "$PREFIX/$RELEASE/source"
     run cp -R "$SOURCE/pyproject.toml" "$SOURCE/README.md" "$SOURCE/LICENSE" "$SOURCE/edge" "$SOURCE/models" \
-        "$SOURCE/calibration" "$PREFIX/$RELEASE/source"
+        "$PREFIX/$RELEASE/source"
 }
 
 make_user() {

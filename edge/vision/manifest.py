@@ -81,7 +81,7 @@ class Manifest(_Part):
 
 def bundled(name: Literal["face", "expression"]) -> Path:
     """Path of a bundled model's manifest."""
-    return Path(str(resources.files("models") / f"{name}.toml"))
+    return Path(str(resources.files("edge.vision") / "weights" / f"{name}.toml"))
 
 
 def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:

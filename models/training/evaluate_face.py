@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from calibration.plots import new_figure
 from edge.config import VisionConfig
+from edge.tuning.figure import new_figure
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled
 from edge.vision.tflite import open_runtime

@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration import drives as drives_of
-from calibration.batch import Rules, make_batch, run_rules, smooth
 from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
 from calibration.readings import ReadingsFolder
-from calibration.rest import hold_against_rest
 from calibration.rivals import confusion, frame_mean
-from calibration.score import Alert, Episode, judge
 from edge.config import Config, QualityConfig
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Phase, Sight
+from edge.tuning.batch import Rules, make_batch, run_rules, smooth
+from edge.tuning.rest import hold_against_rest
+from edge.tuning.score import Alert, Episode, judge
 from edge.vision.crop import CropRule
 from edge.vision.ordinary import ordinary_faces
 

@@ -11,10 +11,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from calibration.labels import fit_labels, read_labels
-from calibration.report import summary, write_report
-from calibration.score import Episode, Score
-from calibration.tune import Confirmation, Point, Tuning, choose, recommend, sections, tune
 from edge.cli import app, main
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
@@ -22,6 +18,10 @@ from edge.decision.expression_judge import ExpressionSettings
 from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight
 from edge.errors import UnavailableError, UsageError
 from edge.traces.trace import TraceWriter
+from edge.tuning.labels import fit_labels, read_labels
+from edge.tuning.report import summary, write_report
+from edge.tuning.score import Episode, Score
+from edge.tuning.tune import Confirmation, Point, Tuning, choose, recommend, sections, tune
 
 pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
 
@@ -227,7 +227,7 @@ def test_times_that_go_back_in_any_trace_are_said(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in those that the real decision is not run on."""
-    monkeypatch.setattr("calibration.tune.CONFIRMED_HOURS", 0.01)
+    monkeypatch.setattr("edge.tuning.tune.CONFIRMED_HOURS", 0.01)
     lines = (folder / "drive2.jsonl").read_text().splitlines()
     path, labels = tmp_path / "back.jsonl", tmp_path / "labels.csv"
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]) + "\n")
@@ -314,7 +314,7 @@ def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
         false_alarms = {"anger": 3 if len(tried) < 3 else 0, "distress": 0}
         return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in false_alarms}, ())
 
-    monkeypatch.setattr("calibration.tune.confirm", confirm)
+    monkeypatch.setattr("edge.tuning.tune.confirm", confirm)
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
     assert len({config.alerts.of("anger").model_dump_json() for config in tried}) == 3
     assert len({config.alerts.of("distress").model_dump_json() for config in tried}) == 1
@@ -326,7 +326,7 @@ def test_what_the_real_decision_refutes_every_time_is_not_recommended(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in ("anger", "distress")}
-    monkeypatch.setattr("calibration.tune.confirm", lambda *_: Confirmation(1, scores, ()))
+    monkeypatch.setattr("edge.tuning.tune.confirm", lambda *_: Confirmation(1, scores, ()))
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
     assert "in the real decision, which gives 4 in 1.00 h" in found.broken[0]
 

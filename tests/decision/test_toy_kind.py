@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from calibration.report import write_report
-from calibration.tune import sections, tune
 from edge.board.clock import uptime_s
 from edge.camera import Source
 from edge.camera.newest import NewestFrame
@@ -48,6 +46,8 @@ from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.replay import replay as replay_trace
 from edge.traces.trace import TraceWriter, read_trace
+from edge.tuning.report import write_report
+from edge.tuning.tune import sections, tune
 
 
 class TurnedSettings(JudgeSettings):

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.batch import Batch, Evidence, Floats
 from edge.decision.baseline import LEVELS, STEP, SURE
 from edge.decision.settings import BaselineConfig
 from edge.domain import Kind
+from edge.tuning.batch import Batch, Evidence, Floats
 
 
 def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig, usual: Mapping[Kind, float]) -> Evidence:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from calibration.score import Episode
 from edge.decision.kinds import registered
 from edge.errors import UnavailableError, UsageError
+from edge.tuning.score import Episode
 
 COLUMNS = ("start", "end", "kind")
 TOLD = 20

@@ -14,17 +14,17 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from calibration.batch import Batch, Evidence, Rules, make_batch, run_rules, smooth
-from calibration.labels import fit_labels, read_labels, renumber
-from calibration.rest import hold_against_rest
-from calibration.score import Alert, Episode, Score, judge
-from calibration.table import read_rows
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
 from edge.domain import EXPRESSIONS, Kind, Phase
 from edge.traces.trace import read_trace, recorded_s
+from edge.tuning.batch import Batch, Evidence, Rules, make_batch, run_rules, smooth
+from edge.tuning.labels import fit_labels, read_labels, renumber
+from edge.tuning.rest import hold_against_rest
+from edge.tuning.score import Alert, Episode, Score, judge
+from edge.tuning.table import read_rows
 from edge.vision.ordinary import ordinary_faces
 
 ENTERS = (0.4, 0.5, 0.6)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibration.plots import new_figure
-from calibration.score import Score
-from calibration.tune import ENOUGH_FALSE, Point, Tuning, recommend, sections, shows_rate
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
 from edge.domain import Kind
 from edge.errors import UnavailableError
+from edge.tuning.figure import new_figure
+from edge.tuning.score import Score
+from edge.tuning.tune import ENOUGH_FALSE, Point, Tuning, recommend, sections, shows_rate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.score import GRACE_S, LEAST_S, Episode, Score
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.settings import SmoothingConfig
 from edge.domain import MAX_GAP_S, Kind
+from edge.tuning.score import GRACE_S, LEAST_S, Episode, Score
 
 Floats = NDArray[np.float64]
 
