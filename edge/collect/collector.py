@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -26,7 +27,7 @@ from edge.collect.gaps import Patience, Question
 from edge.collect.link import Ending, Link, Receipt
 from edge.collect.meter import Meter, NoMeter
 from edge.collect.ranges import count
-from edge.collect.reading import RESEND, Refused, ResendSaid, StatusSaid, read
+from edge.collect.reading import END, RESEND, Refused, ResendSaid, StatusSaid, read
 from edge.collect.store import Received, Store, Stored, Written
 from edge.mqtt.messages import Stamp, Topics
 from edge.mqtt.session import Wake
@@ -279,8 +280,10 @@ class Collector:
 
     def _ask(self, question: Question) -> None:
         key = question.key
-        wanted = {"epoch": key.epoch, "from": question.first, "id": self._config.collect.client_id[:64]}
-        if question.last is not None:
+        wanted: dict[str, Any] = {"epoch": key.epoch, "from": question.first, "id": self._config.collect.client_id[:60]}
+        if question.last is None:
+            wanted["id"] += END
+        else:
             wanted["to"] = question.last
         self._link.ask(Topics(key.prefix, key.device).command(RESEND), json.dumps(wanted).encode(), QUESTION_EXPIRES_S)
         self._meter.asked()

@@ -44,7 +44,7 @@ def look_for_gaps(connection: Connection) -> list[OpenStream]:
         key = StreamKey(row.prefix, row.device, row.epoch)
         above = known.get(key, _Known())
         settled, missing = still_missing(row.settled, row.newest, above.stored, above.lost)
-        online = row.availability != "offline"
+        online = row.availability in {None, "online"}
         found.append(OpenStream(key, settled, row.newest, missing, bool(row.tail), online))
     return found
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -30,7 +30,10 @@ MAX_BYTES = 65_536
 """No payload of the contract comes near this."""
 
 RESEND = "resend"
-Availability = Literal["online", "offline"]
+END = " end"
+"""How the id of a question for an epoch's end ends: only asked when a newer epoch is known, so its answer is final."""
+
+Availability = Literal["online", "offline", "retired"]
 
 
 class ReadAlert(AlertMessage):
@@ -73,7 +76,7 @@ class StatusSaid:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilitySaid:
-    """``online``, or ``offline`` (by the device, or by the broker as its last will)."""
+    """``online``, or ``offline`` (by the device, or by the broker as its last will), or ``retired``: cleared."""
 
     sender: Sender
     availability: Availability
@@ -81,11 +84,12 @@ class AvailabilitySaid:
 
 @dataclass(frozen=True, slots=True)
 class ResendSaid:
-    """What a device answered to ``resend``; ``resent`` None: it refused, with ``message``."""
+    """What a device answered to ``resend``; ``resent`` None: it refused, with ``message``. ``end``: as ``END`` says."""
 
     sender: Sender
     message: str
     resent: Resent | None
+    end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,14 @@ class Refused:
     detail: str
 
 
-Reading = AlertSaid | StatusSaid | AvailabilitySaid | ResendSaid | Refused
+@dataclass(frozen=True, slots=True)
+class ClearedSaid:
+    """A retained state or health was cleared, as ``evenkeel retire`` does; that the device is, availability tells."""
+
+    sender: Sender
+
+
+Reading = AlertSaid | StatusSaid | AvailabilitySaid | ResendSaid | ClearedSaid | Refused
 
 
 def filters(prefixes: Iterable[str], group: str | None) -> dict[str, int]:
@@ -140,21 +151,15 @@ def read(topic: str, payload: bytes, *, retained: bool) -> Reading:
 
 def _read(sender: Sender, name: str, payload: bytes) -> Reading:
     topics = Topics("", "")
-    if name == _last(topics.availability):
-        return _availability(sender, payload)
-    if name == _last(topics.alert):
-        return _alert(sender, payload)
-    if name == _last(topics.state):
-        return _status(sender, "state", StateMessage.model_validate_json(payload), payload)
-    if name == _last(topics.health):
-        return _status(sender, "health", HealthMessage.model_validate_json(payload), payload)
-    if name == _last(topics.result(RESEND)):
-        return _answer(sender, CommandResult.model_validate_json(payload))
-    return Refused("topic", "nothing that is collected")
-
-
-def _last(topic: str) -> str:
-    return topic.split("/", 2)[2]
+    readers: dict[str, Callable[[Sender, bytes], Reading]] = {
+        topics.availability: _availability,
+        topics.alert: _alert,
+        topics.state: _state,
+        topics.health: _health,
+        topics.result(RESEND): _answer,
+    }
+    reader = readers.get(f"//{name}")
+    return reader(sender, payload) if reader else Refused("topic", "nothing that is collected")
 
 
 def _availability(sender: Sender, payload: bytes) -> Reading:
@@ -162,6 +167,8 @@ def _availability(sender: Sender, payload: bytes) -> Reading:
         return AvailabilitySaid(sender, "online")
     if payload == b"offline":
         return AvailabilitySaid(sender, "offline")
+    if not payload:
+        return AvailabilitySaid(sender, "retired")
     return Refused("availability", "neither 'online' nor 'offline'")
 
 
@@ -172,21 +179,33 @@ def _alert(sender: Sender, payload: bytes) -> Reading:
     return AlertSaid(sender, alert, alert.time.astimezone(UTC), alert.started.astimezone(UTC), payload.decode())
 
 
+def _state(sender: Sender, payload: bytes) -> Reading:
+    return _status(sender, "state", StateMessage, payload)
+
+
+def _health(sender: Sender, payload: bytes) -> Reading:
+    return _status(sender, "health", HealthMessage, payload)
+
+
 def _status(
-    sender: Sender, what: Literal["state", "health"], said: StateMessage | HealthMessage, payload: bytes
+    sender: Sender, what: Literal["state", "health"], model: type[StateMessage | HealthMessage], payload: bytes
 ) -> Reading:
+    if not payload:
+        return ClearedSaid(sender)
+    said = model.model_validate_json(payload)
     if said.sequence > MAX_EPOCH:
         return Refused("invalid", f"sequence: more than {MAX_EPOCH}")
     return StatusSaid(sender, what, said.time.astimezone(UTC), payload.decode(), said.epoch, said.sequence)
 
 
-def _answer(sender: Sender, result: CommandResult) -> Reading:
+def _answer(sender: Sender, payload: bytes) -> Reading:
+    result = CommandResult.model_validate_json(payload)
     resent = result.resend if result.ok else None
     if resent is not None:
         numbers = [resent.first, resent.last, resent.newest or 0, *(one.last for one in resent.gone)]
         if max(numbers) > MAX_EPOCH:
             return Refused("invalid", f"resend: a number above {MAX_EPOCH}")
-    return ResendSaid(sender, result.message, resent)
+    return ResendSaid(sender, result.message, resent, end=(result.id or "").endswith(END))
 
 
 def _reason(payload: bytes) -> str:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Engine,
     Table,
     and_,
-    case,
     delete,
     func,
     select,
@@ -30,7 +29,16 @@ from edge.collect.database import empty_log
 from edge.collect.gaps import OpenStream, StreamKey
 from edge.collect.missing import look_for_gaps, missing_of
 from edge.collect.ranges import Range, common, without
-from edge.collect.reading import AlertSaid, AvailabilitySaid, Reading, Refused, ResendSaid, Sender, StatusSaid
+from edge.collect.reading import (
+    AlertSaid,
+    AvailabilitySaid,
+    ClearedSaid,
+    Reading,
+    Refused,
+    ResendSaid,
+    Sender,
+    StatusSaid,
+)
 from edge.collect.statements import Statements, of_device, of_stream, settling
 from edge.collect.tables import alerts, devices, losses, streams
 from edge.mqtt.messages import Resent, Stamp, Topics
@@ -112,7 +120,7 @@ class Store:
                 loss
                 for one in said
                 if isinstance(one, ResendSaid) and one.resent is not None
-                for loss in self._write_answer(connection, one.sender, one.resent, now)
+                for loss in self._write_answer(connection, one.sender, one.resent, now, end=one.end)
             ]
             refused = self._write_refusals(connection, [*batch, *conflicts], now)
         return Written(
@@ -226,12 +234,12 @@ class Store:
     def _write_devices(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> None:
         rows: dict[Device, dict[str, Any]] = {}
         for one in said:
-            if isinstance(one, Refused):
+            if isinstance(one, Refused | ClearedSaid):
                 continue
             sender = one.sender
             row = rows.setdefault((sender.prefix, sender.device), _device_row(sender, now))
             if _spoken(one):
-                row["last_seen"] = now.time
+                row["last_seen"], row["availability"] = now.time, "online"
             if isinstance(one, AvailabilitySaid):
                 row["availability"] = one.availability
             elif isinstance(one, StatusSaid):
@@ -268,7 +276,7 @@ class Store:
             connection.execute(self._statements.settle_run, in_order)
 
     def _write_answer(
-        self, connection: Connection, sender: Sender, resent: Resent, now: Stamp
+        self, connection: Connection, sender: Sender, resent: Resent, now: Stamp, *, end: bool
     ) -> list[tuple[StreamKey, Range, str]]:
         """Note what a device says is gone for good, and where an epoch ends."""
         key = _key(sender, resent.epoch)
@@ -281,20 +289,15 @@ class Store:
             gone.append((Range(resent.first, max(newest, resent.first)), UNKNOWN))
         _, missing = missing_of(connection, key, row.settled, newest)
         newly_lost: list[tuple[StreamKey, Range, str]] = []
-        for told, reason in gone:
-            lost = common(missing, [told])
+        for one_gone, reason in gone:
+            lost = common(missing, [one_gone])
             missing = without(missing, lost)
             newly_lost += [(key, one, _shown(reason)[:64]) for one in lost]
         self._write_losses(connection, newly_lost, now.time)
-        latest = select(func.max(streams.c.epoch)).where(of_device(streams, key.prefix, key.device)).scalar_subquery()
-        connection.execute(
-            update(streams)
-            .where(of_stream(streams, key))
-            .values(
-                newest=self._statements.greater(streams.c.newest, newest),
-                ended=case((streams.c.epoch < latest, KNOWN if resent.newest is not None else UNKNOWN), else_=None),
-            )
-        )
+        told: dict[str, Any] = {"newest": self._statements.greater(streams.c.newest, newest)}
+        if end:
+            told["ended"] = KNOWN if resent.newest is not None else UNKNOWN
+        connection.execute(update(streams).where(of_stream(streams, key)).values(**told))
         reached, _ = missing_of(connection, key, row.settled, newest)
         connection.execute(self._statements.settle, settling(key, reached))
         return newly_lost
@@ -369,7 +372,9 @@ def _spoken(reading: Reading) -> bool:
     """Whether the device itself has just said it, rather than the broker what it had kept or was told to say."""
     if isinstance(reading, Refused) or reading.sender.retained:
         return False
-    return not (isinstance(reading, AvailabilitySaid) and reading.availability == "offline")
+    if isinstance(reading, AvailabilitySaid):
+        return reading.availability == "online"
+    return not isinstance(reading, ClearedSaid)
 
 
 def _below(floors: dict[Device, tuple[int, int]], reading: Reading) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from edge.collect.reading import END
+
 
 def payload(what: str, **changes: Any) -> bytes:
     """A payload of the contract with some values changed."""
@@ -49,8 +51,9 @@ def answer(
     newest: int | None,
     gone: tuple[tuple[int, int, str], ...] = (),
     queued: int = 0,
+    end: bool = False,
 ) -> bytes:
-    """What a device answers to ``resend``."""
+    """What a device answers to ``resend``; ``end``: to the question for an epoch's end."""
     resent = {
         "epoch": epoch,
         "from": first,
@@ -60,4 +63,4 @@ def answer(
         "gone": [{"from": one, "to": other, "reason": reason} for one, other, reason in gone],
     }
     said = {"schema": 2, "time": "2026-05-04T09:31:00.000Z", "uptime_s": 90, "clock_synced": True, "command": "resend"}
-    return json.dumps(said | {"id": None, "ok": True, "message": "", "resend": resent}).encode()
+    return json.dumps(said | {"id": "desk" + END * end, "ok": True, "message": "", "resend": resent}).encode()

@@ -28,7 +28,7 @@ Step = tuple[str, int, object]
 STEPS = st.lists(
     st.tuples(st.just("alerts"), EPOCHS, st.lists(NUMBERS, max_size=5))
     | st.tuples(st.just("state"), EPOCHS, st.integers(0, HIGHEST))
-    | st.tuples(st.just("answer"), EPOCHS, st.tuples(NUMBERS, st.none() | st.integers(0, HIGHEST), GONE))
+    | st.tuples(st.just("answer"), EPOCHS, st.tuples(NUMBERS, st.none() | st.integers(0, HIGHEST), GONE, st.booleans()))
     | st.tuples(st.just("look"), EPOCHS, st.none()),
     max_size=12,
 )
@@ -51,13 +51,13 @@ class Epoch:
         if newest > self.newest:
             self.newest, self.ended = newest, False
 
-    def answered(self, first: int, newest: int | None, gone: list[list[int]], *, latest: bool) -> None:
+    def answered(self, first: int, newest: int | None, gone: list[list[int]], *, end: bool) -> None:
         self.newest = max(self.newest, newest or 0)
         told = {number for low, high in gone for number in range(low, high + 1)}
         if newest is None:
             told |= set(range(first, max(self.newest, first) + 1))
         self.lost |= self.missing & told
-        self.ended = not latest
+        self.ended = self.ended or end
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +101,11 @@ def _take(desk: Desk, device: str, model: dict[int, Epoch], what: str, epoch: in
         desk.state(said, epoch=epoch, device=device)
         model.setdefault(epoch, Epoch()).hear(said)
     elif what == "answer" and isinstance(said, tuple):
-        first, newest, gone = said
+        first, newest, gone, end = said
         ranges = tuple((low, high, "expired") for low, high in gone)
-        desk.answers(answer(epoch, first, HIGHEST, newest=newest, gone=ranges), device)
+        desk.answers(answer(epoch, first, HIGHEST, newest=newest, gone=ranges, end=end), device)
         if epoch in model:
-            model[epoch].answered(first, newest, gone, latest=epoch == max(model))
+            model[epoch].answered(first, newest, gone, end=end)
 
 
 def _missing(desk: Desk, device: str) -> dict[int, tuple[set[int], bool]]:

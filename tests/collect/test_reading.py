@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.collect.reading import AlertSaid, AvailabilitySaid, Refused, ResendSaid, StatusSaid, filters, read
+from edge.collect.reading import (
+    AlertSaid,
+    AvailabilitySaid,
+    ClearedSaid,
+    Refused,
+    ResendSaid,
+    StatusSaid,
+    filters,
+    read,
+)
 from tests.collect.said import answer, payload
 
 ALERT = "evenkeel/van-7/alert"
@@ -31,6 +40,15 @@ def test_what_the_contract_says_is_read() -> None:
     assert (state.epoch, state.sequence, state.sender.retained) == (7, 4, True)
     assert isinstance(gone, ResendSaid)
     assert isinstance(read("evenkeel/van-7/availability", b"offline", retained=False), AvailabilitySaid)
+
+
+def test_cleared_topics_are_no_fault() -> None:
+    availability = read("evenkeel/van-7/availability", b"", retained=False)
+
+    assert isinstance(availability, AvailabilitySaid)
+    assert availability.availability == "retired"
+    for name in ("state", "health"):
+        assert isinstance(read(f"evenkeel/van-7/{name}", b"", retained=False), ClearedSaid)
 
 
 def test_unknown_kinds_and_keys_pass() -> None:

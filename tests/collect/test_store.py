@@ -135,7 +135,9 @@ def test_a_new_epoch_asks_for_the_end_of_the_one_before(desk: Desk) -> None:
     desk.alerts(1, epoch=9)
     assert desk.missing() == {7: [(0, 0)]}
 
-    desk.answers(answer(7, 3, 5, newest=5, queued=3))
+    desk.answers(answer(7, 1, 2, newest=2))  # to a question from before: not the end
+    assert desk.missing() == {7: [(0, 0)]}
+    desk.answers(answer(7, 3, 5, newest=5, queued=3, end=True))
     assert desk.missing() == {7: [(3, 5)]}
     desk.alerts(3, 4, 5)
     assert desk.missing() == {}
@@ -144,7 +146,7 @@ def test_a_new_epoch_asks_for_the_end_of_the_one_before(desk: Desk) -> None:
 def test_an_epoch_that_the_device_does_not_know_any_more_ends_where_it_was_seen(desk: Desk) -> None:
     desk.alerts(1, 3)
     desk.state(0, epoch=9)
-    written = desk.answers(answer(7, 2, 2, newest=None, gone=((2, 2, "unknown"),)))
+    written = desk.answers(answer(7, 2, 2, newest=None, gone=((2, 2, "unknown"),), end=True))
 
     assert written.lost == {"unknown": 1}
     assert desk.missing() == {}
@@ -153,7 +155,7 @@ def test_an_epoch_that_the_device_does_not_know_any_more_ends_where_it_was_seen(
 def test_what_comes_of_an_ended_epoch_all_the_same_opens_it_again(desk: Desk) -> None:
     desk.alerts(1)
     desk.alerts(1, epoch=9)
-    desk.answers(answer(7, 2, 2, newest=None))
+    desk.answers(answer(7, 2, 2, newest=None, end=True))
     assert desk.missing() == {}
 
     desk.alerts(3)
@@ -173,6 +175,23 @@ def test_the_newest_state_and_health_and_availability_of_a_device_are_kept(desk:
     assert row.availability == "offline"
     assert '"epoch": 8' in row.state
     assert (row.last_seen - row.first_seen).total_seconds() == 10
+
+
+def test_a_sign_of_life_says_online_and_a_cleared_availability_retired(desk: Desk, engine: Engine) -> None:
+    def availability() -> str | None:
+        with engine.connect() as connection:
+            return connection.scalar(select(devices.c.availability))
+
+    desk.take(("evenkeel/van-7/availability", b"offline"))
+    desk.state(0, retained=True)
+    assert availability() == "offline"
+    desk.state(0)
+    assert availability() == "online"
+    desk.alerts(2)
+    cleared = desk.take(*((f"evenkeel/van-7/{name}", b"") for name in ("availability", "state", "health")))
+    assert availability() == "retired"
+    assert not cleared.refused
+    assert not any(stream.online for stream in desk.store.open_streams())
 
 
 def test_refusals_are_counted_by_reason_with_the_newest(desk: Desk, engine: Engine) -> None:
