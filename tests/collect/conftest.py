@@ -20,6 +20,7 @@ from sqlalchemy import Engine, make_url, select
 
 from benchmarks.collecting import read_alerts
 from benchmarks.postgresql import Postgresql, programs
+from edge.collect import gaps
 from edge.collect.collector import Collector
 from edge.collect.command import migrate, receiver_stamp
 from edge.collect.config import CollectConfig
@@ -193,7 +194,7 @@ class Counting(NoMeter):
 @pytest.fixture
 def run_collector(tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Running]]:
     """Runs collectors: ``run_collector(port, database=…, mqtt={…}, gap_wait_s=…)``; returns when each is subscribed."""
-    monkeypatch.setattr("edge.collect.gaps.QUESTION_PAUSE_S", 0.3)  # these devices count no commands
+    monkeypatch.setattr(gaps, "QUESTION_PAUSE_S", 0.3)  # these devices count no commands
     running: list[Running] = []
 
     def make(
