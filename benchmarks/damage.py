@@ -109,9 +109,13 @@ class Outcome:
 
 
 def name_of(payload: bytes) -> str:
-    """The alert's name, its ``reason``; empty where the payload is none."""
+    """The alert's name, its ``reason`` and ``time``; empty where the payload is none.
+
+    One bit makes another reason of one; in layout 1, which has no checksums, nobody can tell.
+    """
     try:
-        return str(json.loads(payload)["reason"])
+        told = json.loads(payload)
+        return f"{told['reason'][:12]} {told['time']}"
     except (ValueError, KeyError, TypeError):
         return ""
 
@@ -172,8 +176,9 @@ def _of_layout_1(folder: Path, count: int, *, closed: bool) -> Template:
     for index in range(count):
         when = f"2026-05-04T09:{index // 60:02}:{index % 60:02}.000Z"
         message = OF_VERSION_1 | {"sequence": 1777886400 + index, "reason": f"alert-{index}", "time": when}
-        payloads[f"alert-{index}"] = json.dumps(message).encode()
-        database.execute("INSERT INTO alert VALUES (?, ?, 0, NULL)", (message["sequence"], payloads[f"alert-{index}"]))
+        payload = json.dumps(message).encode()
+        payloads[name_of(payload)] = payload
+        database.execute("INSERT INTO alert VALUES (?, ?, 0, NULL)", (message["sequence"], payload))
         database.execute("UPDATE counter SET sequence = ?", (message["sequence"],))
     if closed:
         database.close()
@@ -456,9 +461,8 @@ class Life:
 
     def put(self, outbox: Outbox, seconds: float) -> None:
         """One more alert."""
-        name = f"new-{len(self.given)}"
-        stored = outbox.put(made_alert(at(seconds), name))
-        self.given.append(((stored.epoch, stored.sequence), name))
+        stored = outbox.put(made_alert(at(seconds), f"new-{len(self.given)}"))
+        self.given.append(((stored.epoch, stored.sequence), name_of(stored.payload())))
 
 
 Disk = Callable[[Path], contextlib.AbstractContextManager[None]]
@@ -497,9 +501,9 @@ def _judge(truth: Truth, must: set[str], life: Life, outcome: Outcome) -> None:
     outcome.found = len(held & set(truth.payloads))
     must = set() if life.refused else must
     for name in sorted(must & truth.waiting - last_look):
-        outcome.faults.append(f"{name[:12]} could be read and is not sent")
+        outcome.faults.append(f"{name} could be read and is not sent")
     for name in sorted(must - held):
-        outcome.faults.append(f"{name[:12]} could be read and is lost")
+        outcome.faults.append(f"{name} could be read and is lost")
     numbers: dict[str, set[Number]] = {}
     names: dict[Number, set[str]] = {}
     sightings = life.told + life.given + [((row.epoch, row.sequence), name_of(row.payload)) for row in kept]
@@ -508,12 +512,10 @@ def _judge(truth: Truth, must: set[str], life: Life, outcome: Outcome) -> None:
         names.setdefault(number, set()).add(name)
     for name, its in numbers.items():
         if len(its) > 1 and name:
-            outcome.faults.append(f"{name[:12]} was told under {len(its)} numbers: {sorted(its)}")
+            outcome.faults.append(f"{name} was told under {len(its)} numbers: {sorted(its)}")
     for number, bearers in names.items():
         if len(bearers) > 1:
-            outcome.faults.append(
-                f"number {number} was told of {len(bearers)} alerts: {sorted(n[:12] for n in bearers)}"
-            )
+            outcome.faults.append(f"number {number} was told of {len(bearers)} alerts: {sorted(bearers)}")
     ends = {name_of(row.payload) for row in kept}
     outcome.faults += [f"{name} was decided and is not kept" for _, name in life.given if ends and name not in ends]
 

@@ -135,6 +135,7 @@ def test_a_counter_behind_the_alerts_is_a_fault_of_the_disk(path: Path) -> None:
     assert numbers(outbox)[:3] == before
     assert after[0] > before[0][0]
     assert "damaged" in str(outbox.problem)
+    assert len(str(outbox.problem).splitlines()) == 1
 
 
 def test_a_database_that_has_lost_its_newest_alerts_gives_no_number_again_and_counts_them(path: Path) -> None:

@@ -172,9 +172,9 @@ class Pages:
         try:
             size, at = _varint(image, at)
             row, at = _varint(image, at)
-            if not 0 < size <= LONGEST_RECORD:
+            if size <= 0:
                 return None
-            return row, _record(self._payload(image, at, size))
+            return row, _record(self._payload(image, at, min(size, LONGEST_RECORD)))
         except (IndexError, ValueError):
             return None
 
@@ -190,7 +190,8 @@ class Pages:
         following = int.from_bytes(image[at + local : at + local + 4])
         while left > 0:
             if following not in self.numbers:
-                raise ValueError("the chain of overflow pages breaks off")
+                # where it is the size that is damaged, the record is whole in this page
+                return image[at : at + longest]
             page = self.image(following)
             parts.append(page[4 : 4 + min(left, usable - 4)])
             left -= usable - 4

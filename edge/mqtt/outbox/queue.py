@@ -403,6 +403,7 @@ class Outbox:
         self._say(f"outbox {self._path} cannot be used ({reason}); alerts wait in memory only")
 
     def _say(self, problem: str) -> None:
+        problem = " ".join(problem.split())  # SQLite tells some faults in several lines
         if problem != self._problem:
             _log.error("%s", problem)
         self._problem = problem
