@@ -79,7 +79,9 @@ class Outcome:
     @property
     def line(self) -> str:
         """The outcome in a few words."""
-        return f"{self.received} of {self.decided} in {self.seconds:.0f} s" + (f": {self.fault}" if self.fault else "")
+        return f"{self.received} of {self.decided} in {self.seconds:.0f} s" + (
+            f": {self.fault.splitlines()[0]}" if self.fault else ""
+        )
 
     @property
     def passed(self) -> bool:
@@ -116,7 +118,7 @@ def main() -> None:
         sys.stdout.write(json.dumps([dataclasses.asdict(outcome) for outcome in outcomes], indent=2) + "\n")
     else:
         console.print(table(outcomes))
-        console.print(said(outcomes), highlight=False)
+        console.print(said(outcomes), highlight=False, markup=False)
     if options.write:
         REPORT.write_text(report(outcomes, options.seed))
     left_out = missing and os.environ.get("CI")
@@ -202,21 +204,23 @@ def _folder(row: Row, keep: Path | None) -> Iterator[Path]:
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """For people at a terminal."""
-    made = Table(title="Brokers and their limits", title_justify="left")
+    made = Table(title="Brokers and their limits: what was decided, and what the database holds", title_justify="left")
     for column in ("broker", "limit"):
         made.add_column(column, overflow="fold")
     for column in ("decided", "stored", "lost", "out of order", "twice"):
         made.add_column(column, justify="right")
     made.add_column("")
     for one in outcomes:
-        verdict = "[green]ok[/green]" if one.passed else f"[red]{one.fault}[/red]"
+        verdict = "[green]ok[/green]" if one.passed else "[red]failed[/red]"
         made.add_row(f"{one.broker} {one.version}", one.limit, *map(str, one.counts), verdict)
     return made
 
 
 def said(outcomes: Sequence[Outcome]) -> str:
-    """What the devices said to be wrong, below the table."""
-    return "\n".join(f"{one.broker}, {one.limit}: {problem}" for one in outcomes for problem in one.problems)
+    """What failed, and what the devices said to be wrong: for below the table."""
+    lines = [f"{one.broker}, {one.limit}: FAILED: {one.fault}" for one in outcomes if one.fault]
+    lines += [f"{one.broker}, {one.limit}: {problem}" for one in outcomes for problem in one.problems]
+    return "\n".join(lines)
 
 
 def report(outcomes: Sequence[Outcome], seed: int) -> str:
