@@ -16,8 +16,8 @@ from edge.collect.ranges import Range, union, without
 SLACK = 50
 """Gaps with at most this many alerts between are asked for as one: a doubled alert costs less than a question."""
 
-MOST_ASKED, LEAST_ASKED = 1024, 8
-"""Alerts asked for at once: first the most; fewer and fewer where not all of them come through."""
+MOST_ASKED, LEAST_ASKED = 200, 8
+"""Alerts asked for at once: first as many as a device sends for one question; fewer where not all come through."""
 
 QUESTION_PAUSE_S = 2.5
 """Least time between two questions to a device, which takes one a second, and maybe from several collectors."""
@@ -79,7 +79,10 @@ def questions(stream: OpenStream) -> tuple[Question, ...]:
 
 @dataclass(slots=True)
 class _Watch:
-    """One stream. ``span``: as many alerts are asked for at once; ``asked``: what was asked for last."""
+    """One stream. ``span``: as many alerts are asked for at once; ``asked``: what was asked for last.
+
+    ``cut``: more was missing than was asked for.
+    """
 
     settled: int
     due: float
@@ -87,6 +90,7 @@ class _Watch:
     span: int
     turn: int = 0
     asked: Question | None = None
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -116,22 +120,32 @@ class Patience:
         watch = self._watches.get(stream.key)
         # something came, or the device is away: what is missing may well come by itself
         if watch is None or watch.settled != stream.settled or not stream.online:
-            span = MOST_ASKED if watch is None else _next_span(watch, stream.settled)
-            self._watches[stream.key] = _Watch(stream.settled, now + self.wait_s, self.wait_s, span)
-            return None
+            watch = self._watches[stream.key] = self._begun(watch, stream, now)
         device = (stream.key.prefix, stream.key.device)
         if now < watch.due or device in self._asked:
             return None
         possible = questions(stream)
         watch.span = _next_span(watch, stream.settled)
-        question = _bounded(possible[watch.turn % len(possible)], stream.newest, watch.span)
-        watch.asked = question
+        whole = possible[watch.turn % len(possible)]
+        question = watch.asked = _bounded(whole, stream.newest, watch.span)
+        watch.cut = question != whole
         watch.turn += 1
         if watch.turn % len(possible) == 0:
             watch.pause_s = min(watch.pause_s * 2, self.max_s)
             watch.due = now + watch.pause_s
         self._asked[device] = now
         return question
+
+    def _begun(self, watch: _Watch | None, stream: OpenStream, now: float) -> _Watch:
+        """What to wait for now that something came; what was cut off a question is asked for when its part has come."""
+        if watch is None:
+            return _Watch(stream.settled, now + self.wait_s, self.wait_s, MOST_ASKED)
+        came = watch.asked is not None and watch.asked.last is not None and stream.settled >= watch.asked.last
+        if stream.online and not came:
+            # its question stands, until it is asked again or answered
+            return replace(watch, settled=stream.settled, due=now + self.wait_s, pause_s=self.wait_s, turn=0)
+        due = now if watch.cut and came and stream.online else now + self.wait_s
+        return _Watch(stream.settled, due, self.wait_s, _next_span(watch, stream.settled))
 
 
 def _next_span(watch: _Watch, settled: int) -> int:

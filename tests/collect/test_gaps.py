@@ -158,8 +158,15 @@ def test_what_is_asked_for_again_is_bounded_even_where_nothing_at_all_came() -> 
     patience = Patience(wait_s=5, max_s=10)
     asked = [question for now in range(400) for question in patience.due([stream(Range(3, 5000))], now, MANY)]
     spans = [question.last - question.first + 1 for question in asked if question.last]
-    assert spans[:3] == [1024, 512, 256]
+    assert spans[:3] == [200, 100, 50]
     assert spans[-1] == 8
+
+
+def test_what_was_cut_off_is_asked_for_as_soon_as_its_part_has_come() -> None:
+    patience = Patience(wait_s=5, max_s=60)
+    assert asks(patience, stream(Range(1, 1000), settled=0), 0) == Question(KEY, 1, 200)
+    assert patience.due([stream(Range(151, 1000), settled=150)], 20, MANY) == []  # the rest is on its way
+    assert patience.due([stream(Range(201, 1000), settled=200)], 21, MANY) == [Question(KEY, 201, 400)]
 
 
 def test_a_tail_of_which_nothing_is_known_is_asked_for_whole() -> None:
