@@ -149,9 +149,11 @@ def try_row(row: Row, chance: random.Random, keep: Path | None = None) -> Outcom
         try:
             with living(row.make(folder), {"van-7": {"alert-hz": ALERT_HZ}}, protocol=row.protocol) as world:
                 world.play(faults)
-                world.settle(SETTLE_S)
                 if row.named is not None:
+                    for device in world.devices:
+                        device.quieten()
                     _wait(lambda: _names(world.devices[0].decisions().problems, row.named), SAY_S)
+                world.settle(SETTLE_S)
                 tally, problems = world.tally(), world.devices[0].decisions().problems
         except (BrokerError, FallenError, TimeoutError) as error:
             fault = str(error)
