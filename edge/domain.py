@@ -83,6 +83,59 @@ class Phase(StrEnum):
     END = "end"
 
 
+class ReasonCode(StrEnum):
+    """Why something is as it is. What each means in words stands in ``edge/words``, a catalogue a language."""
+
+    NONE = ""
+    TOLD = "told"
+    STARTING = "starting"
+    ALERT = "alert"
+    CALM = "calm"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    CAMERA = "camera"
+    NO_FRAMES = "no_frames"
+    NO_FACE = "no_face"
+    UNREADABLE = "unreadable"
+    BLIND = "blind"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+    PICTURE_DARK = "picture_dark"
+    PICTURE_OVEREXPOSED = "picture_overexposed"
+    PICTURE_COVERED = "picture_covered"
+    PICTURE_FROZEN = "picture_frozen"
+    PICTURE_MISSING = "picture_missing"
+    FACE_DARK = "face_dark"
+    FACE_OVEREXPOSED = "face_overexposed"
+    FACE_BLURRED = "face_blurred"
+    FACE_SMALL = "face_small"
+    FACE_TURNED = "face_turned"
+    FACE_UNCLEAR = "face_unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason with its arguments; false where there is none.
+
+    ``kinds`` are those of the open alerts (ALERT), ``text`` what a part said in its own words (CAMERA, TOLD).
+    """
+
+    code: ReasonCode = ReasonCode.NONE
+    kinds: tuple[Kind, ...] = ()
+    text: str = ""
+
+    def __bool__(self) -> bool:
+        return self.code is not ReasonCode.NONE
+
+    @classmethod
+    def told(cls, text: str) -> Reason:
+        """What is known in words alone; none where they are empty."""
+        return cls(ReasonCode.TOLD, text=text) if text else NO_REASON
+
+
+NO_REASON = Reason()
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture: ``luma`` is (H, W) uint8, possibly a view with a row stride; ``t`` is when it was exposed."""
@@ -148,7 +201,7 @@ class Observation:
     face: Face | None = None
     quality: Quality | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
-    reason: str = ""
+    reason: Reason = NO_REASON
 
     @property
     def probabilities(self) -> NDArray[np.float32] | None:
@@ -221,7 +274,7 @@ class Transition:
     score: float
     peak: float
     expression: str | None
-    reason: str = ""
+    reason: Reason = NO_REASON
 
     @property
     def duration_s(self) -> float:
@@ -239,7 +292,7 @@ class Step:
     observation: Observation
     signals: Signals
     state: State
-    reason: str
+    reason: Reason
     transitions: tuple[Transition, ...]
     context: Context = UNKNOWN_CONTEXT
     calibrated_percent: float | None = None

@@ -12,7 +12,21 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSION, UNKNOWN_CONTEXT, Context, Face, Frame, Kind, Observation, Reading, Sight, Step
+from edge.decision.states import reason_of
+from edge.domain import (
+    EXPRESSION,
+    UNKNOWN_CONTEXT,
+    Context,
+    Face,
+    Frame,
+    Kind,
+    Observation,
+    Reading,
+    Reason,
+    ReasonCode,
+    Sight,
+    Step,
+)
 from edge.timing import StageTimes
 from edge.vision import follow
 from edge.vision.quality import assess, fault, picture_fault
@@ -103,12 +117,14 @@ class Pipeline:
     def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Look at a frame and decide. In a pause the picture is not looked at."""
         if self.decider.paused:
-            return self.step_blind(frame.t, Sight.NO_PICTURE, "paused", context)
+            paused = Observation(frame.t, Sight.NO_PICTURE, reason=Reason(ReasonCode.PAUSED))
+            return self._decide(paused, context)
         return self._decide(self._observe(frame), context)
 
     def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
-        """Decide on a moment without a picture: ``sight`` and ``reason`` say why there is none."""
-        return self._decide(Observation(t, sight, reason=reason), context)
+        """Decide on a moment without a picture: ``sight`` and ``reason``, the camera's words, say why there is none."""
+        said = Reason(ReasonCode.CAMERA, text=reason)
+        return self._decide(Observation(t, sight, reason=said), context)
 
     def reconfigure(self, config: Config) -> None:
         """Go on under another configuration and keep what is known; models stay as they were loaded."""
@@ -120,7 +136,7 @@ class Pipeline:
         with self.times.measure("picture"):
             sight = picture_fault(frame.luma, quality_config)
         if sight is not None:
-            return Observation(frame.t, sight, reason=f"picture is {sight.replace('_', ' ')}")
+            return Observation(frame.t, sight, reason=reason_of(sight))
         with self.times.measure("face"):
             face = self._find_driver(frame)
         if face is None:
@@ -128,7 +144,8 @@ class Pipeline:
         with self.times.measure("quality"):
             quality = assess(frame.luma, face, quality_config)
         if quality.weight < quality_config.min_weight:
-            return Observation(frame.t, Sight.FACE, face, quality, reason=fault(quality, face.score, quality_config))
+            poor = Reason(fault(quality, face.score, quality_config))
+            return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
         return Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: self._read(frame, face)})
 
     def _read(self, frame: Frame, face: Face) -> Reading:

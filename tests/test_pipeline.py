@@ -15,6 +15,7 @@ from edge.config import Config
 from edge.domain import EXPRESSIONS, Face, Frame, Sight, State
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
+from edge.words import say
 
 Luma = NDArray[np.uint8]
 
@@ -137,7 +138,7 @@ def test_a_picture_without_content_is_blind_and_no_model_runs(value: int, sight:
         step = pipeline.step(frame)
     assert step.observation.sight is sight
     assert step.state is State.BLIND
-    assert step.reason == f"picture is {sight}"
+    assert say(step.reason) == f"picture is {sight}"
     assert finder.seen == []
 
 
@@ -153,14 +154,14 @@ def test_a_face_not_worth_reading_is_not_read_and_says_why() -> None:
     for frame in frames(np.asarray(cv2.GaussianBlur(luma, (0, 0), 40), np.uint8)):
         step = pipeline.step(frame)
     assert reader.faces == []
-    assert (step.state, step.reason) == (State.UNCERTAIN, "face blurred")
+    assert (step.state, say(step.reason)) == (State.UNCERTAIN, "face blurred")
 
 
 def test_a_moment_without_a_picture_is_blind_for_its_reason() -> None:
     pipeline, _, _ = build()
     for n in range(20):
         step = pipeline.step_blind(n / 10, Sight.NO_PICTURE, "camera unplugged")
-    assert (step.state, step.reason) == (State.BLIND, "camera unplugged")
+    assert (step.state, say(step.reason)) == (State.BLIND, "camera unplugged")
 
 
 def test_the_expression_is_read_in_every_third_frame_and_holds_between_them() -> None:

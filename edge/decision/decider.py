@@ -17,12 +17,15 @@ from edge.decision.kinds import registered
 from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
 from edge.decision.states import UnknownTracker
 from edge.domain import (
+    NO_REASON,
     UNKNOWN_CONTEXT,
     Context,
     Judged,
     Kind,
     Level,
     Observation,
+    Reason,
+    ReasonCode,
     Sight,
     Signals,
     State,
@@ -102,7 +105,7 @@ class Decider:
         if self._expression.update(interval, observation, weight, alert=any(opened), pending=pending):
             self._forget_evidence()
         tracker.update(interval, observation, self._expression.confidence)
-        lost = str(tracker.unknown or State.UNCERTAIN) if tracker.lost else ""
+        lost = ReasonCode(tracker.unknown or State.UNCERTAIN) if tracker.lost else ReasonCode.NONE
         moment = Moment(interval, observation, context, tracker.unknown, lost)
         for judge, own in zip(judges, opened, strict=True):
             self._note(judge.update(moment, beside=sum(opened) > own))
@@ -122,7 +125,7 @@ class Decider:
     def pause(self, t: float, seconds: float) -> None:
         """Stop judging for ``seconds`` from ``t`` on. Open episodes end; their ends come with the next step."""
         self._advance(t)
-        self._end_episodes("paused")
+        self._end_episodes(ReasonCode.PAUSED)
         self._pause_left_s = seconds
         self._forget()
 
@@ -134,16 +137,17 @@ class Decider:
     def stop(self, t: float) -> Step | None:
         """The last word before nobody watches any more: open episodes end. None where there are none."""
         self._advance(t)
-        self._end_episodes("stopped")
+        self._end_episodes(ReasonCode.STOPPED)
         if not self._pending:
             return None
         transitions, self._pending = tuple(self._pending), []
         self._forget()
         signals = self._signals()
         unread = {kind: replace(judged, readable=False) for kind, judged in signals.kinds.items()}
-        unseen = Observation(t, Sight.NO_PICTURE, reason="stopped")
+        stopped = Reason(ReasonCode.STOPPED)
+        unseen = Observation(t, Sight.NO_PICTURE, reason=stopped)
         percent, silent = self.calibrated_percent, replace(signals, kinds=unread)
-        return Step(unseen, silent, State.BLIND, "stopped", transitions, calibrated_percent=percent)
+        return Step(unseen, silent, State.BLIND, stopped, transitions, calibrated_percent=percent)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with a resting face that was learned before a restart."""
@@ -159,7 +163,7 @@ class Decider:
         unseen = Interval(self._now, elapsed_s, 0.0, 0.0)
         if self._expression.skip(unseen, pending=any(judge.pending for judge in self._judges.values())):
             self._forget_evidence()
-        moment = Moment(unseen, observation, context, State.PAUSED, "", paused=True)
+        moment = Moment(unseen, observation, context, State.PAUSED, ReasonCode.NONE, paused=True)
         for judge in self._judges.values():
             self._note(judge.update(moment, beside=False))
         return self._step(observation, context)
@@ -186,7 +190,7 @@ class Decider:
         spoken_s = min(elapsed_s, self._config.smoothing.max_step_s)
         return Interval(self._now, elapsed_s, spoken_s, spoken_s * weight)
 
-    def _end_episodes(self, reason: str) -> None:
+    def _end_episodes(self, reason: ReasonCode) -> None:
         self._expression.look()
         for judge in self._judges.values():
             self._note(judge.end(self._now, reason))
@@ -204,23 +208,24 @@ class Decider:
         kinds = {kind: Judged(judge.signal, judge.level, judge.readable) for kind, judge in self._judges.items()}
         return Signals(self._now, kinds, self._expression.confidence, self._expression.distribution)
 
-    def _state(self) -> tuple[State, str]:
+    def _state(self) -> tuple[State, Reason]:
         """Blind and absent outrank an open alert, whose driver is out of sight; an alert outranks uncertain.
 
         Calm is said only where every kind can be read.
         """
         unknown = self._tracker.unknown
         if self.paused:
-            return State.PAUSED, "paused"
+            return State.PAUSED, Reason(ReasonCode.PAUSED)
         if unknown in (State.BLIND, State.ABSENT):
             return unknown, self._tracker.reason
         levels = {kind: judge.level for kind, judge in self._judges.items() if judge.level is not None}
         if levels:
-            return State.URGENT if Level.URGENT in levels.values() else State.WARNING, " and ".join(levels)
+            alert = Reason(ReasonCode.ALERT, kinds=tuple(levels))
+            return State.URGENT if Level.URGENT in levels.values() else State.WARNING, alert
         if unknown is not None:
             return unknown, self._tracker.reason
         unread = next((judge for judge in self._judges.values() if not judge.readable), None)
-        return (State.CALM, "") if unread is None else (State.UNCERTAIN, unread.reason)
+        return (State.CALM, NO_REASON) if unread is None else (State.UNCERTAIN, unread.reason)
 
 
 def _weight(observation: Observation) -> float:

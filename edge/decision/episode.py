@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edge.domain import Kind, Level, Phase, Transition
+from edge.domain import NO_REASON, Kind, Level, Phase, Reason, ReasonCode, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Episode:
         self._open = replace(self._open, level=Level.URGENT)
         return self._transition(self._open, t, Phase.ESCALATE, score)
 
-    def end(self, t: float, score: float, reason: str) -> Transition | None:
+    def end(self, t: float, score: float, reason: ReasonCode) -> Transition | None:
         """Close the open episode for ``reason``; None where there is none."""
         if self._open is None:
             return None
@@ -64,7 +64,9 @@ class Episode:
         self._open, self.cooled_s = None, 0.0
         return transition
 
-    def _transition(self, episode: _Open, t: float, phase: Phase, score: float, reason: str = "") -> Transition:
+    def _transition(
+        self, episode: _Open, t: float, phase: Phase, score: float, reason: ReasonCode = ReasonCode.NONE
+    ) -> Transition:
         return Transition(
             t=t,
             kind=self._kind,
@@ -75,5 +77,5 @@ class Episode:
             score=score,
             peak=episode.peak,
             expression=episode.expression,
-            reason=reason,
+            reason=Reason(reason) if reason else NO_REASON,
         )

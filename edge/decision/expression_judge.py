@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.decision.judge import Judge, JudgeSettings, Moment
-from edge.domain import EXPRESSIONS, Transition
+from edge.domain import EXPRESSIONS, ReasonCode, Transition
 from edge.section import Share
 
 Weights = dict[str, Annotated[float, Field(ge=0, le=2)]]
@@ -157,7 +157,7 @@ class ExpressionJudge(Judge):
         if moment.lost:
             return self.end(interval.t, moment.lost)
         if interval.seen_s > 0 and self._is_over(score):
-            return self.end(interval.t, "calm")
+            return self.end(interval.t, ReasonCode.CALM)
         if self._evidence_s >= self.settings.urgent_s:
             return self.episode.escalate(interval.t, score)
         return None
@@ -167,7 +167,7 @@ class ExpressionJudge(Judge):
         if self.level is None:
             self._evidence_s = self._clearest = 0.0
 
-    def end(self, t: float, reason: str) -> Transition | None:
+    def end(self, t: float, reason: ReasonCode) -> Transition | None:
         """Close the open alert, if there is one, for ``reason``."""
         transition = super().end(t, reason)
         if transition is not None:

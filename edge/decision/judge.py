@@ -17,7 +17,7 @@ from pydantic import Field
 from edge.decision.episode import Episode
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
-from edge.domain import Context, Kind, Level, Observation, State, Transition
+from edge.domain import NO_REASON, Context, Kind, Level, Observation, Reason, ReasonCode, State, Transition
 from edge.section import Section
 
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -45,14 +45,14 @@ class Moment:
     """What a judge may know of one moment.
 
     ``unknown`` is the state while the driver cannot be read, else None; ``lost`` says why no open alert can be upheld,
-    empty where it is not so; in a pause nothing that is observed counts.
+    none where it is not so; in a pause nothing that is observed counts.
     """
 
     interval: Interval
     observation: Observation
     context: Context
     unknown: State | None
-    lost: str
+    lost: ReasonCode
     paused: bool = False
 
 
@@ -88,15 +88,15 @@ class Judge(ABC):
         return False
 
     @property
-    def reason(self) -> str:
-        """Why this kind cannot be read now, in words; empty where it can, or where the state says it."""
-        return ""
+    def reason(self) -> Reason:
+        """Why this kind cannot be read now; none where it can, or where the state says it."""
+        return NO_REASON
 
     @abstractmethod
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in one moment; at most one transition comes of it. ``beside``: an alert of another kind is open."""
 
-    def end(self, t: float, reason: str) -> Transition | None:
+    def end(self, t: float, reason: ReasonCode) -> Transition | None:
         """Close the open alert, if there is one, for ``reason``."""
         return self.episode.end(t, self.signal, reason)
 

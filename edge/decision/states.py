@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from edge.decision.interval import Interval
 from edge.decision.settings import StatesConfig
-from edge.domain import Observation, Sight, State
+from edge.domain import NO_REASON, Observation, Reason, ReasonCode, Sight, State
 
-_STARTING = "not enough seen yet"
-_NO_FACE = "no face in the seat"
-_UNREADABLE = "the face cannot be read"
+_PICTURES = {
+    Sight.DARK: ReasonCode.PICTURE_DARK,
+    Sight.OVEREXPOSED: ReasonCode.PICTURE_OVEREXPOSED,
+    Sight.COVERED: ReasonCode.PICTURE_COVERED,
+    Sight.FROZEN: ReasonCode.PICTURE_FROZEN,
+    Sight.NO_PICTURE: ReasonCode.PICTURE_MISSING,
+}
+
+
+def reason_of(sight: Sight) -> Reason:
+    """Why nothing can be seen, by what a frame allows to be seen; none where it allows something."""
+    return Reason(_PICTURES[sight]) if sight in _PICTURES else NO_REASON
 
 
 class UnknownTracker:
@@ -26,7 +35,7 @@ class UnknownTracker:
     def restart(self) -> None:
         """Know nothing, as at the start."""
         self.unknown: State | None = State.UNCERTAIN
-        self.reason = _STARTING
+        self.reason = Reason(ReasonCode.STARTING)
         self._sight: Sight | None = None
         self._sight_s = 0.0
         self._read_s = 0.0
@@ -43,13 +52,13 @@ class UnknownTracker:
         self._time_sight(interval, observation.sight)
         self._time_reading(interval, observation.sight, confidence)
         if observation.sight.blind and self._sight_s >= self.config.blind_after_s:
-            self._enter(State.BLIND, observation.reason or f"picture is {observation.sight}")
+            self._enter(State.BLIND, observation.reason or reason_of(observation.sight))
         elif observation.sight is Sight.NO_FACE and self._sight_s >= self.config.absent_after_s:
-            self._enter(State.ABSENT, _NO_FACE)
+            self._enter(State.ABSENT, Reason(ReasonCode.NO_FACE))
         elif self._is_unreadable(observation.sight):
-            self._enter(State.UNCERTAIN, observation.reason or _UNREADABLE)
+            self._enter(State.UNCERTAIN, observation.reason or Reason(ReasonCode.UNREADABLE))
         elif self._read_s > 0 and self._read_s >= self.config.calm_after_s:
-            self.unknown, self.reason = None, ""
+            self.unknown, self.reason = None, NO_REASON
 
     def _time_sight(self, interval: Interval, sight: Sight) -> None:
         """Count how long the same has been seen; all kinds of blindness are one. A gap between equals counts too."""
@@ -61,7 +70,7 @@ class UnknownTracker:
         """Count how long the signals have been trustworthy or not; a gap before the frame was not."""
         self._unread_s += interval.elapsed_s - interval.spoken_s
         if self.unknown is None and self._unread_s >= self.config.uncertain_after_s:
-            self._enter(State.UNCERTAIN, "no frames for a while")
+            self._enter(State.UNCERTAIN, Reason(ReasonCode.NO_FRAMES))
         self._lost_s = self._unread_s
         if confidence < self.config.min_confidence:
             self._unread_s += interval.spoken_s
@@ -78,6 +87,6 @@ class UnknownTracker:
             unread_s > 0 and unread_s >= self.config.uncertain_after_s and (self.unknown is None or sight is Sight.FACE)
         )
 
-    def _enter(self, state: State, reason: str) -> None:
+    def _enter(self, state: State, reason: Reason) -> None:
         self.unknown, self.reason = state, reason
         self._read_s = 0.0

@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerialize
 
 from edge.decision.kinds import registered
 from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
+from edge.words import say
 
 SCHEMA_VERSION: Literal[2] = 2
 MAX_EPOCH = 2**53 - 1
@@ -188,7 +189,8 @@ class StateMessage(Telling):
     """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
 
     state: State = Field(description="The state.")
-    reason: str = Field(description="Why, in words; may be empty.")
+    reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
+    reason: str = Field(description="The same in words for people; may be empty.")
     kinds: dict[OpenKind, KindPart] = Field(description="Each kind of alert that is judged, by its name.")
     confidence: Share = Field(description="How much recent good data stands behind the expression, 0 to 1.")
     expression: str | None = Field(description="Strongest smoothed expression; null where nothing stands behind it.")
@@ -222,7 +224,8 @@ class AlertMessage(Message):
     score: Share = Field(description="Smoothed signal now; at a start it may be below 'enter', reached shortly before.")
     peak: Share = Field(description="Strongest smoothed signal in the episode and in the evidence that started it.")
     expression: str | None = Field(description="Strongest expression; null for a kind that goes by something else.")
-    reason: str = Field(description="Why, in words; may be empty.")
+    reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
+    reason: str = Field(description="The same in words for people; may be empty.")
     models: ModelsPart
 
 
@@ -366,7 +369,8 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         epoch=newest.epoch,
         sequence=newest.sequence,
         state=step.state,
-        reason=step.reason,
+        reason_code=step.reason.code,
+        reason=say(step.reason),
         kinds={
             kind: KindPart(signal=_share(judged.signal), level=judged.level, readable=judged.readable)
             for kind, judged in signals.kinds.items()
@@ -398,7 +402,8 @@ def alert_message(
         score=_share(transition.score),
         peak=_share(transition.peak),
         expression=transition.expression,
-        reason=transition.reason,
+        reason_code=transition.reason.code,
+        reason=say(transition.reason),
         models=models,
     )
 

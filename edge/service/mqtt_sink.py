@@ -9,7 +9,7 @@ from collections.abc import Callable
 from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
-from edge.domain import State, Step
+from edge.domain import Reason, State, Step
 from edge.mqtt.messages import (
     Episodes,
     ModelsPart,
@@ -24,6 +24,7 @@ from edge.mqtt.messages import (
 from edge.service.health import Health, SinkHealth
 from edge.service.ports import Outlet
 from edge.service.versions import About
+from edge.words import say
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class MqttSink:
         self._clock = clock
         self._stamp = stamp
         self._episodes = Episodes(entropy)
-        self._said: tuple[State, str] | None = None
+        self._said: tuple[State, Reason] | None = None
         self._said_t = float("-inf")
 
     @property
@@ -133,6 +134,6 @@ class MqttSink:
 
     def _tell_state(self, step: Step) -> None:
         if self._said is None or self._said[0] is not step.state:
-            _log.info("state %s%s", step.state, f": {step.reason}" if step.reason else "")
+            _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
         self._said, self._said_t = (step.state, step.reason), self._clock()
         self._publisher.publish_state(state_message(step, self._stamp(), newest=self._publisher.newest))

@@ -24,12 +24,15 @@ from edge.domain import (
     Observation,
     Quality,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     State,
     Step,
 )
 from edge.errors import UnavailableError
 from edge.traces.jsonlines import JsonLinesFile
+from edge.words import say
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
@@ -80,19 +83,27 @@ class ContextPart(_Part):
     age_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
 
+class ReasonPart(_Part):
+    """Why nothing could be seen: a code and what belongs to it; empty where something could."""
+
+    code: ReasonCode = ReasonCode.NONE
+    kinds: list[Kind] = Field(default_factory=list)
+    text: str = ""
+
+
 class TraceLine(_Part):
     """One line of a trace.
 
     ``t`` is in seconds from the trace's origin. ``readings`` holds what each model said of this one frame, by name;
     ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``. ``signals`` are each kind's
-    evidence when the line was written, ``confidence`` beside them. Version 1 has no context and one reading, the
-    expression's probabilities or null under ``expression``.
+    evidence when the line was written, ``confidence`` beside them. Version 1 has no context, reasons in words
+    alone, and one reading, the expression's probabilities or null under ``expression``.
     """
 
     version: Literal[1, 2] = Field(alias="schema")
     t: float = Field(ge=0, le=MOST_S)
     sight: Sight
-    sight_reason: str = ""
+    sight_reason: ReasonPart = ReasonPart()
     face: FacePart | None
     quality: QualityPart | None
     readings: dict[str, dict[str, Share]] = Field(default_factory=dict)
@@ -104,9 +115,12 @@ class TraceLine(_Part):
     @model_validator(mode="before")
     @classmethod
     def _from_version_1(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("schema") != 1 or data.get("expression") is None:
+        if not isinstance(data, dict) or data.get("schema") != 1:
             return data
-        return {**data, "readings": {EXPRESSION: data["expression"]}}
+        read = {} if data.get("expression") is None else {EXPRESSION: data["expression"]}
+        why = data.get("sight_reason") or ""
+        told = {"code": ReasonCode.TOLD, "text": why} if isinstance(why, str) and why else {}
+        return {**data, "readings": read, "sight_reason": told}
 
     def observation(self) -> Observation:
         """What the decision was told."""
@@ -117,7 +131,7 @@ class TraceLine(_Part):
             face=Face(face.box, np.array(face.points, np.float32), face.score) if face else None,
             quality=Quality(**{name.removesuffix("_deg"): value for name, value in quality}) if quality else None,
             readings={name: _reading(name, values) for name, values in self.readings.items()},
-            reason=self.sight_reason,
+            reason=Reason(self.sight_reason.code, tuple(self.sight_reason.kinds), self.sight_reason.text),
         )
 
     def context(self) -> Context:
@@ -219,7 +233,7 @@ def _to_json(step: Step, origin_t: float) -> str:
         "schema": SCHEMA_VERSION,
         "t": round(observation.t - origin_t, 4),
         "sight": observation.sight,
-        "sight_reason": observation.reason,
+        "sight_reason": _reason(observation.reason),
         "face": observation.face and _face(observation.face),
         "quality": observation.quality and _quality(observation.quality),
         "readings": {
@@ -232,7 +246,8 @@ def _to_json(step: Step, origin_t: float) -> str:
             "confidence": _share(signals.confidence),
         },
         "state": step.state,
-        "reason": step.reason,
+        "reason_code": step.reason.code,
+        "reason": say(step.reason),
     }
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
@@ -241,6 +256,12 @@ def _reading(name: str, values: dict[str, float]) -> Reading:
     """The expression's in the order EXPRESSIONS, whatever that of the line; another model's as it is written."""
     names = EXPRESSIONS if name == EXPRESSION else tuple(values)
     return Reading(names, np.array([values.get(each, 0.0) for each in names], np.float32))
+
+
+def _reason(reason: Reason) -> dict[str, object]:
+    """What of a reason is not empty."""
+    parts = {"code": reason.code, "kinds": list(reason.kinds), "text": reason.text}
+    return {name: value for name, value in parts.items() if value}
 
 
 def _vehicle(context: Context) -> dict[str, dict[str, object]]:

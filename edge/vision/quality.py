@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import QualityConfig
-from edge.domain import Face, Quality, Sight
+from edge.domain import Face, Quality, ReasonCode, Sight
 from edge.vision.shrink import STEP_PX, halve
 
 _SAMPLES = 64
@@ -59,8 +59,8 @@ def assess(luma: NDArray[np.uint8], face: Face, config: QualityConfig) -> Qualit
     return Quality(brightness, sharp, size_px, yaw, pitch, roll, weight)
 
 
-def fault(quality: Quality, score: float, config: QualityConfig) -> str:
-    """What lowers the weight most, in words; ``score`` is the detector's."""
+def fault(quality: Quality, score: float, config: QualityConfig) -> ReasonCode:
+    """What lowers the weight most; ``score`` is the detector's."""
     measures = _ramps(quality, score, config)
     return min(measures, key=lambda name: measures[name])
 
@@ -105,16 +105,16 @@ def pose(points: NDArray[np.float32]) -> tuple[float, float, float]:
     return math.degrees(yaw), math.degrees(pitch), math.degrees(angle)
 
 
-def _ramps(quality: Quality, score: float, config: QualityConfig) -> dict[str, float]:
+def _ramps(quality: Quality, score: float, config: QualityConfig) -> dict[ReasonCode, float]:
     """Each measure's part in the weight (0 to 1), by what is wrong with the face where it is low."""
     turn_deg = max(abs(quality.yaw), abs(quality.pitch))
     return {
-        "face too dark": _ramp(quality.brightness, config.poor_brightness, config.good_brightness),
-        "face overexposed": _ramp(-quality.brightness, -1.0, -config.max_brightness),
-        "face blurred": _ramp(quality.sharpness, config.poor_sharpness, config.good_sharpness),
-        "face too small": _ramp(quality.size_px, config.poor_size_px, config.good_size_px),
-        "face turned away": _ramp(-turn_deg, -config.poor_turn_deg, -config.good_turn_deg),
-        "face not clear": _ramp(score, 0.0, config.good_score),
+        ReasonCode.FACE_DARK: _ramp(quality.brightness, config.poor_brightness, config.good_brightness),
+        ReasonCode.FACE_OVEREXPOSED: _ramp(-quality.brightness, -1.0, -config.max_brightness),
+        ReasonCode.FACE_BLURRED: _ramp(quality.sharpness, config.poor_sharpness, config.good_sharpness),
+        ReasonCode.FACE_SMALL: _ramp(quality.size_px, config.poor_size_px, config.good_size_px),
+        ReasonCode.FACE_TURNED: _ramp(-turn_deg, -config.poor_turn_deg, -config.good_turn_deg),
+        ReasonCode.FACE_UNCLEAR: _ramp(score, 0.0, config.good_score),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Reason, Sight
 
 Look = Callable[..., Observation]
 Box = tuple[float, float, float, float]
@@ -22,7 +22,7 @@ def look(t: float, weight: float = 1.0, reason: str = "", box: Box = SEAT, **sho
     quality = Quality(brightness=0.4, sharpness=0.2, size_px=150.0, yaw=0.0, pitch=0.0, roll=0.0, weight=weight)
     face = Face(box=box, points=np.zeros((5, 2), np.float32), score=0.9)
     readings = {EXPRESSION: Reading.expression(probabilities)} if weight else {}
-    return Observation(t, Sight.FACE, face, quality, readings, reason)
+    return Observation(t, Sight.FACE, face, quality, readings, Reason.told(reason))
 
 
 @pytest.fixture(scope="session", name="look")

@@ -10,7 +10,16 @@ import pytest
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.smoothing import Smoother
-from edge.domain import Observation, Phase, Sight, State, Step, Transition
+from edge.domain import (
+    Observation,
+    Phase,
+    Reason,
+    Sight,
+    State,
+    Step,
+    Transition,
+)
+from edge.words import say
 
 Look = Callable[..., Observation]
 
@@ -39,7 +48,7 @@ class Ride:
         """Show no face for some seconds; return the last step."""
         for _ in range(round(seconds * 10)):
             self.t += 0.1
-            self.steps.append(self.decider.update(Observation(self.t, sight, reason=reason)))
+            self.steps.append(self.decider.update(Observation(self.t, sight, reason=Reason.told(reason))))
         return self.steps[-1]
 
     @property
@@ -141,7 +150,7 @@ def test_alert_names_the_expression_that_made_it(ride: Ride) -> None:
     (start,) = ride.transitions
     assert start.expression == "sadness"
     assert start.duration_s == 0.0
-    assert ride.steps[-1].reason == "distress"
+    assert say(ride.steps[-1].reason) == "distress"
 
 
 def test_a_second_kind_of_alert_needs_more_while_the_first_is_on(look: Look) -> None:
@@ -229,7 +238,7 @@ def test_gap_of_an_hour_ends_an_alert_as_uncertain(ride: Ride) -> None:
     ride.see(3.0, **ANGRY)
     ride.t += 3600.0
     step = ride.see(0.1, **ANGRY)
-    assert [(x.phase, x.reason) for x in step.transitions] == [(Phase.END, "uncertain")]
+    assert [(x.phase, say(x.reason)) for x in step.transitions] == [(Phase.END, "uncertain")]
     assert step.state is State.UNCERTAIN
 
 
@@ -247,8 +256,8 @@ def test_a_stop_ends_open_episodes_and_knows_nothing_any_more(ride: Ride) -> Non
     ride.see(3.0, **ANGRY)
     last = ride.decider.stop(ride.t + 0.2)
     assert last is not None
-    assert [(x.kind, x.phase, x.reason) for x in last.transitions] == [("anger", Phase.END, "stopped")]
-    assert (last.state, last.reason) == (State.BLIND, "stopped")
+    assert [(x.kind, x.phase, say(x.reason)) for x in last.transitions] == [("anger", Phase.END, "stopped")]
+    assert (last.state, say(last.reason)) == (State.BLIND, "stopped")
     assert last.signals.confidence == 0.0
     assert not any(judged.readable or judged.level for judged in last.signals.kinds.values())
     assert last.transitions[0].duration_s == pytest.approx(ride.t + 0.2 - ride.transitions[0].started)
@@ -264,9 +273,9 @@ def test_blind_tells_the_reason_and_outranks_an_open_alert(ride: Ride) -> None:
     ride.see(KNOWN_S)
     assert ride.see(3.0, **ANGRY).state is State.WARNING
     step = ride.miss(1.3, Sight.NO_PICTURE, "camera unplugged")
-    assert (step.state, step.reason) == (State.BLIND, "camera unplugged")
+    assert (step.state, say(step.reason)) == (State.BLIND, "camera unplugged")
     step = ride.miss(15.0, Sight.NO_PICTURE, "camera unplugged")
-    assert [(x.phase, x.reason) for x in ride.transitions] == [(Phase.START, ""), (Phase.END, "blind")]
+    assert [(x.phase, say(x.reason)) for x in ride.transitions] == [(Phase.START, ""), (Phase.END, "blind")]
 
 
 def test_face_that_cannot_be_read_is_uncertain_and_says_why(ride: Ride, look: Look) -> None:
@@ -274,7 +283,7 @@ def test_face_that_cannot_be_read_is_uncertain_and_says_why(ride: Ride, look: Lo
     for _ in range(30):
         ride.t += 0.1
         step = ride.decider.update(look(ride.t, weight=0.0, reason="face turned away"))
-    assert (step.state, step.reason) == (State.UNCERTAIN, "face turned away")
+    assert (step.state, say(step.reason)) == (State.UNCERTAIN, "face turned away")
 
 
 def test_single_false_face_does_not_end_absent(ride: Ride) -> None:
@@ -296,7 +305,7 @@ class TestPause:
         ride.see(3.0, **ANGRY)
         ride.decider.pause(ride.t, 60.0)
         step = ride.see(0.1, **ANGRY)
-        assert [(x.phase, x.reason) for x in step.transitions] == [(Phase.END, "paused")]
+        assert [(x.phase, say(x.reason)) for x in step.transitions] == [(Phase.END, "paused")]
         assert step.state is State.PAUSED
 
     def test_nothing_counts_until_it_is_over_and_then_nothing_is_known(self, ride: Ride) -> None:

@@ -17,7 +17,17 @@ import pytest
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import Kind, Level, Observation, Phase, Sight, State, Step, Transition
+from edge.domain import (
+    Kind,
+    Level,
+    Observation,
+    Phase,
+    ReasonCode,
+    Sight,
+    State,
+    Step,
+    Transition,
+)
 
 Look = Callable[..., Observation]
 Script = Callable[[float], dict[str, float] | Sight | None]
@@ -219,7 +229,7 @@ def test_driver_who_leaves_is_absent_in_2_s_and_uncertain_before_calm_on_return(
 def test_angry_driver_who_leaves_ends_the_alert_as_absent(drive: Callable[..., Drive]) -> None:
     result = drive(lambda t: Sight.NO_FACE if t >= 50 else {"anger": 0.7 if t > 40 else 0.06})
     (end,) = [x for x in result.transitions if x.phase is Phase.END]
-    assert end.reason == "absent"
+    assert end.reason.code is ReasonCode.ABSENT
     assert 65.0 < end.t < 67.0
 
 

@@ -31,6 +31,8 @@ from edge.domain import (
     Phase,
     Quality,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     State,
     Step,
@@ -48,6 +50,7 @@ from edge.traces.replay import replay as replay_trace
 from edge.traces.trace import TraceWriter, read_trace
 from edge.tuning.report import write_report
 from edge.tuning.tune import sections, tune
+from edge.words import say
 
 
 class TurnedSettings(JudgeSettings):
@@ -85,7 +88,7 @@ class TurnedJudge(Judge):
         self._turned_s = self._turned_s + now.spoken_s if turned else 0.0
         self.episode.rise(self.signal)
         if self.level is not None:
-            return None if turned else self.end(now.t, "calm")
+            return None if turned else self.end(now.t, ReasonCode.CALM)
         if self._turned_s >= self.settings.hold_s and self.episode.cooled_s >= self.settings.cool_down_s:
             return self.episode.start(now.t, self.signal, self.signal)
         return None
@@ -132,7 +135,7 @@ def test_it_is_decided_beside_the_shipped_kinds() -> None:
     assert starts(steps) == [22, 62]
     assert {each.kind for step in steps for each in step.transitions} == {"turned_away"}
     assert list(steps[0].signals.kinds) == ["anger", "distress", "turned_away"]
-    assert (steps[250].state, steps[250].reason) == (State.WARNING, "turned_away")
+    assert (steps[250].state, say(steps[250].reason)) == (State.WARNING, "turned_away")
 
 
 def test_it_is_told_of_the_vehicle() -> None:
@@ -188,7 +191,7 @@ class Aside:
         return self.decider.update(replace(seen, t=frame.t))
 
     def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
-        return self.decider.update(Observation(t, sight, reason=reason))
+        return self.decider.update(Observation(t, sight, reason=Reason.told(reason)))
 
     def reconfigure(self, config: Config) -> None:
         raise AssertionError(f"nobody asked for {config}")

@@ -19,6 +19,7 @@ from edge.domain import Transition
 from edge.mqtt.messages import DECIMALS
 from edge.traces.trace import read_trace
 from edge.vision.ordinary import ordinary_faces
+from edge.words import say
 
 FOLDER = Path(__file__).with_name("decisions")
 NAMES = ("demo", "drive")
@@ -40,7 +41,9 @@ def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[s
         step = decider.update(line.observation())
         now = {kind: judged.signal for kind, judged in step.signals.kinds.items()}
         now["confidence"] = step.signals.confidence
-        if (step.state, step.reason) != (line.state, line.reason) or now != pytest.approx(line.signals, abs=ROUNDING):
+        if (step.state, say(step.reason)) != (line.state, line.reason) or now != pytest.approx(
+            line.signals, abs=ROUNDING
+        ):
             different.append((line.t, now, line.signals, step.state, line.state))
     assert not different
 
@@ -60,4 +63,4 @@ WORDS = ("kind", "phase", "level", "expression", "reason")
 
 
 def words_of(transition: Transition) -> dict[str, Any]:
-    return {key: getattr(transition, key) for key in WORDS}
+    return {key: getattr(transition, key) for key in WORDS} | {"reason": say(transition.reason)}

@@ -56,8 +56,11 @@ def holding(what: str) -> str:
     return f"with {what} as holder:\n    {then}"
 
 
-def device(config: Config) -> str:
-    return holding(f"claim_device(Config.model_validate_json({config.model_dump_json()!r}))")
+def device(config: Config, between: str = "") -> str:
+    """Claims a device; ``between`` is done once the configuration is read, of which another user may not be able."""
+    return f"config = Config.model_validate_json({config.model_dump_json()!r})\n{between}" + holding(
+        "claim_device(config)"
+    )
 
 
 def test_a_service_holds_its_device_and_its_outbox_as_long_as_it_lives(
@@ -98,7 +101,7 @@ def test_another_user_s_process_is_in_the_way_too(path: Path) -> None:
     config = configuration(path)
     as_nobody = f"import os; os.setgid({NOBODY}); os.setuid({NOBODY})\n"
     with (
-        another_process(as_nobody + device(config)) as pid,
+        another_process(device(config, as_nobody)) as pid,
         pytest.raises(UnavailableError) as refused,
         hold(config, path),
     ):

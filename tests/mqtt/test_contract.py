@@ -20,6 +20,7 @@ from edge.config import Config
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    NO_REASON,
     Face,
     Judged,
     Kind,
@@ -28,6 +29,8 @@ from edge.domain import (
     Phase,
     Quality,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     Signals,
     State,
@@ -74,7 +77,7 @@ EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
 
 def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = "anger", episode: int = 1) -> Transition:
-    return Transition(t, kind, phase, Level.WARNING, episode, 8.5, 0.62, 0.66, "anger", "anger 0.62 for 1.5 s")
+    return Transition(t, kind, phase, Level.WARNING, episode, 8.5, 0.62, 0.66, "anger", Reason(ReasonCode.CALM))
 
 
 def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.93)) -> Step:  # noqa: B008 - frozen
@@ -89,7 +92,7 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
     observation = Observation(
         10.0, Sight.FACE if quality else Sight.NO_FACE, face, quality, {EXPRESSION: Reading.expression(probabilities)}
     )
-    return Step(observation, signals, State.WARNING, "anger 0.62 for 1.5 s", ())
+    return Step(observation, signals, State.WARNING, Reason(ReasonCode.ALERT, ("anger",)), ())
 
 
 MESSAGES: dict[str, Message] = {
@@ -297,7 +300,7 @@ def test_evidence_a_rounding_error_above_one_is_one() -> None:
         1.0,
         np.full(len(EXPRESSIONS), 1 / 9, np.float32),
     )
-    message = state_message(Step(step().observation, signals, State.CALM, "", ()), STAMP, newest=NEWEST)
+    message = state_message(Step(step().observation, signals, State.CALM, NO_REASON, ()), STAMP, newest=NEWEST)
     assert [part.signal for part in message.kinds.values()] == [1.0, 0.0]
 
 

@@ -36,6 +36,8 @@ from edge.domain import (
     Phase,
     Quality,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     Signals,
     State,
@@ -76,12 +78,14 @@ def step_of(t: float, state: State, reason: str = "", transitions: tuple[Transit
         1.0,
         np.full(len(EXPRESSIONS), 1 / 9, np.float32),
     )
-    return Step(Observation(t, Sight.NO_FACE), signals, state, reason, transitions, calibrated_percent=40.0)
+    return Step(
+        Observation(t, Sight.NO_FACE), signals, state, Reason.told(reason), transitions, calibrated_percent=40.0
+    )
 
 
 def last_step(t: float) -> Step:
     """What a decider says at a stop in an episode."""
-    end = Transition(t, "anger", Phase.END, Level.WARNING, 1, t - 3, 0.8, 0.9, "anger", "stopped")
+    end = Transition(t, "anger", Phase.END, Level.WARNING, 1, t - 3, 0.8, 0.9, "anger", Reason(ReasonCode.STOPPED))
     return step_of(t, State.BLIND, "stopped", (end,))
 
 
@@ -477,7 +481,7 @@ def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) 
     with Bench(Ticker, state_folder=tmp_path) as bench:
         bench.publisher.commands.append(Command(CommandName.RECALIBRATE))
         eventually(lambda: len(bench.publisher.answers) == 1)
-        assert kept.load(stamp, 8.0) is None
+        eventually(lambda: kept.load(stamp, 8.0) is None)
     assert bench.publisher.answers[0][1] is True
     assert ("recalibrate",) in bench.pipeline.decider.calls
 

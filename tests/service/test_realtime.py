@@ -16,7 +16,17 @@ from edge.camera import Camera, EndOfStream
 from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Frame, Judged, Observation, Sight, Signals, State, Step
+from edge.domain import (
+    EXPRESSIONS,
+    NO_REASON,
+    Frame,
+    Judged,
+    Observation,
+    Sight,
+    Signals,
+    State,
+    Step,
+)
 from edge.service.loop import Service
 from edge.timing import StageTimes
 
@@ -109,7 +119,7 @@ def _step(t: float, state: State, sight: Sight) -> Step:
         1.0,
         np.full(len(EXPRESSIONS), 1 / 9, np.float32),
     )
-    return Step(Observation(t, sight), signals, state, "", ())
+    return Step(Observation(t, sight), signals, state, NO_REASON, ())
 
 
 def calm(_: float) -> tuple[State, Sight]:

@@ -20,6 +20,8 @@ from edge.domain import (
     Observation,
     Quality,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     State,
     Step,
@@ -45,7 +47,10 @@ def angry(t: float) -> Observation:
 
 def steps() -> list[Step]:
     decider = Decider(Config())
-    seen = [*(angry(1000 + n / 10) for n in range(30)), Observation(1003.0, Sight.DARK, reason="picture is dark")]
+    seen = [
+        *(angry(1000 + n / 10) for n in range(30)),
+        Observation(1003.0, Sight.DARK, reason=Reason(ReasonCode.PICTURE_DARK)),
+    ]
     return [decider.update(observation) for observation in seen]
 
 
@@ -124,7 +129,7 @@ def test_what_was_observed_is_read_again(write: Write) -> None:
     assert first.face.points == pytest.approx(angry(0.0).face.points, abs=0.01)  # type: ignore[union-attr]
     assert first.quality.yaw == pytest.approx(-12.3)
     assert first.probabilities.dtype == np.float32
-    assert (last.sight, last.reason, last.probabilities) == (Sight.DARK, "picture is dark", None)
+    assert (last.sight, last.reason, last.probabilities) == (Sight.DARK, Reason(ReasonCode.PICTURE_DARK), None)
     assert lines[-2].state is State.CALM
 
 

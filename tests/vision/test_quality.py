@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import QualityConfig
-from edge.domain import Face, Sight
+from edge.domain import Face, ReasonCode, Sight
 from edge.vision.quality import assess, fault, picture_fault, pose, sharpness
 
 CONFIG = QualityConfig()
@@ -137,8 +137,10 @@ class TestWeight:
         luma, face = draw_face()
         assert assess(luma[:, 100:], Face((-20.0, 80.0, 160.0, 160.0), face.points, 0.9), CONFIG).weight > 0.5
 
-    @pytest.mark.parametrize(("gain", "sigma", "words"), [(0.05, 0.0, "face too dark"), (1.0, 16.0, "face blurred")])
-    def test_the_worst_measure_is_named(self, gain: float, sigma: float, words: str) -> None:
+    @pytest.mark.parametrize(
+        ("gain", "sigma", "words"), [(0.05, 0.0, ReasonCode.FACE_DARK), (1.0, 16.0, ReasonCode.FACE_BLURRED)]
+    )
+    def test_the_worst_measure_is_named(self, gain: float, sigma: float, words: ReasonCode) -> None:
         luma, face = draw_face()
         luma = scaled(blurred(luma, sigma) if sigma else luma, gain)
         assert fault(assess(luma, face, CONFIG), face.score, CONFIG) == words
