@@ -148,6 +148,21 @@ def load_net(source: Path, canvases: data.TrainingCanvases) -> FaceNet:
     return restore([FaceNet()], source, torch.from_numpy(np.stack(typical)))
 
 
+def blended(net: FaceNet, other: FaceNet, share: float) -> FaceNet:
+    """The mean of two networks' weights, with this ``share`` of the other's (Wortsman et al. 2022).
+
+    Of a network that went on from ``other`` it keeps what is new and loses less of what was.
+    """
+    ours, theirs = net.state_dict(), other.state_dict()
+    mean = {
+        name: torch.lerp(value, theirs[name], share) if value.dtype.is_floating_point else value
+        for name, value in ours.items()
+    }
+    result = FaceNet()
+    result.load_state_dict(mean)
+    return result
+
+
 def publish(net: FaceNet, root: Path, target: Path, epochs: int) -> None:
     """Convert to int8, write model and manifest into ``target``, and add the figures measured on the file."""
     net = net.cpu().eval()
@@ -189,7 +204,7 @@ def manifest_entries(epochs: int) -> dict[str, Any]:
     )
     return {
         "name": "face",
-        "version": "0.2.0",
+        "version": "0.3.0",
         "description": f"Faces with five points, single shot, anchor-free; {epochs} epochs, post-training int8",
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "sources": list(SOURCES),
@@ -218,11 +233,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="run or .tflite of the network to go on from, at half the rate")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--blend", type=Path, help="run or .tflite whose weights are averaged with the trained ones")
+    parser.add_argument("--share", type=float, default=0.6, help="of those of --blend in the mean, 0 to 1")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     detector = arguments.detector if arguments.detector.exists() else None
     net = train(arguments.data, arguments.runs, arguments.epochs, detector, arguments.weights)
     if is_first():
+        if arguments.blend is not None:
+            seen = [one for one in data.read_pictures(arguments.data, None) if not data.is_held_out(one)]
+            net = blended(net.cpu(), load_net(arguments.blend, data.TrainingCanvases(seen, seed=1)), arguments.share)
         publish(net, arguments.data, arguments.models, arguments.epochs)
 
 

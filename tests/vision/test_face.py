@@ -118,7 +118,7 @@ def test_a_face_that_is_unsure_from_afar_is_one_if_a_closer_look_says_so(
     near = None if near_score is None else Face(afar.box, afar.points, near_score)
     finder = FaceFinder.load()
     monkeypatch.setattr(finder, "find_all", lambda _luma: [afar])
-    monkeypatch.setattr(finder, "find_near", lambda _luma, _face: near)
+    monkeypatch.setattr(finder, "find_near", lambda _luma, _face, **_share: near)
     monkeypatch.setattr(finder, "is_upright", lambda _luma, _face: True)
     assert finder.find(np.full((480, 640), 90, np.uint8)) is near
 
@@ -127,7 +127,7 @@ def test_what_only_a_closer_look_finds_is_no_face_unless_it_is_upright(monkeypat
     afar = Face((270.0, 180.0, 100.0, 120.0), SHAPE * 110.0 + np.array([320.0, 240.0], np.float32), 0.5)
     finder = FaceFinder.load()
     monkeypatch.setattr(finder, "find_all", lambda _luma: [afar])
-    monkeypatch.setattr(finder, "find_near", lambda _luma, face: Face(face.box, face.points, 0.9))
+    monkeypatch.setattr(finder, "find_near", lambda _luma, face, **_share: Face(face.box, face.points, 0.9))
     monkeypatch.setattr(finder, "is_upright", lambda _luma, _face: False)
     assert finder.find(np.full((480, 640), 90, np.uint8)) is None
 
