@@ -33,6 +33,7 @@ PART_SCALE = 1.6
 OVERLAP_PX = 40
 # Cells whose predicted middles are nearer than this share of the face's size speak of the same face.
 SAME_FACE = 0.5
+SAME_SIZE = 2.0  # a face that is so many times larger or smaller than one seen a moment ago is another one
 AGREE = 0.2
 AS_SURE = 0.8  # cells that are less sure than this share of the surest say nothing of its face
 MAX_FACES = 8
@@ -299,10 +300,12 @@ def face_middle(face: Face) -> tuple[float, float]:
 
 
 def _nearest(faces: Iterator[Face], middle: tuple[float, float], size: float, within: float) -> Face | None:
-    """The first face within SAME_FACE sizes of a place (x, y), or else the nearest one ``within`` so many."""
+    """The first face of about this size within SAME_FACE of a place (x, y), or else the nearest ``within`` so many."""
     best, least = None, within
     for face in faces:
-        away = math.dist(face_middle(face), middle) / size
+        away, times = math.dist(face_middle(face), middle) / size, face_size(face) / size
+        if not 1 / SAME_SIZE < times < SAME_SIZE:
+            continue
         if away < SAME_FACE:
             return face
         if away < least:

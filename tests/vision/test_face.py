@@ -158,6 +158,29 @@ def test_a_picture_that_the_model_sees_in_full_is_not_searched_in_parts() -> Non
     assert FaceFinder.load().find_small(np.zeros((90, 100), np.uint8), 0) == []
 
 
+@pytest.mark.parametrize(
+    ("x", "size", "within", "same"),
+    [
+        (330, 100, 0.5, True),
+        (330, 45, 0.5, False),
+        (330, 230, 0.5, False),
+        (400, 100, 0.5, False),
+        (400, 100, 1.2, True),
+    ],
+)
+def test_the_same_face_is_near_and_about_as_large(
+    monkeypatch: pytest.MonkeyPatch, x: float, size: float, within: float, *, same: bool
+) -> None:
+    def face_at(x: float, size: float) -> Face:
+        return Face((x - size / 2, 240 - size / 2, size, size), SHAPE * size + np.array([x, 240], np.float32), 0.9)
+
+    there = face_at(x, size)
+    finder = FaceFinder.load()
+    monkeypatch.setattr(finder, "_look", lambda *_: iter([there]))
+    found = finder.find_near(np.full((480, 640), 90, np.uint8), face_at(320, 100), within)
+    assert found is (there if same else None)
+
+
 def test_no_closer_look_is_spent_on_a_sure_and_large_face(monkeypatch: pytest.MonkeyPatch) -> None:
     sure = Face((100.0, 80.0, 300.0, 320.0), SHAPE * 310.0 + np.array([250.0, 240.0], np.float32), 0.9)
     unsure = Face((400.0, 80.0, 100.0, 120.0), SHAPE * 110.0 + np.array([450.0, 140.0], np.float32), 0.6)
