@@ -37,8 +37,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.messages import made_alert
-from edge.domain import Phase
-from edge.mqtt.messages import Stamp, Topics
+from edge.domain import Phase, Stamp
+from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import Bounds, Contents, Outbox, read_contents
 from edge.mqtt.outbox.store import FAULTS
 

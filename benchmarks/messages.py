@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edge.domain import EXPRESSIONS, Kind, Level, Phase, State
+from edge.domain import EXPRESSIONS, Kind, Level, Phase, Stamp, State
+from edge.episodes import ENTROPY_BYTES, uuid7
 from edge.mqtt.messages import (
-    ENTROPY_BYTES,
     AlertMessage,
     HealthMessage,
     KindPart,
     ModelsPart,
     Newest,
     OutboxPart,
-    Stamp,
     StateMessage,
     Topics,
     VersionsPart,
-    uuid7,
 )
 from edge.mqtt.outbox import Bounds, Outbox
 

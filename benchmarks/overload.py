@@ -27,8 +27,8 @@ from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.domain import Frame, Sight, Step
+from edge.episodes import ENTROPY_BYTES
 from edge.mqtt.client import Publisher
-from edge.mqtt.messages import ENTROPY_BYTES
 from edge.mqtt.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.service.loop import Service, board_stamp

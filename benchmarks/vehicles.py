@@ -25,7 +25,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from benchmarks.limits import raise_file_limit
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import PublishConfig
-from edge.mqtt.messages import OutboxPart, Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import OutboxPart, Topics
 from edge.mqtt.sending import OFF, OFFLINE, ONLINE
 
 KEEPALIVE_S = 60

@@ -181,9 +181,9 @@ def doctor(
     """Say what keeps this board from working, and the remedy: board, camera, models, broker, disk, permissions."""
     from rich.console import Console
 
-    from edge.tools.doctor.host import Host
     from edge.tools.doctor.report import as_json as report_json
     from edge.tools.doctor.report import examine, exit_code, print_lines
+    from edge.tools.doctor.target import Host
 
     findings = examine(Host.here(config, os.environ))
     lines = list(findings) if as_json else print_lines(findings, Console())
@@ -216,7 +216,7 @@ def outbox(
     as_json: Annotated[bool, typer.Option("--json", help="Print every alert listed, one JSON object a line.")] = False,
 ) -> None:
     """Show the alerts that wait for the broker, or send them."""
-    from edge.mqtt.status import Part, flush_waiting, look_into_outbox, print_outbox, rows_of
+    from edge.mqtt.outbox_command import Part, flush_waiting, look_into_outbox, print_outbox, rows_of
 
     configuration = load_config(config)
     if flush:
@@ -290,7 +290,7 @@ def discovery(
 ) -> None:
     """Print what Home Assistant is told of this device, or remove the device from it."""
     from edge.mqtt.discovery import discovery_payload, discovery_topic
-    from edge.mqtt.errand import remove_discovery
+    from edge.mqtt.one_shot import remove_discovery
 
     configuration = load_config(config)
     topic = discovery_topic(configuration)

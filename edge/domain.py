@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -296,3 +297,16 @@ class Step:
     transitions: tuple[Transition, ...]
     context: Context = UNKNOWN_CONTEXT
     calibrated_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One moment on a board's clocks.
+
+    ``time`` is the wall clock (aware), ``uptime_s`` a monotonic clock in seconds since the board started, and
+    ``clock_synced`` tells whether the wall clock can be believed: a Raspberry Pi has none of its own after power-up.
+    """
+
+    time: datetime
+    uptime_s: float
+    clock_synced: bool

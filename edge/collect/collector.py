@@ -29,7 +29,8 @@ from edge.collect.meter import Meter, NoMeter
 from edge.collect.ranges import count
 from edge.collect.reading import END, RESEND, Refused, ResendSaid, StatusSaid, read
 from edge.collect.store import Received, Store, Stored, Written
-from edge.mqtt.messages import Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import Topics
 from edge.mqtt.session import Wake
 
 _log = logging.getLogger(__name__)

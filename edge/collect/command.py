@@ -21,8 +21,9 @@ from edge.collect.meter import PrometheusMeter
 from edge.collect.store import Erasure, Store, Stored
 from edge.collect.tables import devices, streams
 from edge.collect.view import open_existing
+from edge.domain import Stamp
 from edge.errors import UnavailableError, UsageError
-from edge.mqtt.messages import Stamp, rfc3339
+from edge.mqtt.messages import rfc3339
 
 
 def receiver_stamp() -> Stamp:

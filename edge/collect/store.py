@@ -41,7 +41,8 @@ from edge.collect.reading import (
 )
 from edge.collect.statements import Statements, of_device, of_stream, settling
 from edge.collect.tables import alerts, devices, losses, streams
-from edge.mqtt.messages import Resent, Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import Resent, Topics
 
 Device = tuple[str, str]
 """Prefix and device id."""

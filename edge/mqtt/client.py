@@ -14,19 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from edge.config import Config
-from edge.domain import Phase
+from edge.domain import Phase, Stamp
 from edge.mqtt.commands import Budgets, Command, RateLimit
 from edge.mqtt.connect import Connector
-from edge.mqtt.messages import (
-    AlertMessage,
-    HealthMessage,
-    Newest,
-    OutboxPart,
-    Stamp,
-    StateMessage,
-    Topics,
-    command_result,
-)
+from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage, Topics, command_result
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import Outbox
 from edge.mqtt.sending import OFF, OFFLINE, ON, Sending

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, Stamp
+from edge.domain import Stamp
+from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName
 
 MAX_PAYLOAD_BYTES = 1024
 BURST = 5

@@ -7,9 +7,9 @@ module documents the contract for its readers; ``schemas/*.json`` are generated 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,16 +17,14 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from edge.decision.kinds import registered
-from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, State, Step, Transition
+from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, Stamp, State, Step, Transition
+from edge.episodes import Episode
 from edge.words import say
 
 SCHEMA_VERSION: Literal[2] = 2
 MAX_EPOCH = 2**53 - 1
 """The highest number that every JSON reader keeps whole."""
 
-ENTROPY_BYTES = 10
-CLOCK_SET = timedelta(seconds=1)
-"""A start that moves by more than this between two messages of an episode tells that the wall clock was set."""
 
 DECIMALS = 4
 
@@ -124,19 +122,6 @@ class Newest:
 
     epoch: int
     sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """One moment on a board's clocks.
-
-    ``time`` is the wall clock (aware), ``uptime_s`` a monotonic clock in seconds since the board started, and
-    ``clock_synced`` tells whether the wall clock can be believed: a Raspberry Pi has none of its own after power-up.
-    """
-
-    time: datetime
-    uptime_s: float
-    clock_synced: bool
 
 
 class Part(BaseModel):
@@ -319,46 +304,6 @@ class CommandResult(Message):
     ok: bool
     message: str = Field(description="What was done, or why it was refused.")
     resend: Resent | None = Field(default=None, description="What comes of 'resend'; null for other commands.")
-
-
-def uuid7(time: datetime, entropy: bytes) -> UUID:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then ``entropy`` (10 bytes) but for 6 bits."""
-    if len(entropy) != ENTROPY_BYTES:
-        raise ValueError(f"entropy must be {ENTROPY_BYTES} bytes, not {len(entropy)}")
-    milliseconds = int(time.timestamp() * 1000) & (2**48 - 1)
-    value = milliseconds << 80 | int.from_bytes(entropy)
-    value = value & ~(0xF << 76) | 7 << 76
-    value = value & ~(0x3 << 62) | 2 << 62
-    return UUID(int=value)
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """What all messages of one episode share: ``id``, and when it began by the wall clock."""
-
-    id: UUID
-    started: datetime
-
-
-class Episodes:
-    """The episodes under way. ``entropy`` gives 10 bytes a call: random, or repeatable in a replay."""
-
-    def __init__(self, entropy: Callable[[], bytes]) -> None:
-        self._entropy = entropy
-        self._open: dict[tuple[Kind, int], Episode] = {}
-
-    def of(self, transition: Transition, now: datetime) -> Episode:
-        """The transition's episode; ``now`` is the wall clock at the transition.
-
-        Its start stays the same to the millisecond, unless the clock was set meanwhile: then it is told by the new one.
-        """
-        key = (transition.kind, transition.episode)
-        started = now - timedelta(seconds=transition.duration_s)
-        episode = self._open.get(key) or Episode(uuid7(started, self._entropy()), started)
-        if abs(started - episode.started) > CLOCK_SET:
-            episode = Episode(episode.id, started)
-        self._open[key] = episode
-        return self._open.pop(key) if transition.phase is Phase.END else episode
 
 
 def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:

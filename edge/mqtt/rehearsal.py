@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from edge import __version__
 from edge.config import Config
+from edge.domain import Stamp
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import discovery_payload, discovery_topic
 from edge.mqtt.limits import NO_WILL, Shortcoming
-from edge.mqtt.messages import Stamp, Topics, command_result
+from edge.mqtt.messages import Topics, command_result
 from edge.mqtt.names import client_id
 from edge.mqtt.sending import filters
 from edge.mqtt.session import Answer, Delivery, Session, Wake, Will

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from edge.config import Config, DeviceConfig
 from edge.config.schema import TOPIC_PART
 from edge.errors import UnavailableError, UsageError
-from edge.mqtt.claim import claim_device
-from edge.mqtt.errand import Errand, Parcel
+from edge.mqtt.exclusive import claim_device
 from edge.mqtt.identity import Identity
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
+from edge.mqtt.one_shot import Errand, Parcel
 from edge.mqtt.sending import ONLINE
 from edge.mqtt.session import Answer, Delivery, Session
 

@@ -17,11 +17,12 @@ from collections.abc import Callable
 
 from edge import __version__
 from edge.config import Config
+from edge.domain import Stamp
 from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, parse_command
 from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.lane import AlertLane
 from edge.mqtt.limits import NO_WILL
-from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Stamp, Topics, command_result
+from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Topics, command_result
 from edge.mqtt.notices import Notices
 from edge.mqtt.outbox import DAY_S, Outbox, Waiting
 from edge.mqtt.reasons import PAYLOAD_INVALID, TOO_LARGE

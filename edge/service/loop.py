@@ -21,11 +21,11 @@ from edge.board.watch import HEAT_PERIOD_S, HeatWatch
 from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import Config
-from edge.domain import Frame, Sight, State, Step
-from edge.mqtt.claim import BRIEF_S, hold
+from edge.domain import Frame, Sight, Stamp, State, Step
+from edge.episodes import ENTROPY_BYTES
 from edge.mqtt.client import Publisher
+from edge.mqtt.exclusive import BRIEF_S, hold
 from edge.mqtt.identity import IdentityFile
-from edge.mqtt.messages import ENTROPY_BYTES, Stamp
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.service.control import Orders

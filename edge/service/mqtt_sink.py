@@ -9,13 +9,12 @@ from collections.abc import Callable
 from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
-from edge.domain import Reason, State, Step
+from edge.domain import Reason, Stamp, State, Step
+from edge.episodes import Episodes
 from edge.mqtt.messages import (
-    Episodes,
     ModelsPart,
     SinkPart,
     StagePart,
-    Stamp,
     VersionsPart,
     alert_message,
     health_message,

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.decision.baseline import LEVELS, RestingFace
-from edge.domain import Kind, Step
-from edge.mqtt.messages import Stamp
+from edge.domain import Kind, Stamp, Step
 from edge.mqtt.outbox import files as outbox_files
 from edge.service.health import Health, SinkHealth
 from edge.service.sinks import Worker

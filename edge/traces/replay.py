@@ -21,9 +21,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edge.camera import EndOfStream, open_camera
 from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
-from edge.domain import Kind, Phase, Sight, State, Step, Transition
+from edge.domain import Kind, Phase, Sight, Stamp, State, Step, Transition
+from edge.episodes import ENTROPY_BYTES, Episodes
 from edge.errors import CameraError, ModelError, UsageError
-from edge.mqtt.messages import ENTROPY_BYTES, Episodes, ModelsPart, Stamp, alert_message
+from edge.mqtt.messages import ModelsPart, alert_message
 from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
 from edge.traces.trace import TraceWriter, read_trace, recorded_s

@@ -29,7 +29,7 @@ from edge.collect.meter import NoMeter
 from edge.collect.reading import read
 from edge.collect.store import Received, Store, Stored, Written
 from edge.collect.tables import streams
-from edge.mqtt.messages import Stamp
+from edge.domain import Stamp
 from tests.collect.said import payload
 from tests.mqtt.conftest import certificates, passwords, publish_to  # noqa: F401 - fixtures
 

@@ -14,7 +14,7 @@ from edge.collect.database import open_database
 from edge.collect.reading import read
 from edge.collect.store import Received, Store
 from edge.collect.tables import alerts, devices, erasures, losses, refusals, streams
-from edge.mqtt.messages import Stamp
+from edge.domain import Stamp
 from tests.collect.said import answer, payload
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.messages import made_alert, made_outbox
 from edge.config import Config
+from edge.domain import Stamp
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import (
     MAX_PAYLOAD_BYTES,
@@ -27,7 +28,7 @@ from edge.mqtt.commands import (
     Resend,
     parse_command,
 )
-from edge.mqtt.messages import COMMANDS, CommandName, Stamp, Topics
+from edge.mqtt.messages import COMMANDS, CommandName, Topics
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto

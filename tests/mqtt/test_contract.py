@@ -33,17 +33,17 @@ from edge.domain import (
     ReasonCode,
     Sight,
     Signals,
+    Stamp,
     State,
     Step,
     Transition,
 )
+from edge.episodes import Episode, Episodes, uuid7
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
 from edge.mqtt.messages import (
     CommandName,
-    Episode,
-    Episodes,
     Gone,
     Message,
     ModelsPart,
@@ -52,7 +52,6 @@ from edge.mqtt.messages import (
     Resent,
     SinkPart,
     StagePart,
-    Stamp,
     Topics,
     VersionsPart,
     alert_message,
@@ -60,7 +59,6 @@ from edge.mqtt.messages import (
     health_message,
     rfc3339,
     state_message,
-    uuid7,
 )
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
 

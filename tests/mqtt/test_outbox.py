@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import OutboxConfig
-from edge.domain import Level, Phase
-from edge.mqtt.messages import AlertMessage, ModelsPart, Stamp, Topics
+from edge.domain import Level, Phase, Stamp
+from edge.mqtt.messages import AlertMessage, ModelsPart, Topics
 from edge.mqtt.outbox import Bounds, Outbox, outbox_path
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)

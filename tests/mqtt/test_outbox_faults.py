@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from benchmarks.damage import OF_VERSION_1, ROOMY, Template, folder_in_memory, run_case, selected, templates
 from benchmarks.messages import made_alert
-from edge.mqtt.messages import Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import Outbox, read_contents
 from edge.mqtt.outbox.files import beside
 from edge.mqtt.outbox.store import Mode, Store

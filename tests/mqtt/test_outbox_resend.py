@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.messages import made_alert
-from edge.mqtt.messages import Gone, Resent, Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import Gone, Resent, Topics
 from edge.mqtt.outbox import Bounds, Outbox
 from edge.mqtt.outbox.resend import AT_ONCE
 

@@ -25,7 +25,8 @@ import pytest
 
 from benchmarks.messages import made_outbox
 from edge.config import Config
-from edge.domain import Kind, Level, Phase, State
+from edge.domain import Kind, Level, Phase, Stamp, State
+from edge.episodes import uuid7
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import (
     AlertMessage,
@@ -34,12 +35,10 @@ from edge.mqtt.messages import (
     ModelsPart,
     Newest,
     OutboxPart,
-    Stamp,
     StateMessage,
     Topics,
     VersionsPart,
     health_message,
-    uuid7,
 )
 from edge.mqtt.outbox import Outbox
 

@@ -15,8 +15,8 @@ from benchmarks.messages import made_state
 from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, EXIT_USAGE, UnavailableError
-from edge.mqtt.claim import claim_device
 from edge.mqtt.client import Publisher
+from edge.mqtt.exclusive import claim_device
 from edge.mqtt.identity import Identity, IdentityFile
 from edge.mqtt.retire import retire
 from edge.service.loop import board_stamp

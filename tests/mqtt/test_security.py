@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.messages import made_outbox
 from edge.config import Config, MqttConfig, TlsConfig, load_config
+from edge.domain import Stamp
 from edge.errors import ConfigError
 from edge.mqtt.client import Publisher
-from edge.mqtt.messages import Stamp
 from edge.mqtt.security import is_loopback, load_credentials, tls_context
 
 if TYPE_CHECKING:

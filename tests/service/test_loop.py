@@ -40,6 +40,7 @@ from edge.domain import (
     ReasonCode,
     Sight,
     Signals,
+    Stamp,
     State,
     Step,
     Transition,
@@ -47,7 +48,7 @@ from edge.domain import (
 from edge.errors import CameraError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
-from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, Stamp, StateMessage
+from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, StateMessage
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp, serve
 from edge.service.mqtt_sink import MqttSink

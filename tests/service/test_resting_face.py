@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.decision.baseline import RestingFace
-from edge.mqtt.messages import Stamp
+from edge.domain import Stamp
 from edge.service.resting_face import FILE_NAME, RestingFaceFile
 
 SHOWN = (60.0, *[2.0] * 16, 20.0, 8.0)

@@ -22,8 +22,7 @@ from edge.camera.opencv import OpenCvCamera
 from edge.camera.picamera2 import PiCamera
 from edge.camera.video import VideoFile
 from edge.config import Config
-from edge.domain import Frame, Phase, Sight
-from edge.mqtt.messages import Stamp
+from edge.domain import Frame, Phase, Sight, Stamp
 from edge.service.loop import Service, build_service
 from edge.service.trace_sink import TraceSink
 from edge.timing import StageTimes

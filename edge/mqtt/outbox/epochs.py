@@ -13,7 +13,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.mqtt.messages import MAX_EPOCH, Newest, Stamp
+from edge.domain import Stamp
+from edge.mqtt.messages import MAX_EPOCH, Newest
 
 RANDOM_BITS = 20
 HIGHEST_EPOCH = MAX_EPOCH - 2**33

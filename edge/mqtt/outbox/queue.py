@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from edge.config import Config
-from edge.mqtt.messages import AlertMessage, Newest, OutboxPart, Resent, Stamp, Topics
+from edge.domain import Stamp
+from edge.mqtt.messages import AlertMessage, Newest, OutboxPart, Resent, Topics
 from edge.mqtt.outbox.bounds import expire, prune, squeeze
 from edge.mqtt.outbox.carry import carry, copy_queue, copy_rows, drop_untold
 from edge.mqtt.outbox.epochs import Witness, next_epoch

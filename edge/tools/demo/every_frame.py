@@ -8,8 +8,7 @@ from typing import Self
 
 from edge.camera import Camera, open_camera
 from edge.config import CameraConfig
-from edge.domain import Frame, Sight
-from edge.mqtt.messages import Stamp
+from edge.domain import Frame, Sight, Stamp
 from edge.service.loop import board_stamp
 
 

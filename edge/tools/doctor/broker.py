@@ -10,12 +10,12 @@ from edge.board.clock import uptime_s
 from edge.board.sensors import clock_synced
 from edge.config import Config
 from edge.config.secrets import shown, source_file
+from edge.domain import Stamp
 from edge.errors import EXIT_CONFIG, ConfigError, UnavailableError
-from edge.mqtt.messages import Stamp
 from edge.mqtt.rehearsal import Rehearsal
 from edge.mqtt.security import is_loopback, password_file
 from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
-from edge.tools.doctor.host import READ, Host, User
+from edge.tools.doctor.target import READ, Host, User
 
 
 def broker(host: Host, config: Config) -> Finding:

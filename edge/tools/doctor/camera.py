@@ -17,7 +17,7 @@ from edge.camera.newest import NewestFrame
 from edge.config import CameraConfig, Config
 from edge.errors import CameraError
 from edge.tools.doctor.finding import Finding, Verdict, failed, failed_by, passed, skipped, warned
-from edge.tools.doctor.host import Host, read_text
+from edge.tools.doctor.target import Host, read_text
 
 MODULES = ("libcamera", "picamera2")
 PATIENCE_S = 15.0

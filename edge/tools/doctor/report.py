@@ -14,9 +14,9 @@ from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
-from edge.tools.doctor import broker, camera, machine, software, storage
+from edge.tools.doctor import board, broker, camera, software, storage
 from edge.tools.doctor.finding import Finding, Verdict, failed, skipped
-from edge.tools.doctor.host import Host
+from edge.tools.doctor.target import Host
 
 _log = logging.getLogger(__name__)
 
@@ -54,15 +54,15 @@ def configured(look: Callable[[Host, Config], Finding]) -> Callable[[Host], Find
 
 
 CHECKS = (
-    Check("board", machine.board),
-    Check("system", machine.system),
-    Check("64 bits", machine.word_size),
-    Check("python", machine.python),
+    Check("board", board.board),
+    Check("system", board.system),
+    Check("64 bits", board.word_size),
+    Check("python", board.python),
     Check("packages", software.packages),
-    Check("memory", machine.memory),
-    Check("temperature", configured(machine.temperature)),
-    Check("throttling", machine.throttling),
-    Check("clock", machine.clock),
+    Check("memory", board.memory),
+    Check("temperature", configured(board.temperature)),
+    Check("throttling", board.throttling),
+    Check("clock", board.clock),
     Check("user", storage.user),
     Check("configuration", software.configuration),
     Check("config file", storage.config_readable),

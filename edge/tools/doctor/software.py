@@ -18,9 +18,9 @@ import numpy as np
 from edge.config import Config
 from edge.domain import Face
 from edge.errors import ModelError, UnavailableError
+from edge.tools.doctor.board import board_name
 from edge.tools.doctor.finding import Finding, failed, failed_by, passed, warned
-from edge.tools.doctor.host import SERVICE_USER, Host
-from edge.tools.doctor.machine import board_name
+from edge.tools.doctor.target import SERVICE_USER, Host
 
 RUNS = 20
 TOO_SLOW = 3.0

@@ -14,7 +14,7 @@ from edge.errors import EXIT_CONFIG, UnavailableError
 from edge.mqtt.outbox import outbox_path, read_contents
 from edge.tools.doctor.camera import camera_nodes, needs_device
 from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
-from edge.tools.doctor.host import ENTER, READ, SERVICE_USER, WRITE, Host
+from edge.tools.doctor.target import ENTER, READ, SERVICE_USER, WRITE, Host
 
 FILE_SUFFIXES = ("", "-wal", "-shm", ".lock", ".epoch")
 """The outbox's files; a run as root leaves them behind as root's."""

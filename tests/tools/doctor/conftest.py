@@ -14,7 +14,7 @@ import pytest
 from edge.camera import Source
 from edge.config import Config
 from edge.domain import Frame
-from edge.tools.doctor.host import Host, User
+from edge.tools.doctor.target import Host, User
 
 MakeHost = Callable[..., Host]
 

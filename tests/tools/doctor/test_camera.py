@@ -13,7 +13,7 @@ from edge.domain import Frame
 from edge.errors import EXIT_UNAVAILABLE, CameraError
 from edge.tools.doctor import camera
 from edge.tools.doctor.finding import Finding, Verdict
-from edge.tools.doctor.host import Host
+from edge.tools.doctor.target import Host
 from tests.tools.doctor.conftest import MakeHost, Noise
 
 V4L2 = {"source": "v4l2:/dev/video0"}

@@ -10,7 +10,7 @@ import pytest
 from edge.errors import EXIT_CONFIG
 from edge.tools.doctor import broker, software, storage
 from edge.tools.doctor.finding import Finding, Verdict
-from edge.tools.doctor.host import Host, User
+from edge.tools.doctor.target import Host, User
 from tests.tools.doctor.conftest import MakeHost
 
 

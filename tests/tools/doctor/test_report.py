@@ -17,8 +17,8 @@ from edge.cli import main
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, ConfigError
 from edge.tools.doctor import software
 from edge.tools.doctor.finding import Finding, failed, passed, skipped
-from edge.tools.doctor.host import Host
 from edge.tools.doctor.report import CHECKS, Check, as_json, configured, examine, exit_code, print_lines
+from edge.tools.doctor.target import Host
 from tests.tools.doctor.conftest import MakeHost
 
 if TYPE_CHECKING:

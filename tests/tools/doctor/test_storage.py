@@ -11,7 +11,7 @@ import pytest
 from edge.errors import EXIT_CONFIG, EXIT_UNAVAILABLE
 from edge.tools.doctor import storage
 from edge.tools.doctor.finding import Finding, Verdict
-from edge.tools.doctor.host import Host, User, service_environ
+from edge.tools.doctor.target import Host, User, service_environ
 from tests.tools.doctor.conftest import MakeHost
 
 Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as shutil's own

@@ -10,7 +10,7 @@ from edge import __version__
 from edge.board import sensors
 from edge.config import Config
 from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
-from edge.tools.doctor.host import Host, read_text
+from edge.tools.doctor.target import Host, read_text
 
 LITTLE_MEMORY_MB = 200.0
 """The service had 83 MB resident on x86-64; less than this beside everything else is tight."""

@@ -17,7 +17,7 @@ import pytest
 from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, UnavailableError
-from edge.mqtt.claim import claim_device, claim_outbox, hold
+from edge.mqtt.exclusive import claim_device, claim_outbox, hold
 from edge.service.loop import build_service
 
 OWN_NAME = Path("/proc/self/comm").read_text().strip()
@@ -40,7 +40,9 @@ def configuration(path: Path, device: str = DEVICE, host: str = "localhost", pre
 @contextlib.contextmanager
 def another_process(code: str) -> Iterator[int]:
     """Runs ``code``, in which ``path`` and ``config`` may be claimed, until the end of the ``with``; yields its pid."""
-    head = "import os, sys; from pathlib import Path; from edge.config import Config; from edge.mqtt.claim import *\n"
+    head = (
+        "import os, sys; from pathlib import Path; from edge.config import Config; from edge.mqtt.exclusive import *\n"
+    )
     script = f"{head}{code}\n"
     with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -16,9 +16,9 @@ from benchmarks.messages import made_alert, made_outbox
 from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, UnavailableError
-from edge.mqtt.claim import claim_device, claim_outbox
 from edge.mqtt.client import Publisher
-from edge.mqtt.errand import flush_outbox
+from edge.mqtt.exclusive import claim_device, claim_outbox
+from edge.mqtt.one_shot import flush_outbox
 from edge.mqtt.outbox import Outbox, read_contents
 from edge.mqtt.session import Session
 from edge.service.loop import board_stamp

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.config import Config
+from edge.domain import Stamp
 from edge.errors import UnavailableError
-from edge.mqtt.claim import claim_outbox, hold
-from edge.mqtt.errand import flush_outbox
-from edge.mqtt.messages import Stamp, Topics
+from edge.mqtt.exclusive import claim_outbox, hold
+from edge.mqtt.messages import Topics
+from edge.mqtt.one_shot import flush_outbox
 from edge.mqtt.outbox import Contents, Outbox, Row, outbox_path, read_contents
 from edge.tables import print_table
 
