@@ -84,8 +84,8 @@ ROWS = (
     ),
     Row(
         Ejabberd,
-        "max_queue 10, session_expiry 0",
-        lambda folder: Ejabberd(folder, "max_queue: 10\nsession_expiry: 0"),
+        "max_queue 50, session_expiry 0",
+        lambda folder: Ejabberd(folder, "max_queue: 50\nsession_expiry: 0"),
     ),
     Row(Aedes, NO_LIMIT, Aedes),
     Row(Aedes, "concurrency 1, queueLimit 1", lambda folder: Aedes(folder, {"concurrency": 1, "queueLimit": 1})),
