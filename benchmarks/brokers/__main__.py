@@ -105,7 +105,7 @@ def main() -> None:
         install()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all processes end with this one
     logging.disable(logging.INFO)
-    console = Console(stderr=options.json, soft_wrap=True)
+    console = Console(stderr=options.json, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     rows = [row for row in ROWS if options.only.lower() in row.name.lower()]
     if not rows:
         parser.error(f"no row's name holds {options.only!r}; there are: {', '.join(row.name for row in ROWS)}")
