@@ -40,9 +40,6 @@ DEADLINE_S = 300.0
 
 # an alert must not wait for the acknowledgement of the packet before it (Nagle's algorithm): 40 ms a time
 BROKER = "allow_anonymous true\nset_tcp_nodelay true\n"
-QUEUE = 100_000
-"""As in edge/mqtt/mosquitto/vehicle.conf. mosquitto's own 1,000 drops most of ten thousand, which is asked for then."""
-
 PERSISTENCE = """persistence true
 persistence_location {folder}/
 autosave_on_changes true
@@ -56,7 +53,6 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=300, help="SIGKILLs of broker, devices and collector; 0: no chaos")
     parser.add_argument("--cuts", type=int, default=50, help="times that the network fails")
     parser.add_argument("--seed", type=int, default=None, help="the same faults in the same order again")
-    parser.add_argument("--queue", type=int, default=QUEUE, help="messages that the broker keeps while 10,000 drain")
     parser.add_argument("--keep", type=Path, help="keep the chaos's logs and databases in this new folder")
     parser.add_argument("--chaos-only", action="store_true", help="leave out the ten thousand")
     options = parser.parse_args()
@@ -68,7 +64,7 @@ def main() -> None:
     tallies: list[Tally] = []
     try:
         if not options.chaos_only:
-            tallies.append(measure_drain(console, options.queue))
+            tallies.append(measure_drain(console))
         if options.kills > 0:
             chance = random.Random(seed)  # noqa: S311 - faults, not secrets
             tallies.append(run_chaos(console, chance, options.kills, options.cuts, options.keep))
@@ -78,19 +74,16 @@ def main() -> None:
     sys.exit(bool(total.lost or total.order_broken or total.doubles))
 
 
-def measure_drain(console: Console, queue: int = QUEUE) -> Tally:
-    """Ten thousand alerts wait, the broker comes back: how long, in what order, in how much memory.
-
-    ``queue``: so many messages the broker keeps for the collector, which takes them more slowly than the device sends.
-    """
+def measure_drain(console: Console) -> Tally:
+    """Ten thousand alerts wait, the broker comes back: how long, in what order, in how much memory."""
     with tempfile.TemporaryDirectory(prefix="evenkeel-drain-") as folder:
-        broker = Mosquitto(Path(folder), f"{BROKER}max_queued_messages {queue}", log_type="error")
+        broker = Mosquitto(Path(folder), BROKER, log_type="error")
         options = {"store": WAITING_ALERTS, "alert-hz": 2.0, "state-hz": 20.0, "health-hz": 10.0}
         with living(broker, {"stored": options}, broken=True) as world:
             device = world.devices[0]
             _wait(lambda: len(device.decisions().stored) > WAITING_ALERTS)
             broker.start()
-            watcher = Receiver(broker.port)
+            watcher = Receiver(broker.port, names=("state", "health"))
             watcher.connect()
             before_mb, began = _resident(device), time.monotonic()
             highest_mb = before_mb

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +27,18 @@ class Arrival:
 
 
 class Receiver:
-    """Subscribes to all devices below ``prefix``. Connects anew whenever ``connect`` is called."""
+    """Subscribes to all devices below ``prefix``, to what ``names`` says. ``connect`` connects anew each time."""
 
-    def __init__(self, port: int, prefix: str = "evenkeel") -> None:
+    def __init__(
+        self, port: int, prefix: str = "evenkeel", names: Sequence[str] = ("alert", "state", "health")
+    ) -> None:
         self.arrivals: list[Arrival] = []
         self.count = 0
         self.state_ms: list[float] = []
         self.health_ms: list[float] = []
         self._port = port
         self._prefix = prefix
+        self._names = names
         self._client: paho.Client | None = None
         self._gone = threading.Event()
 
@@ -49,7 +53,7 @@ class Receiver:
         client.on_message = self._on_message
         client.connect("127.0.0.1", self._port)
         client.loop_start()
-        client.subscribe([(f"{self._prefix}/+/{name}", 1) for name in ("alert", "state", "health")])
+        client.subscribe([(f"{self._prefix}/+/{name}", 1) for name in self._names])
         if not subscribed.wait(DEADLINE_S):
             raise TimeoutError(f"no subscription within {DEADLINE_S:g} s")
         self._client = client
