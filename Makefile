@@ -29,7 +29,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions trade-off demo-clip chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions presets generate trade-off demo-clip chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -55,11 +55,12 @@ test-tflite: python ## Run the tests that depend on the TFLite runtime on tflite
 		$(TFLITE)/bin/pytest tests/vision/test_models.py -k both_runtimes; \
 	fi
 
-check: $(VENV)/.dev ## Lint, format, types, and that rooms import only downwards
+check: $(VENV)/.dev ## Lint, format, types, that rooms import only downwards, that generated files are up to date
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m edge.tools.generate --check
 	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
 
 bench: $(VENV)/.dev ## Time every stage on this machine, then the step against the peer's from PEERS, taking turns
@@ -129,6 +130,13 @@ contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the 
 
 evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+
+presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from DATA, write calibration/presets.json and what shows it
+	$(VENV)/bin/python -m calibration.presets --data $(DATA) $(ARGS)
+	@$(MAKE) --no-print-directory generate
+
+generate: $(VENV)/.dev ## Write what is made from the code: example configuration, key tables, reference, JSON Schemas
+	$(VENV)/bin/python -m edge.tools.generate
 
 trade-off: $(VENV)/.dev ## The same beside other ways to follow an expression; draws calibration/trade-off.png
 	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) --plot calibration/trade-off.png $(ARGS)

@@ -141,13 +141,26 @@ def replay(
 def check(
     file: Annotated[Path | None, typer.Argument(help="Configuration file (TOML); none: defaults.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema, for editors.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print basic and changed keys: value in effect, and where it comes from.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --show: print every key.")] = False,
 ) -> None:
-    """Check a configuration: what is wrong is said with file, key, value and what is allowed."""
+    """Check a configuration: name each fault with file, key, value and what is allowed."""
     if schema:
         typer.echo(schema_json())
         return
+    if every and not show:
+        raise UsageError("--all goes with --show")
     configuration = load_config(file)
-    typer.echo(f"{file or 'defaults'}: valid")
+    typer.echo(f"{'# ' if show else ''}{file or 'defaults'}: valid")
+    if show:
+        from edge.config.explain import as_lines, explain
+
+        settings = explain(file, os.environ)
+        wanted = [each for each in settings if every or each.is_basic or not each.is_default]
+        for line in as_lines(wanted, shutil.get_terminal_size().columns):
+            typer.echo(line)
     if (warning := exposed(file, configuration)) is not None:
         typer.echo(f"evenkeel: warning: {warning}", err=True)
 

@@ -6,12 +6,12 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from edge.config import TOPIC_PART, MqttConfig, load_as
-from edge.section import Section
+from edge.section import EXPERT, Layer, Section
 
 Prefix = Annotated[str, Field(pattern=TOPIC_PART)]
 
@@ -23,6 +23,8 @@ def default_client_id() -> str:
 
 class CollectSection(Section):
     """What is collected, and where to."""
+
+    layer: ClassVar = Layer.BASIC
 
     database: str | None = Field(
         default=None,
@@ -52,18 +54,31 @@ class CollectSection(Section):
         ),
     )
     group: str | None = Field(
+        json_schema_extra=EXPERT,
         default=None,
         pattern=TOPIC_PART,
         description="Share the work with the collectors of the same group (MQTT 5 shared subscription); default: none.",
     )
     session_days: float = Field(
-        default=7.0, gt=0, le=365, description="How long the broker keeps what comes while this is away, days (MQTT 5)."
+        json_schema_extra=EXPERT,
+        default=7.0,
+        gt=0,
+        le=365,
+        description="How long the broker keeps what comes while this is away, days (MQTT 5).",
     )
     gap_wait_s: float = Field(
-        default=5.0, ge=0.2, le=3600, description="Wait before a missing alert is asked for, seconds."
+        json_schema_extra=EXPERT,
+        default=5.0,
+        ge=0.2,
+        le=3600,
+        description="Wait before a missing alert is asked for, seconds.",
     )
     gap_max_s: float = Field(
-        default=300.0, ge=1, le=86400, description="Longest wait before it is asked for again, seconds."
+        json_schema_extra=EXPERT,
+        default=300.0,
+        ge=1,
+        le=86400,
+        description="Longest wait before it is asked for again, seconds.",
     )
     keep_days: float | None = Field(
         default=None, gt=0, le=36500, description="Delete what came longer ago than this, days; default: never."
@@ -78,6 +93,8 @@ class CollectSection(Section):
 
 class CollectConfig(Section):
     """The whole configuration of ``evenkeel collect``."""
+
+    layer: ClassVar = Layer.BASIC
 
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     collect: CollectSection = Field(default_factory=CollectSection, description="What is collected, and where to.")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -23,6 +25,9 @@ from edge.errors import ConfigError
 from edge.section import Section
 
 ENV_PREFIX = "EVENKEEL_"
+
+MEANT_AT_MOST = 3
+"""So many tables at most are named for a key that stands in the wrong one."""
 
 Root = TypeVar("Root", bound=Section)
 
@@ -38,15 +43,29 @@ def load_as(root: type[Root], path: Path | None, environ: Mapping[str, str] | No
     Raises:
         ConfigError: with one line per fault that names the file or variable, the key, the value and what is allowed.
     """
-    environ = os.environ if environ is None else environ
+    return load_with_origins(root, path, os.environ if environ is None else environ).config
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[Root]):
+    """A configuration, what the file and the environment said, and which variable set which key."""
+
+    config: Root
+    data: Mapping[str, Any]
+    overrides: Mapping[tuple[str, ...], str]
+
+
+def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str, str]) -> Loaded[Root]:
+    """As ``load_as``, with where each value comes from."""
     data = {} if path is None else _read_toml(path)
     overrides = _apply_environment(root, data, environ)
     try:
         # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
-        return root.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
+        config = root.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
         lines = [_describe(root, fault, path, overrides) for fault in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
+    return Loaded(config, data, overrides)
 
 
 def schema_json() -> str:
@@ -112,7 +131,7 @@ def _describe(
     message = fault["msg"].removeprefix("Value error, ")
     key = ".".join(keys)
     if fault["type"] == "extra_forbidden":
-        return f"{where}: {key}: unknown key; known here: {', '.join(_known_keys(root, keys[:-1]))}"
+        return f"{where}: {key}: {_unknown(root, keys)}"
     if isinstance(fault["input"], dict):
         return f"{where}: {key}: {message}"
     field = _field_description(root, keys)
@@ -127,9 +146,28 @@ def _section_at(root: type[Section], keys: tuple[str, ...]) -> type[Section] | N
     return section
 
 
-def _known_keys(root: type[Section], keys: tuple[str, ...]) -> list[str]:
-    section = _section_at(root, keys)
-    return section.keys() if section else []
+def _unknown(root: type[Section], keys: tuple[str, ...]) -> str:
+    """What to write instead of a key that there is not: its new name, a similar one, or that of another table."""
+    section, name = _section_at(root, keys[:-1]), keys[-1]
+    if section is not None and name in section.renamed:
+        return section.renamed[name]
+    known = section.keys() if section else []
+    similar = (
+        get_close_matches(name, known, n=1)
+        or [".".join(path) for _, path in all_keys(root) if path[-1] == name][:MEANT_AT_MOST]
+    )
+    hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+    return f"unknown key; known here: {', '.join(known)}{hint}"
+
+
+def all_keys(root: type[Section]) -> Iterator[tuple[type[Section], tuple[str, ...]]]:
+    """Every key that is no table: the table that it belongs to, and its path; in the order of the classes."""
+    tables = root.tables()
+    known = set(root.keys())
+    own = [name for name in root.model_fields if name in known and name not in tables]
+    yield from ((root, (name,)) for name in own)
+    for name, table in tables.items():
+        yield from ((section, (name, *path)) for section, path in all_keys(table))
 
 
 def _takes_text(annotation: Any) -> bool:

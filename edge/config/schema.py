@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.hosts import check_host
 from edge.decision.alerts import AlertsConfig
 from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
-from edge.section import Section, Share
+from edge.section import BASIC, Layer, Section, Share
 
 TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
 MAX_MQTT_TEXT_BYTES = 65_535
@@ -31,7 +31,10 @@ def default_device_id() -> str:
 class DeviceConfig(Section):
     """Which device this is."""
 
+    layer: ClassVar = Layer.BASIC
+
     id: str = Field(
+        examples=["van-7"],
         default_factory=default_device_id,
         pattern=TOPIC_PART,
         description="Name of this device in every MQTT topic: letters, digits, '_', '.', '-'. Default: host name.",
@@ -41,7 +44,10 @@ class DeviceConfig(Section):
 class CameraConfig(Section):
     """Where frames come from."""
 
+    layer: ClassVar = Layer.EXPERT
+
     source: str = Field(
+        json_schema_extra=BASIC,
         default="picamera2",
         min_length=1,
         repr=False,
@@ -51,6 +57,8 @@ class CameraConfig(Section):
         ),
     )
     source_file: Path | None = Field(
+        examples=["/etc/evenkeel/camera_source"],
+        json_schema_extra=BASIC,
         default=None,
         description=(
             "File with the source, for an address that holds a password; default: $CREDENTIALS_DIRECTORY/camera_source "
@@ -59,7 +67,13 @@ class CameraConfig(Section):
     )
     width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
     height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
-    fps: float = Field(default=15.0, ge=1, le=120, description="Frames a second to ask for and to process at most.")
+    fps: float = Field(
+        json_schema_extra=BASIC,
+        default=15.0,
+        ge=1,
+        le=120,
+        description="Frames a second to ask for and to process at most.",
+    )
     empty_fps: float = Field(
         default=5.0, ge=1, le=120, description="Frames a second to process at most while the seat is empty."
     )
@@ -67,9 +81,10 @@ class CameraConfig(Section):
         default="main", description="picamera2 stream that the luma is taken from."
     )
     rotate_deg: Literal[0, 90, 180, 270] = Field(
-        default=0, description="Clockwise turn that brings the picture upright, degrees."
+        json_schema_extra=BASIC, default=0, description="Clockwise turn that brings the picture upright, degrees."
     )
     seat: tuple[Share, Share, Share, Share] = Field(
+        json_schema_extra=BASIC,
         default=(0.0, 0.0, 1.0, 1.0),
         description="Where the driver's face may be: left, top, right, bottom, as shares of the picture.",
     )
@@ -100,14 +115,22 @@ class CameraConfig(Section):
 class VisionConfig(Section):
     """Models and how they are run."""
 
+    layer: ClassVar = Layer.EXPERT
+
     runtime: Literal["auto", "litert", "tflite"] = Field(
         default="auto",
         description="TFLite runtime: 'litert' (ai-edge-litert), 'tflite' (tflite-runtime), or whichever is there.",
     )
     threads: int = Field(default=1, ge=1, le=16, description="Threads for each model.")
-    face_model: Path | None = Field(default=None, description="Face model manifest (.toml); default: the bundled one.")
+    face_model: Path | None = Field(
+        examples=["/etc/evenkeel/face.toml"],
+        default=None,
+        description="Face model manifest (.toml); default: the bundled one.",
+    )
     expression_model: Path | None = Field(
-        default=None, description="Expression model manifest (.toml); default: the bundled one."
+        examples=["/etc/evenkeel/expression.toml"],
+        default=None,
+        description="Expression model manifest (.toml); default: the bundled one.",
     )
     min_face_score: Share = Field(default=0.75, description="Least detector score that counts as a face.")
     expression_every: int = Field(
@@ -126,6 +149,8 @@ class QualityConfig(Section):
     weigh 0.29 and darkened to 15 % of their light 0.28 (medians). A mirror camera sees a driver who looks ahead at 31°
     of yaw (median; 95 % below 51°), so turns count only from there.
     """
+
+    layer: ClassVar = Layer.EXPERT
 
     poor_brightness: Share = Field(
         default=0.04, description="Mean face luma at which a frame counts nothing, share of full scale."
@@ -178,10 +203,16 @@ class QualityConfig(Section):
 class TlsConfig(Section):
     """Encryption of the MQTT connection."""
 
+    layer: ClassVar = Layer.BASIC
+
     enabled: bool = Field(default=False, description="Use TLS 1.2 or newer.")
-    ca_file: Path | None = Field(default=None, description="CA certificates (PEM); default: the system's.")
-    cert_file: Path | None = Field(default=None, description="Client certificate (PEM).")
-    key_file: Path | None = Field(default=None, description="Client key (PEM).")
+    ca_file: Path | None = Field(
+        examples=["/etc/evenkeel/ca.pem"], default=None, description="CA certificates (PEM); default: the system's."
+    )
+    cert_file: Path | None = Field(
+        examples=["/etc/evenkeel/client.pem"], default=None, description="Client certificate (PEM)."
+    )
+    key_file: Path | None = Field(examples=["/etc/evenkeel/client.key"], default=None, description="Client key (PEM).")
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
@@ -193,14 +224,26 @@ class TlsConfig(Section):
 class MqttConfig(Section):
     """The broker and how to reach it."""
 
-    host: str = Field(default="localhost", min_length=1, description="Broker's host name or address.")
-    port: int = Field(default=1883, ge=1, le=65535, description="Broker's port (8883 is usual with TLS).")
-    prefix: str = Field(default="evenkeel", pattern=TOPIC_PART, description="First part of every topic.")
+    layer: ClassVar = Layer.EXPERT
+
+    host: str = Field(
+        json_schema_extra=BASIC, default="localhost", min_length=1, description="Broker's host name or address."
+    )
+    port: int = Field(
+        json_schema_extra=BASIC, default=1883, ge=1, le=65535, description="Broker's port (8883 is usual with TLS)."
+    )
+    prefix: str = Field(
+        json_schema_extra=BASIC, default="evenkeel", pattern=TOPIC_PART, description="First part of every topic."
+    )
     protocol: Literal["auto", "5", "3.1.1"] = Field(
         default="auto", description="MQTT version; 'auto' tries 5 and falls back to 3.1.1."
     )
-    username: str | None = Field(default=None, min_length=1, description="User name at the broker.")
+    username: str | None = Field(
+        examples=["van-7"], json_schema_extra=BASIC, default=None, min_length=1, description="User name at the broker."
+    )
     password_file: Path | None = Field(
+        examples=["/etc/evenkeel/mqtt_password"],
+        json_schema_extra=BASIC,
         default=None,
         description="File with the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
     )
@@ -253,7 +296,10 @@ class MqttConfig(Section):
 class OutboxConfig(Section):
     """Where alerts wait until the broker has acknowledged them."""
 
+    layer: ClassVar = Layer.EXPERT
+
     path: Path | None = Field(
+        examples=["/var/lib/evenkeel/outbox.db"],
         default=None,
         description=(
             "SQLite file; default: 'outbox.db' in $STATE_DIRECTORY where systemd sets it, else "
@@ -280,6 +326,8 @@ class OutboxConfig(Section):
 class TraceConfig(Section):
     """The trace that ``run --trace`` writes: numbers of every frame, no picture; about 35 MB an hour at 15 frames/s."""
 
+    layer: ClassVar = Layer.TUNER
+
     max_mb: float = Field(
         default=1000.0, ge=1, le=1_000_000, description="Size of all parts of the trace together, megabytes."
     )
@@ -293,6 +341,8 @@ class HeatConfig(Section):
 
     The defaults stay below 80 °C, where a Raspberry Pi begins to slow itself down.
     """
+
+    layer: ClassVar = Layer.EXPERT
 
     hot_c: float = Field(
         default=75.0,
@@ -320,6 +370,8 @@ class HeatConfig(Section):
 class PublishConfig(Section):
     """How often things are published."""
 
+    layer: ClassVar = Layer.EXPERT
+
     heartbeat_s: float = Field(
         default=10.0, ge=1, le=3600, description="State is published at least this often, seconds."
     )
@@ -335,12 +387,16 @@ class PublishConfig(Section):
 class DiscoveryConfig(Section):
     """Home Assistant."""
 
-    enabled: bool = Field(default=True, description="Publish Home Assistant device discovery.")
+    layer: ClassVar = Layer.EXPERT
+
+    enabled: bool = Field(json_schema_extra=BASIC, default=True, description="Publish Home Assistant device discovery.")
     prefix: str = Field(default="homeassistant", pattern=TOPIC_PART, description="Home Assistant's discovery prefix.")
 
 
 class Config(Section):
     """The whole configuration."""
+
+    layer: ClassVar = Layer.EXPERT
 
     device: DeviceConfig = Field(default_factory=DeviceConfig, description="Which device this is.")
     camera: CameraConfig = Field(default_factory=CameraConfig, description="Where frames come from.")

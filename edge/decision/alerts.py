@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, to_json
 
 from edge.decision.expression_judge import ExpressionSettings
-from edge.decision.judge import JudgeSettings
+from edge.decision.judge import JudgeSettings, Sensitivity
 from edge.decision.kinds import registered
 from edge.domain import Kind
-from edge.section import Section
+from edge.section import Layer, Section
 
 
 class AlertsConfig(Section):
     """The kinds of alert, each with its own table."""
 
+    layer: ClassVar = Layer.BASIC
+
+    sensitivity: Sensitivity = Field(
+        default="normal",
+        description="How readily all kinds alert; the sensitivity of a kind, and keys that are set, go before it.",
+    )
     kinds: Mapping[Kind, SerializeAsAny[JudgeSettings]]
 
     @classmethod
@@ -55,8 +61,8 @@ class AlertsConfig(Section):
 
     @classmethod
     def keys(cls) -> list[str]:
-        """The registered kinds."""
-        return sorted(registered())
+        """The registered kinds, and what is set for all of them."""
+        return sorted({"sensitivity", *registered()})
 
     @model_validator(mode="before")
     @classmethod
@@ -69,8 +75,14 @@ class AlertsConfig(Section):
         if not isinstance(data, Mapping) or "kinds" in data:
             return data
         tables, faults = dict[Kind, JudgeSettings](), list[InitErrorDetails]()
+        asked = data.get("sensitivity")
+        sensitivity = (
+            str(asked) if asked in get_args(Sensitivity) else "normal"
+        )  # another one is refused where it stands
         for kind, judge in registered().items():
             table = data.get(kind, {})
+            if isinstance(table, Mapping):
+                table = judge.Settings.at(sensitivity, table)
             try:
                 tables[kind] = table if isinstance(table, judge.Settings) else _read_table(judge.Settings, table)
             except ValidationError as error:
@@ -81,13 +93,15 @@ class AlertsConfig(Section):
 
     @model_serializer
     def _write(self) -> dict[str, Any]:
-        return {kind: settings.model_dump() for kind, settings in self.kinds.items()}
+        return {"sensitivity": self.sensitivity} | {kind: each.model_dump() for kind, each in self.kinds.items()}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         tables = {kind: handler(judge.Settings.__pydantic_core_schema__) for kind, judge in registered().items()}
+        for_all = handler.resolve_ref_schema(handler(schema))["properties"]["sensitivity"]
         description = (cls.__doc__ or "").strip()
-        return {"type": "object", "description": description, "properties": tables, "additionalProperties": False}
+        properties = {"sensitivity": for_all | {"layer": cls.layer.value}} | tables
+        return {"type": "object", "description": description, "properties": properties, "additionalProperties": False}
 
 
 def _read_table(settings: type[JudgeSettings], table: Any) -> JudgeSettings:

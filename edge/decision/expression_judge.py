@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.decision.judge import Judge, JudgeSettings, Moment
 from edge.domain import EXPRESSIONS, ReasonCode, Transition
-from edge.section import Share
+from edge.section import EXPERT, Share
 
 Weights = dict[str, Annotated[float, Field(ge=0, le=2)]]
 
@@ -25,6 +26,16 @@ def weights_field(default: dict[str, float]) -> Any:
     )
 
 
+PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "low": MappingProxyType({"seldom": 0.36, "rare": 0.0008, "hold_s": 2.6}),
+        "high": MappingProxyType({"seldom": 0.28, "rare": 0.00062, "hold_s": 1.1}),
+    }
+)
+"""Chosen on 160 simulated tuning drives (``make presets ARGS=--choose``): low for about a third of normal's false
+alarms, high for two thirds of its delay. What they come to on other drives stands in calibration/presets.json."""
+
+
 class ExpressionSettings(JudgeSettings):
     """One kind of alert: what counts as evidence and how long it must last.
 
@@ -32,6 +43,8 @@ class ExpressionSettings(JudgeSettings):
     was watched for five minutes; where the driver is not yet known, anger after some 4.6 and 3 s, distress after 6.5 or
     3.6 s.
     """
+
+    presets: ClassVar = PRESETS
 
     weights: Weights
     enter: Share = Field(default=0.50, description="Smoothed signal that an alert needs to start, and that upholds it.")
@@ -60,25 +73,32 @@ class ExpressionSettings(JudgeSettings):
     )
     release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
     fade_s: float = Field(
+        json_schema_extra=EXPERT,
         default=20.0,
         ge=0,
         le=600,
         description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
     )
     leak: float = Field(
+        json_schema_extra=EXPERT,
         default=2.0,
         ge=0,
         le=10,
         description="Evidence that a second of what is always there takes away, seconds.",
     )
     leak_open: float = Field(
+        json_schema_extra=EXPERT,
         default=0.7,
         ge=0,
         le=10,
         description="Evidence for 'urgent' that a second at 'exit' or below takes away, seconds.",
     )
     leak_unseen: float = Field(
-        default=0.05, ge=0, le=10, description="Evidence lost in a second without a readable face, seconds."
+        json_schema_extra=EXPERT,
+        default=0.05,
+        ge=0,
+        le=10,
+        description="Evidence lost in a second without a readable face, seconds.",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -18,22 +19,44 @@ from edge.decision.episode import Episode
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.domain import NO_REASON, Context, Kind, Level, Observation, Reason, ReasonCode, State, Transition
-from edge.section import Section
+from edge.section import BASIC, Layer, Section
 
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """What a kind may be called: it is part of topics, of entity names and of configuration keys."""
 
 
-class JudgeSettings(Section):
-    """What every kind of alert is set by; its own keys stand beside its judge."""
+Sensitivity = Literal["low", "normal", "high"]
+"""How readily alerts come; ``normal`` is what the settings' own defaults are."""
 
-    enabled: bool = Field(default=True, description="Judge this kind and publish its alerts.")
+
+class JudgeSettings(Section):
+    """What every kind of alert is set by; its own keys stand beside its judge.
+
+    ``presets`` holds, for each sensitivity but ``normal``, the keys that are not as they are by default.
+    """
+
+    layer: ClassVar = Layer.TUNER
+    presets: ClassVar[Mapping[str, Mapping[str, float]]] = MappingProxyType({})
+
+    enabled: bool = Field(default=True, json_schema_extra=BASIC, description="Judge this kind and publish its alerts.")
+    sensitivity: Sensitivity = Field(
+        default="normal",
+        json_schema_extra=BASIC,
+        description="How readily this kind alerts; default: alerts.sensitivity. Keys that are set go before it.",
+    )
     cool_down_s: float = Field(
         default=10.0,
         ge=0,
         le=3600,
         description="Least time from an alert's end to the next start of its kind, seconds.",
     )
+
+    @classmethod
+    def at(cls, sensitivity: str, table: Mapping[str, Any]) -> dict[str, Any]:
+        """``table`` with what its own sensitivity, else the one given, says of the keys that it does not set."""
+        level = table.get("sensitivity", sensitivity)
+        preset = cls.presets.get(level, {}) if isinstance(level, str) else {}
+        return {**preset, "sensitivity": sensitivity, **table}
 
     def tried(self) -> Iterator[Self]:
         """The settings that ``evenkeel tune`` tries; by default these alone."""
@@ -121,6 +144,8 @@ def register(judge: Registered) -> Registered:
     """
     if not KIND.fullmatch(judge.kind):
         raise ValueError(f"kind {judge.kind!r}: expected a small letter, then small letters, digits or '_'")
+    if judge.kind == "sensitivity":
+        raise ValueError("kind 'sensitivity': this is a key of [alerts]")
     if judge.kind in _judges:
         raise ValueError(f"kind {judge.kind!r}: already registered by {_judges[judge.kind].__module__}")
     _judges[judge.kind] = judge

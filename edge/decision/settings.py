@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from edge.section import Section, Share
+from edge.section import Layer, Section, Share
 
 
 class SmoothingConfig(Section):
@@ -15,6 +15,8 @@ class SmoothingConfig(Section):
     On simulated drives (calibration/README.md) 0.4 and 0.7 s are alike. ``max_step_s`` lets a camera at 3 frames a
     second count fully.
     """
+
+    layer: ClassVar = Layer.EXPERT
 
     time_constant_s: float = Field(
         default=0.7, gt=0, le=30, description="Time constant of the exponential smoothing, seconds."
@@ -36,6 +38,12 @@ class BaselineConfig(Section):
     one driver's face is up to 0.6 of its size away from its usual place, and two drivers' are 0.4 apart (median). They
     tell the driver from a passenger, at most; ``moved_by`` lies above what one driver does.
     """
+
+    layer: ClassVar = Layer.EXPERT
+    renamed: ClassVar = {
+        f"ordinary_{kind}": f"belongs to the model now: the expression model's manifest has it, [usual] {kind}"
+        for kind in ("anger", "distress")
+    }
 
     enabled: bool = Field(default=True, description="Learn the driver's resting face.")
     floor_s: float = Field(
@@ -111,6 +119,8 @@ class BaselineConfig(Section):
 
 class StatesConfig(Section):
     """How long something must last before the state says so, and how long until it no longer does."""
+
+    layer: ClassVar = Layer.EXPERT
 
     blind_after_s: float = Field(
         default=1.0, ge=0, le=60, description="No usable picture for this long is 'blind', seconds."

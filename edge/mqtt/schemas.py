@@ -1,4 +1,4 @@
-"""JSON Schemas of the contract's payloads. ``python -m edge.mqtt.schemas`` writes them to ``schemas/`` beside this."""
+"""JSON Schemas of the contract's payloads; ``make generate`` writes them to ``schemas/`` beside this."""
 
 from __future__ import annotations
 
@@ -22,14 +22,3 @@ def schema_text(name: str) -> str:
     schema = MODELS[name].model_json_schema(mode="serialization")
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(head | schema, indent=2) + "\n"
-
-
-def main() -> None:
-    """Write all schemas."""
-    FOLDER.mkdir(exist_ok=True)
-    for name in MODELS:
-        (FOLDER / f"{name}.json").write_text(schema_text(name))
-
-
-if __name__ == "__main__":
-    main()

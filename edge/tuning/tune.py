@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.config import Config
+from edge.config.toml import toml_value
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
@@ -274,20 +274,13 @@ def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
 
 
 def sections(config: Config) -> str:
-    """The alert sections of a configuration as TOML, every key of them, ready to paste."""
+    """The alert sections of a configuration as TOML, ready to paste: every key, and so no sensitivity."""
     parts = []
     for kind in config.alerts.enabled:
-        table = config.alerts.of(kind).model_dump(mode="json")
-        keys = [f"{name} = {_toml(value)}" for name, value in table.items() if value is not None]
+        table = config.alerts.of(kind).model_dump(mode="json", exclude={"sensitivity"})
+        keys = [f"{name} = {toml_value(value)}" for name, value in table.items() if value is not None]
         parts.append("\n".join([f"[alerts.{kind}]", *keys]))
     return "\n\n".join(parts) + "\n"
-
-
-def _toml(value: object) -> str:
-    """A value as TOML writes it; a table goes into one line."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def confirm(

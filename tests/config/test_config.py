@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from edge.config import Config, load_config, schema_json
+from edge.config.load import all_keys
 from edge.errors import ConfigError
-from edge.section import Section
+from edge.section import Layer, Section
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "evenkeel.toml"
 MACHINE_DEPENDENT = {("device", "id")}
+MOST_BASIC_KEYS = 25
 
 
 def fields(section: type[Section] = Config, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -177,18 +179,24 @@ def test_the_schema_is_json_with_every_section() -> None:
     assert set(json.loads(schema_json())["properties"]) == set(Config.model_fields)
 
 
+def test_every_key_says_whom_it_is_for_and_few_are_basic() -> None:
+    layers = [section.layer_of(path[-1]) for section, path in all_keys(Config)]
+    assert len(layers) == len(list(fields()))
+    assert layers.count(Layer.BASIC) <= MOST_BASIC_KEYS
+
+
 def test_the_shipped_example_loads_as_it_is() -> None:
     assert load_config(EXAMPLE, {}) == load_config(None, {})
 
 
-def test_the_shipped_example_shows_every_key_with_its_default() -> None:
+def test_the_shipped_example_shows_the_basic_keys_with_their_defaults() -> None:
     shown = tomllib.loads(re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
     Config.model_validate(shown)
     keys = dict(flat(shown))
-    assert set(keys) == {path for path, _ in fields()}
+    assert set(keys) == {path for section, path in all_keys(Config) if section.layer_of(path[-1]) is Layer.BASIC}
     for path, field in fields():
         default = field.get_default(call_default_factory=True)
-        if default is not None and path not in MACHINE_DEPENDENT:
+        if path in keys and default is not None and path not in MACHINE_DEPENDENT:
             assert keys[path] == (list(default) if isinstance(default, tuple) else default), path
 
 
@@ -198,3 +206,34 @@ def flat(table: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tu
             yield from flat(value, (*path, name))
         else:
             yield (*path, name), value
+
+
+def test_the_schema_says_whom_each_key_is_for() -> None:
+    schema = Config.model_json_schema()
+    anger = schema["properties"]["alerts"]["properties"]["anger"]
+    assert {"layer": "tuner"}.items() <= anger["properties"]["hold_s"].items()
+    assert schema["$defs"]["MqttConfig"]["properties"]["host"]["layer"] == "basic"
+    assert schema["$defs"]["MqttConfig"]["properties"]["answer_s"]["layer"] == "expert"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[camera]\nfsp = 15\n", "did you mean fps?"),
+        ("[cam]\nfps = 15\n", "known here: alerts, baseline, camera"),
+        ("[camera]\nport = 1883\n", "did you mean mqtt.port?"),
+        ("hold_s = 1\n", "did you mean alerts.anger.hold_s or alerts.distress.hold_s?"),
+        ('[alerts]\nsensitivty = "low"\n', "did you mean sensitivity?"),
+        ("[mqtt.tsl]\nenabled = true\n", "did you mean tls?"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_what_was_meant(tmp_path: Path, text: str, meant: str) -> None:
+    assert meant in fault_of(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("kind", ["anger", "distress"])
+def test_a_key_that_moved_is_answered_with_its_place(tmp_path: Path, kind: str) -> None:
+    message = fault_of(write(tmp_path, f"[baseline]\nordinary_{kind} = 0.1\n"))
+    assert f"baseline.ordinary_{kind}: belongs to the model now" in message
+    assert f"[usual] {kind}" in message
+    assert "known here" not in message

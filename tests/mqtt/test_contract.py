@@ -157,7 +157,7 @@ def shape(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_schema_files_are_those_of_the_models(name: str) -> None:
-    assert (FOLDER / f"{name}.json").read_text() == schema_text(name), "run python -m edge.mqtt.schemas"
+    assert (FOLDER / f"{name}.json").read_text() == schema_text(name), "run make generate"
 
 
 @pytest.mark.parametrize("name", MODELS)
