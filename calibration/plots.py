@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.tuning.figure import new_figure
+from edge.figure import new_figure
 
 MARKERS = "os^Dvx*P"
 

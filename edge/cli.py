@@ -124,15 +124,24 @@ def replay(
     config: ConfigFile = None,
     events: Annotated[Path | None, typer.Option(help="Write the alerts here, as JSON Lines.")] = None,
     trace: TraceFile = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw signals, states and alerts over time here (.png, .svg, .pdf).")
+    ] = None,
 ) -> None:
-    """Run a clip or a trace through the same pipeline, as fast as it goes."""
-    from edge.traces.replay import replay as replay_path
+    """Run a clip or a trace through the same pipeline, as fast as possible, and list its alerts."""
+    from rich.console import Console
 
-    summary = replay_path(path, load_config(config), events=events, trace=trace)
+    from edge.tables import print_table
+    from edge.traces.replay import replay as replay_path
+    from edge.traces.timeline import episodes_table
+
+    summary = replay_path(path, load_config(config), events=events, trace=trace, plot=plot)
     with_face = summary.frames_with_face / summary.frames if summary.frames else 0.0
     typer.echo(f"{summary.frames} frames in {summary.duration_s:.1f} s, a face in {with_face:.1%}")
     typer.echo("states: " + ", ".join(f"{state} {share:.1%}" for state, share in summary.shares.items()))
     typer.echo("alerts: " + ", ".join(f"{kind} {count}" for kind, count in summary.alerts.items()))
+    if summary.episodes:
+        print_table(Console(), episodes_table(summary.episodes))
     for fault in summary.faults:
         typer.echo(f"evenkeel: {fault}", err=True)
 

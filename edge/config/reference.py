@@ -126,5 +126,5 @@ def replaced(text: str, parts: Mapping[str, str]) -> str:
         _, end, after = rest.partition(f"<!-- end: {name} -->")
         if not mark or not end:
             raise ValueError(f"the marks of the generated part {name!r} are missing")
-        text = f"{before}{mark}{part}\n{end}{after}"
+        text = f"{before}{mark}\n{part}\n\n{end}{after}"
     return text

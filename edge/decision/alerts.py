@@ -97,7 +97,10 @@ class AlertsConfig(Section):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        tables = {kind: handler(judge.Settings.__pydantic_core_schema__) for kind, judge in registered().items()}
+        tables = {
+            kind: judge.Settings.__get_pydantic_json_schema__(judge.Settings.__pydantic_core_schema__, handler)
+            for kind, judge in registered().items()
+        }
         for_all = handler.resolve_ref_schema(handler(schema))["properties"]["sensitivity"]
         description = (cls.__doc__ or "").strip()
         properties = {"sensitivity": for_all | {"layer": cls.layer.value}} | tables

@@ -7,7 +7,7 @@ import json
 import os
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from edge.errors import CameraError, ModelError, UsageError
 from edge.mqtt.messages import ModelsPart, alert_message
 from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
+from edge.traces.timeline import ReplayedEpisode, Timeline, check_plot, draw
 from edge.traces.trace import TraceWriter, read_trace, recorded_s
 from edge.vision.ordinary import ordinary_faces
 
@@ -47,6 +48,7 @@ class Summary:
     duration_s: float
     shares: dict[State, float]
     alerts: dict[Kind, int]
+    episodes: tuple[ReplayedEpisode, ...]
     faults: tuple[str, ...]
 
 
@@ -102,9 +104,12 @@ def replay(
     *,
     events: Path | None = None,
     trace: Path | None = None,
+    plot: Path | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Run a clip, a folder of pictures or a trace through the decision; ``events`` and ``trace`` are written if given.
+    """Run a clip, a folder of pictures or a trace through the decision.
+
+    ``events`` and ``trace`` are written if given, and the timeline is drawn into ``plot`` (.png, .svg, .pdf).
 
     A progress bar goes to ``console`` (by default stderr) where that is a terminal.
 
@@ -116,24 +121,33 @@ def replay(
     """
     if not os.path.exists(path):  # noqa: PTH110 - unlike Path's, it takes a name that is too long for one that is not there
         raise CameraError(f"{path}: no such clip, folder or trace")
-    if events is not None and trace is not None and events.resolve() == trace.resolve():
-        raise UsageError(f"{events}: events and trace cannot go into one file; name two")
-    for output in (events, trace):
-        if output is not None and output.exists() and output.samefile(path):
-            raise UsageError(f"{output}: this is what is being replayed; write to another file")
+    _check_outputs(path, [output for output in (events, trace, plot) if output is not None])
+    if plot is not None:
+        check_plot(plot)
     source = _TraceSource(path, config) if _is_trace(path) else _ClipSource(path, config)
-    tally = _Tally()
+    tally, timeline = _Tally(), Timeline()
     with ExitStack() as stack:
         event_writer = stack.enter_context(EventWriter(events, _fingerprint(path), source.models)) if events else None
         trace_writer = stack.enter_context(TraceWriter(trace, origin_t=0.0)) if trace else None
         for step in _with_progress(source, path.name, console or Console(stderr=True)):
             tally.add(step)
+            timeline.add(step, signals=plot is not None)
             if trace_writer is not None:
                 trace_writer.write(step)
             if event_writer is not None:
                 for transition in step.transitions:
                     event_writer.write(transition)
-    return tally.summary(tuple(source.faults))
+    if plot is not None:
+        draw(timeline, plot, path.name)
+    return tally.summary(timeline.episodes, tuple(source.faults))
+
+
+def _check_outputs(path: Path, outputs: Sequence[Path]) -> None:
+    if len({output.resolve() for output in outputs}) < len(outputs):
+        raise UsageError(f"{outputs[0]}: events, trace and plot cannot go into one file; name one for each")
+    for output in outputs:
+        if output.exists() and output.samefile(path):
+            raise UsageError(f"{output}: this is what is being replayed; write to another file")
 
 
 class _ClipSource:
@@ -212,7 +226,7 @@ class _Tally:
             self._duration_s += recorded_s(self._last_t, t)
         self._last_t = t
 
-    def summary(self, faults: tuple[str, ...]) -> Summary:
+    def summary(self, episodes: tuple[ReplayedEpisode, ...], faults: tuple[str, ...]) -> Summary:
         frames = self._states.total()
         return Summary(
             frames=frames,
@@ -220,6 +234,7 @@ class _Tally:
             duration_s=self._duration_s,
             shares={state: self._states[state] / frames for state in State if self._states[state]},
             alerts={kind: self._alerts[kind] for kind in self._kinds},
+            episodes=episodes,
             faults=faults,
         )
 

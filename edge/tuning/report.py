@@ -13,7 +13,7 @@ from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
 from edge.domain import Kind
 from edge.errors import UnavailableError
-from edge.tuning.figure import new_figure
+from edge.figure import new_figure
 from edge.tuning.score import Score
 from edge.tuning.tune import ENOUGH_FALSE, Point, Tuning, recommend, sections, shows_rate
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.config import VisionConfig
-from edge.tuning.figure import new_figure
+from edge.figure import new_figure
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled
 from edge.vision.tflite import open_runtime

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from edge.tuning.figure import new_figure
+from edge.figure import new_figure
 from edge.vision.manifest import bundled, load_manifest
 from models.training import augment
 from models.training.expression_data import CROP_RULE, SIDE

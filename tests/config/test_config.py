@@ -210,7 +210,7 @@ def flat(table: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 def test_the_schema_says_whom_each_key_is_for() -> None:
     schema = Config.model_json_schema()
-    anger = schema["properties"]["alerts"]["properties"]["anger"]
+    anger = schema["$defs"]["AlertsConfig"]["properties"]["anger"]
     assert {"layer": "tuner"}.items() <= anger["properties"]["hold_s"].items()
     assert schema["$defs"]["MqttConfig"]["properties"]["host"]["layer"] == "basic"
     assert schema["$defs"]["MqttConfig"]["properties"]["answer_s"]["layer"] == "expert"

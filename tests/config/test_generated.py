@@ -25,6 +25,6 @@ def test_the_reference_has_every_key() -> None:
 
 def test_a_part_is_made_anew_between_its_marks() -> None:
     page = "a\n<!-- generated: x -->\nold\n<!-- end: x -->\nb\n"
-    assert replaced(page, {"x": "new"}) == page.replace("old", "new")
+    assert replaced(page, {"x": "new"}) == page.replace("old", "\nnew\n")
     with pytest.raises(ValueError, match="marks of the generated part 'y'"):
         replaced(page, {"y": "new"})

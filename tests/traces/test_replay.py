@@ -17,12 +17,14 @@ from rich.console import Console
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight, State
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, Level, Observation, Quality, Reading, Sight, State
 from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
 from edge.pipeline import Pipeline
 from edge.traces.replay import replay
+from edge.traces.timeline import clock, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
+from edge.words import say
 
 FPS = 10
 ANGRY_LUMA = 160
@@ -126,6 +128,60 @@ def test_the_summary_counts_frames_faces_states_and_alerts(clip: Path) -> None:
     assert set(summary.shares) == {State.UNCERTAIN, State.CALM, State.WARNING}
     assert summary.shares[State.UNCERTAIN] < 0.15
     assert summary.faults == ()
+
+
+def test_the_summary_lists_the_episodes_in_the_time_of_the_events(drive: Path, tmp_path: Path) -> None:
+    summary = replay(drive, Config(), events=tmp_path / "events.jsonl")
+    (episode,) = summary.episodes
+    start, end = events_of(tmp_path / "events.jsonl")
+    assert (episode.kind, episode.expression, episode.level, episode.urgent_s) == (
+        "anger",
+        "anger",
+        Level.WARNING,
+        None,
+    )
+    assert episode.start_s == pytest.approx(start["t"], abs=1e-3)
+    assert episode.end_s == pytest.approx(end["t"], abs=1e-3)
+    assert episode.peak == pytest.approx(end["peak"], abs=1e-3)
+    assert say(episode.ended) == end["reason"]
+
+
+def test_an_alert_that_is_still_open_and_an_urgent_one_are_told(drive: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl"
+    cut.write_text("\n".join(drive.read_text().splitlines()[: 8 * FPS]) + "\n")
+    quick = Config.model_validate({"alerts": {"anger": {"urgent_s": 0.5}}})
+    (episode,) = replay(cut, quick).episodes
+    assert episode.end_s is None
+    assert episode.level is Level.URGENT
+    console = Console(file=StringIO(), width=120, record=True)
+    console.print(episodes_table((episode,)))
+    assert "open" in console.export_text()
+
+
+def test_the_timeline_is_drawn(drive: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "drive.png"
+    replay(drive, Config(), plot=plot)
+    picture = cv2.imread(str(plot))
+    assert picture is not None
+    assert picture.std() > 1.0
+
+
+def test_a_single_frame_is_drawn_too(drive: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.jsonl"
+    one.write_text(drive.read_text().splitlines()[0] + "\n")
+    replay(one, Config(), plot=tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").read_text().startswith("<?xml")
+
+
+def test_a_drawing_of_another_format_is_refused_before_the_replay(drive: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a drawing's name ends in \.pdf, \.png, \.svg"):
+        replay(drive, Config(), plot=tmp_path / "drive.txt", events=tmp_path / "events")
+    assert not (tmp_path / "events").exists()
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.0, "0:00.0"), (59.96, "1:00.0"), (3725.4, "1:02:05.4")])
+def test_times_are_minutes_and_seconds(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
 
 
 def test_events_are_the_contracts_alerts_with_the_time_in_the_clip(clip: Path, tmp_path: Path) -> None:
@@ -287,7 +343,7 @@ def test_what_is_replayed_is_not_overwritten(drive: Path) -> None:
 
 
 def test_events_and_trace_do_not_go_into_one_file(drive: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name two"):
+    with pytest.raises(UsageError, match="name one for each"):
         replay(drive, Config(), events=tmp_path / "out.jsonl", trace=tmp_path / "." / "out.jsonl")
 
 

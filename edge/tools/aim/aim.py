@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -27,13 +28,16 @@ LOOK_PERIOD_S = 0.25
 """A look is four runs of the face model, one for each way up: often enough for a hand, little for a board."""
 
 LINE_PERIOD_S = 1.0
-"""Plain lines come this often, and at once when it becomes good."""
+"""Plain lines come at most this often, but at once when it becomes good."""
 
 GOOD_S = 3.0
 """Everything must be good for this long."""
 
 WAIT_S = 0.5
 COLUMNS = 64
+_ABOUT = re.compile(r"(?<=about )\d+|\d+(?=%)")
+"""What moves from look to look without being other advice."""
+
 Show = Callable[[Look, list[Measure], str], None]
 
 
@@ -138,7 +142,7 @@ def _warn(console: Console, preview: Preview) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Show]:
-    """Where looks are shown: drawn in place on a terminal, as lines on a pipe or a terminal that cannot do that."""
+    """Where looks are shown: drawn in place on a terminal, as lines where that cannot be done."""
     if not console.is_terminal or console.is_dumb_terminal:
         yield _lines(console)
         return
@@ -147,17 +151,19 @@ def _screen(console: Console) -> Iterator[Show]:
 
 
 def _lines(console: Console) -> Show:
+    """A line where what is to be changed is another thing than in the line before, whatever the numbers in it."""
     start_t: float | None = None
-    said_t, said_good = float("-inf"), False
+    said_t, said, said_good = float("-inf"), "", False
 
     def show(look: Look, measures: list[Measure], footer: str) -> None:
-        nonlocal start_t, said_t, said_good
+        nonlocal start_t, said_t, said, said_good
         del footer
         start_t = look.t if start_t is None else start_t
         good = all(measure.good for measure in measures)
-        if look.t - said_t < LINE_PERIOD_S and good == said_good:
+        told = _ABOUT.sub("", summary(measures))
+        if told == said or (look.t - said_t < LINE_PERIOD_S and good == said_good):
             return
-        said_t, said_good = look.t, good
+        said_t, said, said_good = look.t, told, good
         values = ", ".join(f"{measure.name} {measure.value}" for measure in measures)
         line = f"{look.t - start_t:6.1f} s  {summary(measures)}  [{values}]"
         console.print(line, markup=False, highlight=False, soft_wrap=True)

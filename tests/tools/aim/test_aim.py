@@ -63,6 +63,12 @@ def test_the_bundled_clip_is_well_placed() -> None:
     assert "s  good  [seat in the region" in last
 
 
+def test_on_a_pipe_a_line_comes_only_where_something_else_is_to_be_changed() -> None:
+    first, second = lines_of(clip_config())
+    assert "wait a second" in first
+    assert "s  good" in second
+
+
 def test_an_upside_down_camera_is_told_and_never_called_good() -> None:
     lines = lines_of(clip_config(rotate_deg=180))
     assert "rotate the picture by 180: set camera.rotate_deg = 0" in lines[-1]

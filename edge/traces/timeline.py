@@ -1,0 +1,178 @@
+"""What a replay came to in time: its episodes, and a drawing of signals, state and alerts."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from edge.domain import NO_REASON, Kind, Level, Phase, Reason, State, Step, Transition
+from edge.errors import UnavailableError, UsageError
+from edge.figure import new_figure
+from edge.words import say
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {
+    State.CALM: "#dbe9db",
+    State.WARNING: "#f2c14e",
+    State.URGENT: "#d1495b",
+    State.UNCERTAIN: "#c9c9d6",
+    State.ABSENT: "#8d99ae",
+    State.BLIND: "#3d405b",
+    State.PAUSED: "#ffffff",
+}
+_SUFFIXES = frozenset({".png", ".svg", ".pdf"})
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedEpisode:
+    """One alert from its start to its end; times in seconds of the recording, None for what did not come."""
+
+    kind: Kind
+    start_s: float
+    urgent_s: float | None
+    end_s: float | None
+    peak: float
+    expression: str | None
+    ended: Reason = NO_REASON
+
+    @property
+    def level(self) -> Level:
+        """The highest it came to."""
+        return Level.WARNING if self.urgent_s is None else Level.URGENT
+
+
+class Timeline:
+    """Collects steps, with the times that they have."""
+
+    def __init__(self) -> None:
+        self.t = array("d")
+        self.signals: dict[Kind, array[float]] = {}
+        self.states: list[tuple[float, State]] = []
+        self._episodes: dict[int, ReplayedEpisode] = {}
+
+    @property
+    def episodes(self) -> tuple[ReplayedEpisode, ...]:
+        """In the order in which they began."""
+        return tuple(self._episodes.values())
+
+    def add(self, step: Step, *, signals: bool) -> None:
+        """Take in one step; ``signals``: keep what a drawing needs, 8 bytes for each kind and frame."""
+        t = step.signals.t
+        if not self.states or self.states[-1][1] is not step.state:
+            self.states.append((t, step.state))
+        for transition in step.transitions:
+            self._follow(transition)
+        if signals:
+            self.t.append(t)
+            for kind, judged in step.signals.kinds.items():
+                self.signals.setdefault(kind, array("d")).append(judged.signal)
+
+    def _follow(self, transition: Transition) -> None:
+        t = transition.t
+        begun = self._episodes.get(
+            transition.episode, ReplayedEpisode(transition.kind, t, None, None, transition.peak, transition.expression)
+        )
+        now = replace(begun, peak=transition.peak, expression=transition.expression)
+        if transition.phase is Phase.ESCALATE:
+            now = replace(now, urgent_s=t)
+        elif transition.phase is Phase.END:
+            now = replace(now, end_s=t, ended=transition.reason)
+        self._episodes[transition.episode] = now
+
+
+def episodes_table(episodes: tuple[ReplayedEpisode, ...]) -> Table:
+    """A row for each episode."""
+    table = Table("alert", "start", "urgent", "end", "lasted", "peak", "expression", "ended by")
+    for each in episodes:
+        lasted = "" if each.end_s is None else f"{each.end_s - each.start_s:.1f} s"
+        table.add_row(
+            each.kind,
+            clock(each.start_s),
+            "" if each.urgent_s is None else clock(each.urgent_s),
+            "open" if each.end_s is None else clock(each.end_s),
+            lasted,
+            f"{each.peak:.2f}",
+            each.expression or "",
+            say(each.ended),
+        )
+    return table
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any: 1:04.2, 1:02:03.4."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest / 10:04.1f}" if hours else f"{minutes}:{rest / 10:04.1f}"
+
+
+def check_plot(path: Path) -> None:
+    """Say before a long replay that its drawing could not be made.
+
+    Raises:
+        UnavailableError: matplotlib is missing.
+        UsageError: the file's name ends in no format that can be drawn.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{path}: a drawing's name ends in {', '.join(sorted(_SUFFIXES))}")
+    new_figure(1, 1)
+
+
+def draw(timeline: Timeline, path: Path, title: str) -> None:
+    """Draw signals, episodes and states over time into ``path`` (.png, .svg or .pdf).
+
+    Raises:
+        UnavailableError: matplotlib is missing, or the file cannot be written.
+    """
+    figure = new_figure(10, 3.4)
+    above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [10, 1]})
+    minutes = timeline.t[-1] - timeline.t[0] > 600 if timeline.t else False
+    unit = 60.0 if minutes else 1.0
+    _draw_signals(above, timeline, unit)
+    _draw_states(below, timeline, unit)
+    above.set_title(title, loc="left", fontsize=10)
+    below.set_xlabel("minutes" if minutes else "seconds")
+    if timeline.t:
+        below.set_xlim(timeline.t[0] / unit, max(timeline.t[-1], timeline.t[0] + 0.1) / unit)
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UnavailableError(f"{path}: the drawing cannot be written: {error.strerror}; use another file") from error
+
+
+def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
+    colours = {kind: f"C{number}" for number, kind in enumerate(timeline.signals)}
+    seconds = [each / unit for each in timeline.t]
+    for kind, signal in timeline.signals.items():
+        axes.plot(seconds, signal, linewidth=1.0, color=colours[kind], label=kind)
+    last = timeline.t[-1] if timeline.t else 0.0
+    for each in timeline.episodes:
+        end = last if each.end_s is None else each.end_s
+        axes.axvspan(each.start_s / unit, end / unit, color=colours[each.kind], alpha=0.15, linewidth=0)
+        axes.plot(each.start_s / unit, 1.04, "v", color=colours[each.kind], markersize=7)
+        if each.urgent_s is not None:
+            axes.plot(each.urgent_s / unit, 1.04, "v", color="#d1495b", markersize=7, markeredgecolor="black")
+    axes.set(ylim=(0.0, 1.1), ylabel="signal", yticks=(0.0, 0.5, 1.0))
+    axes.spines[["top", "right"]].set_visible(False)
+    if any(each.urgent_s is not None for each in timeline.episodes):
+        axes.plot([], [], "v", color="#d1495b", markeredgecolor="black", label="urgent")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+
+
+def _draw_states(axes: Axes, timeline: Timeline, unit: float) -> None:
+    last = timeline.t[-1] if timeline.t else 0.0
+    starts = [t for t, _ in timeline.states]
+    for (start, state), end in zip(timeline.states, [*starts[1:], last], strict=True):
+        axes.axvspan(start / unit, end / unit, color=_COLOURS[state], linewidth=0)
+    shown = dict.fromkeys(state for _, state in timeline.states)
+    for state in shown:
+        axes.fill([], [], color=_COLOURS[state], label=state)
+    axes.set(yticks=(), ylabel="state")
+    axes.yaxis.label.set(rotation=0, ha="right", va="center")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -2.2), ncols=len(shown), frameon=False, fontsize=9)
