@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pwd
@@ -72,6 +73,37 @@ def test_wrong_usage_is_exit_2(evenkeel: Command, args: list[str]) -> None:
 def test_a_valid_configuration_is_said_to_be(evenkeel: Command, tmp_path: Path) -> None:
     path = config_file(tmp_path, "[camera]\nfps = 10\n")
     assert evenkeel("check", path) == (0, f"{path}: valid\n", "")
+
+
+def test_what_is_in_effect_is_printed_with_where_it_comes_from(
+    evenkeel: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENKEEL_MQTT__HOST", "broker")
+    path = config_file(tmp_path, "[heat]\nhot_c = 70\n[camera]\nfps = 10\n")
+    code, out, _ = evenkeel("check", path, "--show")
+    assert code == 0
+    assert out.startswith(f"# {path}: valid\n")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "fps = 10.0 # evenkeel.toml:4" in lines
+    assert "hot_c = 70.0 # evenkeel.toml:2" in lines
+    assert 'host = "broker" # EVENKEEL_MQTT__HOST' in lines
+    assert "port = 1883 # default" in lines
+    assert "up_s" not in out
+    assert "up_s = 60.0 # default" in " ".join(evenkeel("check", path, "--show", "--all")[1].split())
+
+
+def test_all_of_nothing_is_wrong_usage(evenkeel: Command) -> None:
+    assert evenkeel("check", "--all") == (2, "", "evenkeel: --all goes with --show\n")
+
+
+def test_a_replay_lists_its_alerts(evenkeel: Command, tmp_path: Path) -> None:
+    trace = Path(__file__).parent / "decision" / "decisions" / "demo-0.1.0.jsonl.gz"
+    path = tmp_path / "demo.jsonl"
+    path.write_bytes(gzip.decompress(trace.read_bytes()))
+    code, out, _ = evenkeel("replay", path)
+    assert code == 0
+    assert [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")] == ["anger", "distress"]
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_the_schema_is_printed_for_editors(evenkeel: Command) -> None:

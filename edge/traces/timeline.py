@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from edge.domain import NO_REASON, Kind, Level, Phase, Reason, State, Step, Transition
@@ -26,6 +28,11 @@ _COLOURS = {
     State.BLIND: "#3d405b",
     State.PAUSED: "#ffffff",
 }
+DRAWN_PARTS = 2000
+"""Into so many parts a long drive is cut, of each of which the drawing has the extremes."""
+
+Floats = NDArray[np.float64]
+
 _SUFFIXES = frozenset({".png", ".svg", ".pdf"})
 
 
@@ -88,7 +95,7 @@ class Timeline:
 
 def episodes_table(episodes: tuple[ReplayedEpisode, ...]) -> Table:
     """A row for each episode."""
-    table = Table("alert", "start", "urgent", "end", "lasted", "peak", "expression", "ended by")
+    table = Table("alert", "start", "urgent", "end", "lasted", "peak", "shown", "ended by")
     for each in episodes:
         lasted = "" if each.end_s is None else f"{each.end_s - each.start_s:.1f} s"
         table.add_row(
@@ -105,11 +112,11 @@ def episodes_table(episodes: tuple[ReplayedEpisode, ...]) -> Table:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, hours where there are any: 1:04.2, 1:02:03.4."""
+    """Minutes and seconds, from an hour on hours, minutes and whole seconds: 1:04.2, 1:02:03."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest / 10:04.1f}" if hours else f"{minutes}:{rest / 10:04.1f}"
+    return f"{hours}:{minutes:02}:{rest // 10:02}" if hours else f"{minutes}:{rest / 10:04.1f}"
 
 
 def check_plot(path: Path) -> None:
@@ -148,9 +155,9 @@ def draw(timeline: Timeline, path: Path, title: str) -> None:
 
 def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
     colours = {kind: f"C{number}" for number, kind in enumerate(timeline.signals)}
-    seconds = [each / unit for each in timeline.t]
     for kind, signal in timeline.signals.items():
-        axes.plot(seconds, signal, linewidth=1.0, color=colours[kind], label=kind)
+        t, drawn = _thinned(np.asarray(timeline.t), np.asarray(signal))
+        axes.plot(t / unit, drawn, linewidth=1.0, color=colours[kind], label=kind)
     last = timeline.t[-1] if timeline.t else 0.0
     for each in timeline.episodes:
         end = last if each.end_s is None else each.end_s
@@ -165,14 +172,26 @@ def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
 
 
+def _thinned(t: Floats, signal: Floats) -> tuple[Floats, Floats]:
+    """Of so many neighbours, more than the drawing has room for, the least and the greatest alone; (N,) each."""
+    size = len(t) // DRAWN_PARTS
+    if size < 3:
+        return t, signal
+    whole = signal[: DRAWN_PARTS * size].reshape(DRAWN_PARTS, size)
+    extremes = np.sort(np.stack([whole.argmin(1), whole.argmax(1)], axis=1), axis=1)
+    kept = (extremes + size * np.arange(DRAWN_PARTS)[:, None]).ravel()
+    kept = np.append(kept, np.arange(DRAWN_PARTS * size, len(t)))
+    return t[kept], signal[kept]
+
+
 def _draw_states(axes: Axes, timeline: Timeline, unit: float) -> None:
     last = timeline.t[-1] if timeline.t else 0.0
     starts = [t for t, _ in timeline.states]
+    bars: dict[State, list[tuple[float, float]]] = {}
     for (start, state), end in zip(timeline.states, [*starts[1:], last], strict=True):
-        axes.axvspan(start / unit, end / unit, color=_COLOURS[state], linewidth=0)
-    shown = dict.fromkeys(state for _, state in timeline.states)
-    for state in shown:
-        axes.fill([], [], color=_COLOURS[state], label=state)
-    axes.set(yticks=(), ylabel="state")
+        bars.setdefault(state, []).append((start / unit, (end - start) / unit))
+    for state, spans in bars.items():
+        axes.broken_barh(spans, (0.0, 1.0), color=_COLOURS[state], linewidth=0, label=state)
+    axes.set(yticks=(), ylim=(0.0, 1.0), ylabel="state")
     axes.yaxis.label.set(rotation=0, ha="right", va="center")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -2.2), ncols=len(shown), frameon=False, fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -2.2), ncols=max(len(bars), 1), frameon=False, fontsize=9)

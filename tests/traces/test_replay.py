@@ -22,7 +22,7 @@ from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
 from edge.pipeline import Pipeline
 from edge.traces.replay import replay
-from edge.traces.timeline import clock, episodes_table
+from edge.traces.timeline import _thinned, clock, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
 from edge.words import say
 
@@ -166,6 +166,16 @@ def test_the_timeline_is_drawn(drive: Path, tmp_path: Path) -> None:
     assert picture.std() > 1.0
 
 
+def test_of_a_long_drive_the_drawing_keeps_each_peak() -> None:
+    t = np.arange(100_001) / 10
+    signal = np.zeros_like(t)
+    signal[[777, 50_123, 100_000]] = 0.9
+    drawn_t, drawn = _thinned(t, signal)
+    assert len(drawn_t) < 5000
+    assert drawn_t[drawn > 0.5].tolist() == [77.7, 5012.3, 10_000.0]
+    assert (np.diff(drawn_t) >= 0).all()
+
+
 def test_a_single_frame_is_drawn_too(drive: Path, tmp_path: Path) -> None:
     one = tmp_path / "one.jsonl"
     one.write_text(drive.read_text().splitlines()[0] + "\n")
@@ -179,7 +189,9 @@ def test_a_drawing_of_another_format_is_refused_before_the_replay(drive: Path, t
     assert not (tmp_path / "events").exists()
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.0, "0:00.0"), (59.96, "1:00.0"), (3725.4, "1:02:05.4")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0, "0:00.0"), (59.96, "1:00.0"), (3599.96, "1:00:00"), (3725.4, "1:02:05")]
+)
 def test_times_are_minutes_and_seconds(seconds: float, said: str) -> None:
     assert clock(seconds) == said
 

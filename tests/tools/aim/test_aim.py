@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from edge.cli import main
 from edge.config import Config
 from edge.domain import Frame, Sight
 from edge.errors import CameraError, UnavailableError
-from edge.tools.aim.aim import Steadiness, aim
+from edge.tools.aim.advice import Measure
+from edge.tools.aim.aim import Steadiness, _screen, aim
 from edge.tools.aim.look import Look
 from edge.tools.aim.preview import Preview
 from edge.tools.demo.every_frame import EveryFrame
@@ -61,6 +63,16 @@ def test_the_bundled_clip_is_well_placed() -> None:
     first, *_, last = lines_of(clip_config())
     assert "which way is up" in first
     assert "s  good  [seat in the region" in last
+
+
+def test_a_number_that_moves_is_no_change_but_another_turn_is() -> None:
+    out = io.StringIO()
+    with _screen(Console(file=out)) as show:
+        said = ("turn it to its left by about 25 degrees", "turn it to its left by about 20 degrees") * 5
+        turned = ("rotate the picture by 90: set camera.rotate_deg = 90", "rotate the picture by 180")
+        for n, advice in enumerate((*said, *turned, "", "")):
+            show(replace(NOTHING, t=n * 2.0), [Measure("seat", "somewhere", advice)], "")
+    assert [line.split(" s  ")[1].split("  [")[0] for line in out.getvalue().splitlines()] == [said[0], *turned, "good"]
 
 
 def test_on_a_pipe_a_line_comes_only_where_something_else_is_to_be_changed() -> None:
