@@ -72,7 +72,7 @@ class AlertsConfig(Section):
         Raises:
             ValidationError: with the kind before each faulty key.
         """
-        if not isinstance(data, Mapping) or "kinds" in data:
+        if not isinstance(data, Mapping):
             return data
         tables, faults = dict[Kind, JudgeSettings](), list[InitErrorDetails]()
         asked = data.get("sensitivity")
@@ -87,6 +87,8 @@ class AlertsConfig(Section):
                 tables[kind] = table if isinstance(table, judge.Settings) else _read_table(judge.Settings, table)
             except ValidationError as error:
                 faults += list(_below(kind, error))
+        if "kinds" in data:  # the field of that name is ours, no key of the file
+            faults.append(InitErrorDetails(type="extra_forbidden", loc=("kinds",), input=data["kinds"]))
         if faults:
             raise ValidationError.from_exception_data("alerts", faults)
         return {"kinds": tables, **{key: table for key, table in data.items() if key not in tables}}

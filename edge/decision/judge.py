@@ -29,6 +29,10 @@ Sensitivity = Literal["low", "normal", "high"]
 """How readily alerts come; ``normal`` is what the settings' own defaults are."""
 
 
+RESERVED = frozenset({"kinds", "sensitivity"})
+"""What no kind may be called, since [alerts] has its own use for it."""
+
+
 class JudgeSettings(Section):
     """What every kind of alert is set by; its own keys stand beside its judge.
 
@@ -144,8 +148,8 @@ def register(judge: Registered) -> Registered:
     """
     if not KIND.fullmatch(judge.kind):
         raise ValueError(f"kind {judge.kind!r}: expected a small letter, then small letters, digits or '_'")
-    if judge.kind == "sensitivity":
-        raise ValueError("kind 'sensitivity': this is a key of [alerts]")
+    if judge.kind in RESERVED:
+        raise ValueError(f"kind {judge.kind!r}: this name is taken in [alerts]")
     if judge.kind in _judges:
         raise ValueError(f"kind {judge.kind!r}: already registered by {_judges[judge.kind].__module__}")
     _judges[judge.kind] = judge

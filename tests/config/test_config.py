@@ -78,6 +78,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
+        ("[alerts]\nkinds = 5\n", "alerts.kinds: unknown key; known here: anger, distress, sensitivity"),
+        ("[alerts.kinds.anger]\nenabled = false\n", "alerts.kinds: unknown key"),
         ("[alerts.anger]\nenter = 0.3\nexit = 0.5\n", "alerts.anger: exit must be below enter"),
         ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger: rare must be below seldom"),
         ("[alerts.anger]\nweights = { rage = 1 }\n", "weights has unknown expressions ['rage']"),

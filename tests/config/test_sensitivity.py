@@ -11,7 +11,7 @@ import pytest
 from calibration.presets import FIGURES, thresholds
 from edge.config import Config, load_config
 from edge.decision.expression_judge import PRESETS
-from edge.decision.judge import Judge, Sensitivity, register
+from edge.decision.judge import RESERVED, Judge, Sensitivity, register
 from edge.errors import ConfigError
 from edge.vision.expression import ExpressionReader
 
@@ -73,9 +73,10 @@ def test_what_is_written_out_reads_back_the_same(tmp_path: Path) -> None:
     assert Config.model_validate(config.model_dump()) == config
 
 
-def test_no_kind_can_take_its_name() -> None:
-    named = type("Named", (Judge,), {"kind": "sensitivity"})
-    with pytest.raises(ValueError, match=r"a key of \[alerts\]"):
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_no_kind_can_take_a_name_that_alerts_uses(name: str) -> None:
+    named = type("Named", (Judge,), {"kind": name})
+    with pytest.raises(ValueError, match=r"this name is taken in \[alerts\]"):
         register(named)
 
 
