@@ -33,7 +33,7 @@ Luma = NDArray[np.uint8]
 Change = Callable[[Generator, Luma], Luma]
 
 STRENGTHS = (1 / 3, 2 / 3, 1.0)
-UNITS = {"roll": ", °", "crop off by": ", %", "crop wider by": ", %", "crop closer by": ", %", "face of": ", px"}
+MARKS = (("o", "#c1121f"), ("x", "#1d5fa8"), ("s", "#8d8d8d"))
 CLEAN = "as it is"
 EYE_Y = CROP_RULE.centre_y - CROP_RULE.unit / 2
 MOUTH_Y = CROP_RULE.centre_y + CROP_RULE.unit / 2
@@ -41,11 +41,10 @@ MOUTH_Y = CROP_RULE.centre_y + CROP_RULE.unit / 2
 
 @dataclass(frozen=True)
 class Condition:
-    """One corruption at one strength; ``x`` is where it stands on its family's axis."""
+    """One corruption at one strength."""
 
     family: str
     level: str
-    x: float
     change: Change
 
     @property
@@ -58,23 +57,23 @@ def conditions() -> list[Condition]:
     """Everything that is tried, the untouched face first."""
     corruptions = (*augment.LIGHT, *augment.SENSOR, *augment.COVER)
     graded = [
-        Condition(corruption.__name__.replace("_", " "), f"{strength:.2f}", strength, _at(corruption, strength))
+        Condition(corruption.__name__.replace("_", " "), f"{strength:.2f}", _at(corruption, strength))
         for corruption in corruptions
         for strength in STRENGTHS
     ]
     return [
-        Condition(CLEAN, "", 0.0, lambda _rng, crop: crop),
+        Condition(CLEAN, "", lambda _rng, crop: crop),
         *graded,
-        *(Condition("roll", f"{turn}°", turn, _roll(turn)) for turn in (10, 20, 30)),
-        *(Condition("crop off by", f"{share:.0%}", 100 * share, _shift(share)) for share in (0.05, 0.10)),
-        *(Condition("crop wider by", f"{share:.0%}", 100 * share, _zoom(1 / (1 + share))) for share in (0.1, 0.2)),
-        *(Condition("crop closer by", f"{share:.0%}", 100 * share, _zoom(1 + share)) for share in (0.1, 0.2)),
-        *(Condition("face of", f"{side} px", side, _small(side)) for side in (32, 24)),
-        Condition("covered", "an eye", 0, _cover(0.5 - CROP_RULE.unit / 2, EYE_Y, 0.16, 0.13)),
-        Condition("covered", "mouth", 1, _cover(0.5, MOUTH_Y + 0.05, 0.36, 0.22)),
-        Condition("covered", "brow", 2, _cover(0.5, 0.08, 0.6, 0.2)),
-        Condition("covered", "shades", 3, _sunglasses),
-        Condition("covered", "glasses", 4, _glasses),
+        *(Condition("roll", f"{turn}°", _roll(turn)) for turn in (10, 20, 30)),
+        *(Condition("crop off by", f"{share:.0%}", _shift(share)) for share in (0.05, 0.10)),
+        *(Condition("crop wider by", f"{share:.0%}", _zoom(1 / (1 + share))) for share in (0.1, 0.2)),
+        *(Condition("crop closer by", f"{share:.0%}", _zoom(1 + share)) for share in (0.1, 0.2)),
+        *(Condition("face of", f"{side} px", _small(side)) for side in (32, 24)),
+        Condition("covered", "an eye", _cover(0.5 - CROP_RULE.unit / 2, EYE_Y, 0.16, 0.13)),
+        Condition("covered", "mouth", _cover(0.5, MOUTH_Y + 0.05, 0.36, 0.22)),
+        Condition("covered", "brow", _cover(0.5, 0.08, 0.6, 0.2)),
+        Condition("covered", "shades", _sunglasses),
+        Condition("covered", "glasses", _glasses),
     ]
 
 
@@ -119,30 +118,26 @@ def table_of(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[
 
 
 def plot(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
-    """Accuracy A against strength, a panel for each family, a line for each model; as a PNG."""
-    families: dict[str, list[Condition]] = {}
-    for condition in conditions():
-        if condition.name != CLEAN:
-            families.setdefault(condition.family, []).append(condition)
-    columns = 5
-    figure = new_figure(13, 2.1 * -(-len(families) // columns))
-    panels = figure.subplots(-(-len(families) // columns), columns, sharey=True).flat
-    models = list(figures[CLEAN])
-    for panel, (family, steps) in zip(panels, families.items(), strict=False):
-        for model, style in zip(models, ("o-", "x--", "s:"), strict=False):
-            named = family == "covered"
-            along = range(len(steps)) if named else [step.x for step in steps]
-            panel.plot(along, [100 * figures[step.name][model]["accuracy_a"] for step in steps], style, markersize=3)
-            panel.axhline(100 * figures[CLEAN][models[0]]["accuracy_a"], color="grey", linewidth=0.6)
-            if named:
-                panel.set_xticks(along, [step.level for step in steps], fontsize=6)
-        panel.set_title(f"{family}{UNITS.get(family, '')}", fontsize=9)
-        panel.tick_params(labelsize=7)
-    for panel in list(figure.axes)[len(families) :]:
-        panel.set_axis_off()
-    figure.legend(figure.axes[0].get_lines()[::2], models, loc="outside lower right", ncols=len(models), fontsize=8)
-    figure.supylabel("accuracy A, %", fontsize=9)
-    figure.savefig(path, dpi=90)
+    """Points of accuracy A that each model loses against the untouched face, a row a condition; as a PNG."""
+    rows = [condition for condition in conditions() if condition.name != CLEAN]
+    heights, row = [], 0.0
+    for before, condition in zip([None, *rows], rows, strict=False):
+        row += 1.0 if before is None or before.family == condition.family else 1.6
+        heights.append(row)
+    figure = new_figure(8, 0.17 * heights[-1] + 1.2)
+    axes = figure.subplots()
+    for (model, untouched), (marker, colour) in zip(figures[CLEAN].items(), MARKS, strict=False):
+        lost = [100 * (untouched["accuracy_a"] - figures[each.name][model]["accuracy_a"]) for each in rows]
+        axes.plot(lost, heights, marker, color=colour, markersize=5, alpha=0.85, label=model)
+    axes.axvline(0, color="grey", linewidth=0.8)
+    axes.set_yticks(heights, [each.name for each in rows], fontsize=8)
+    axes.set(ylim=(heights[-1] + 1, 0), xlabel="points of accuracy A lost against the untouched face (left: gained)")
+    axes.grid(axis="both", color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=len(figures[CLEAN]), frameon=False, fontsize=9)
+    figure.savefig(path, dpi=100)
 
 
 def _at(corruption: augment.Corruption, strength: float) -> Change:
@@ -227,7 +222,7 @@ def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--plot", type=Path, help="draw all curves here, as a PNG")
+    parser.add_argument("--plot", type=Path, help="draw the points lost here, as a PNG")
     parser.add_argument("--faces", type=int, default=1200, help="how many of the faces, evenly spread")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
