@@ -29,7 +29,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions presets generate trade-off demo-clip demo-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions presets generate trade-off demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -143,6 +143,9 @@ trade-off: $(VENV)/.dev ## The same beside other ways to follow an expression; d
 
 demo-clip: $(VENV)/.dev ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
 	$(VENV)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)
+
+robustness-figure: $(VENV)/.dev ## Draw models/figures/robustness.png again from the figures beside it
+	$(VENV)/bin/python -m models.training.robustness --drawn-from models/figures/robustness.json --plot models/figures/robustness.png
 
 demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped models into docs/demo-clip.jpg
 	$(VENV)/bin/python -m models.training.demo_figure docs/demo-clip.jpg

@@ -24,8 +24,8 @@ from edge.pipeline import Pipeline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOMENTS_S = (6.0, 21.0, 49.0, 67.5)
-"""Of the clip: calm, angry, distressed, yawning."""
+MOMENTS = ((6.0, "calm"), (21.0, "angry"), (49.0, "distressed"), (67.5, "yawning"))
+"""Seconds of the clip, and what is drawn there; what is read may be another thing, and the caption tells both."""
 
 TIMEOUT_S = 5.0
 MARGIN = 0.35  # of the face box's side, added on each side
@@ -40,14 +40,15 @@ class Moment:
     """A face, (H, W) uint8, and the step that it was read in."""
 
     face: NDArray[np.uint8]
+    drawn: str
     step: Step
 
     @property
     def caption(self) -> str:
-        """When, what was read, and the state that was decided."""
+        """When, what is drawn, what was read, and the state that was decided."""
         probabilities = self.step.observation.probabilities
         read = "nothing" if probabilities is None else EXPRESSIONS[int(np.argmax(probabilities))]
-        return f"{self.step.signals.t:.0f} s: reads {read}\nstate {self.step.state}"
+        return f"{self.step.signals.t:.1f} s: {self.drawn}\nread as {read}; {self.step.state}"
 
 
 def play() -> tuple[list[Step], list[Moment]]:
@@ -63,8 +64,9 @@ def play() -> tuple[list[Step], list[Moment]]:
                 step = pipeline.step(frame)
                 steps.append(step)
                 face = step.observation.face
-                if len(moments) < len(MOMENTS_S) and frame.t >= MOMENTS_S[len(moments)] and face is not None:
-                    moments.append(Moment(_cut(frame.luma, face.box), step))
+                due = MOMENTS[len(moments) :][:1]
+                if due and frame.t >= due[0][0] and face is not None:
+                    moments.append(Moment(_cut(frame.luma, face.box), due[0][1], step))
         except EndOfStream:
             return steps, moments
         finally:

@@ -8,6 +8,7 @@ those that training draws from, so this says how much is lost by them, not how a
 from __future__ import annotations
 
 import argparse
+import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -223,8 +224,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
     parser.add_argument("--plot", type=Path, help="draw the points lost here, as a PNG")
+    parser.add_argument("--drawn-from", type=Path, help="measure nothing: draw the plot from this file of figures")
     parser.add_argument("--faces", type=int, default=1200, help="how many of the faces, evenly spread")
     arguments = parser.parse_args()
+    if arguments.drawn_from is not None:
+        if arguments.plot is None:
+            parser.error("--drawn-from needs --plot, the picture to draw")
+        plot(json.loads(arguments.drawn_from.read_text(encoding="utf-8"))["conditions"], arguments.plot)
+        return
     cv2.setNumThreads(1)
     trial = read_trial(arguments.data, arguments.split).thinned(arguments.faces)
     candidates = open_candidates(arguments.model, float_file(arguments), arguments.peers)
