@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -268,6 +268,44 @@ def test_a_row_that_is_not_what_was_written_is_found_when_it_is_read(path: Path)
     change(path, "UPDATE alert SET sequence = 77 WHERE id = 2")
     assert reasons(outbox) == ["a", "b", "c"]
     assert [number for _, number in numbers(outbox)] == [1, 2, 3]
+
+
+def of_layout_1(path: Path, numbers: Iterable[int]) -> dict[int, bytes]:
+    """An outbox as version 0.1 left it; the payloads by number."""
+    path.parent.mkdir()
+    payloads = {}
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript(
+            "PRAGMA user_version = 1;"
+            "CREATE TABLE alert (sequence INTEGER PRIMARY KEY, payload BLOB, is_end INTEGER, stored REAL);"
+            "CREATE TABLE counter (id INTEGER PRIMARY KEY, sequence INTEGER);"
+        )
+        for number in numbers:
+            alert = OF_VERSION_1 | {"sequence": number, "time": f"2026-11-20T14:49:{number % 60:02}.000Z"}
+            payloads[number] = json.dumps(alert | {"reason": f"{number}"}).encode()
+            database.execute("INSERT INTO alert VALUES (?, ?, 0, NULL)", (number, payloads[number]))
+    return payloads
+
+
+def test_a_value_of_a_type_that_no_record_has_hides_none_beside_it(path: Path) -> None:
+    payloads = of_layout_1(path, (1001, 1002))
+    data = bytearray(path.read_bytes())
+    at = data.index(payloads[1002]) - 2  # the type of is_end, just before that of stored
+    assert data[at] == 8
+    data[at] = 10
+    data[:16] = bytes(16)  # SQLite cannot open it
+    path.write_bytes(data)
+    assert sorted(reasons(open_at(path))) == ["1001", "1002"]
+
+
+def test_of_a_row_that_is_found_twice_the_whole_one_is_taken_and_each_other_row_stays(path: Path) -> None:
+    payloads = of_layout_1(path, range(1001, 1031))
+    data = bytearray(path.read_bytes())
+    page = data.index(payloads[1001]) // 4096 * 4096
+    copy = data[page : page + 4096].replace(b'"level": "warning"', b'"level": "warn1ng"')
+    data[:16] = bytes(16)
+    path.write_bytes(data + copy)
+    assert sorted(reasons(open_at(path))) == [str(number) for number in payloads]
 
 
 def test_alerts_of_layout_1_are_taken_over_in_order_and_counted_on(path: Path) -> None:

@@ -42,6 +42,11 @@ def renumbered(payloads: Iterable[Any], owner: Topics, epoch: int) -> Iterator[R
             yield _unreadable(payload, owner, epoch, number)
 
 
+def is_alert(payload: bytes) -> bool:
+    """Whether all of it is as version 0.1 wrote alerts."""
+    return _of_this_version(payload, "any", 1, 1) is not None
+
+
 def _old_number(payload: Any) -> float:
     try:
         return float(json.loads(payload)["sequence"])

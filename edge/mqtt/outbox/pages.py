@@ -266,8 +266,8 @@ def _value(payload: bytes, at: int, serial: int) -> tuple[Value, int]:
         return struct.unpack(">d", payload[at : at + 8].ljust(8, b"\0"))[0], 8
     if serial in (0, 8, 9):
         return (None if serial == 0 else serial - 8), 0
-    if serial < 12:
-        raise ValueError("a type that no record has")
+    if serial < 12:  # no record has these; SQLite takes them for nothing too, and reads the values beside them
+        return None, 0
     size = (serial - 12) // 2
     content = payload[at : at + size]
     return (content if serial % 2 == 0 else content.decode(errors="replace")), size

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from edge.mqtt.messages import AlertMessage, Topics
 from edge.mqtt.outbox.epochs import HIGHEST_EPOCH
-from edge.mqtt.outbox.layout1 import renumbered
+from edge.mqtt.outbox.layout1 import is_alert, renumbered
 from edge.mqtt.outbox.pages import Value, views
 from edge.mqtt.outbox.rows import REASONS, Counter, Removal, Row, Status
 
@@ -105,19 +105,18 @@ def salvage(path: Path, owner: Topics, epoch: int | None) -> Finds:
         OSError: it cannot be read at all.
     """
     finds = Finds()
-    old: dict[Moment, bytes] = {}
+    old: dict[int, bytes] = {}
     with path.open("rb") as file:
         for pages in views(path, file):
             seen = Finds()
-            for _, values in pages.records():
+            for row_id, values in pages.records():
                 if not seen.take(values, owner):
-                    blobs = [value for value in values if isinstance(value, bytes)]
-                    old |= {moment: blob for blob in blobs if (moment := _old_alert(blob)) is not None}
+                    _take_old(old, row_id, [value for value in values if isinstance(value, bytes)])
             finds.complete(seen)
     if epoch is None or not old:
         return finds
     known = {_moment(row.payload) for row in finds.rows.values()}
-    left = [payload for moment, payload in old.items() if moment not in known]
+    left = [payload for payload in old.values() if _moment(payload) not in known]
     for row in renumbered(left, owner, epoch):
         finds.add(replace(row, stored_s=_UNKNOWN_S))
     return finds
@@ -169,9 +168,20 @@ def _payload_row(value: Value, values: tuple[Value, ...], owner: Topics) -> Row 
     return replace(row, payload=value)
 
 
-def _old_alert(value: bytes) -> Moment | None:
-    """What tells an alert of layout 1 from another; None where the value is none."""
-    return _moment(value) if b'"schema":1,' in value.replace(b" ", b"") else None
+def _take_old(old: dict[int, bytes], row_id: int, blobs: list[bytes]) -> None:
+    """Alerts of layout 1, whose row ids were their numbers.
+
+    Where a row is found twice, the one that is whole counts; two whole ones that differ are two alerts, of which one
+    has lost its row id.
+    """
+    for blob in blobs:
+        if b'"schema":1,' not in blob.replace(b" ", b"") or _moment(blob) is None:
+            continue
+        before = old.get(row_id)
+        if before is None or not is_alert(before):
+            old[row_id] = blob
+        elif is_alert(blob) and _moment(blob) not in map(_moment, old.values()):
+            old[-len(old) - 1] = blob
 
 
 def _moment(payload: bytes) -> Moment | None:
