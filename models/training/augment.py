@@ -124,6 +124,33 @@ def patch(rng: Generator, luma: Luma, strength: float) -> Luma:
     return _hide(rng, luma, mask)
 
 
+def hand(rng: Generator, luma: Luma, mouth: NDArray[np.floating], size: float) -> Luma:
+    """A hand at the mouth or the chin: a fist or a palm with fingers, as bright as the face, shaded at its edge.
+
+    ``mouth`` is its middle (2,) and ``size`` the distance from eye to eye, pixels.
+    """
+    height, width = luma.shape
+    centre = mouth + rng.normal(0, 0.3, 2) * size + (0, rng.uniform(-0.1, 0.7) * size)
+    angle = rng.uniform(-60, 60)
+    mask = np.zeros_like(luma)
+    palm = (max(1, int(size * rng.uniform(0.45, 0.75))), max(1, int(size * rng.uniform(0.35, 0.6))))
+    cv2.ellipse(mask, (int(centre[0]), int(centre[1])), palm, angle, 0, 360, 255, -1, cv2.LINE_AA)
+    skin = float(np.median(luma[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4])) * rng.uniform(0.75, 1.2)
+    shade = np.full(luma.shape, skin, np.float32)
+    along = np.radians(angle + rng.choice([-90, 90]))
+    for finger in range(int(rng.integers(0, 5))):
+        side = (finger - 1.5) * palm[0] * 0.5
+        base = centre + side * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        tip = base + np.array([np.cos(along), np.sin(along)]) * size * rng.uniform(0.5, 0.9)
+        ends = [(int(end[0]), int(end[1])) for end in (base, tip)]
+        thick = max(1, int(size * 0.2))
+        cv2.line(mask, ends[0], ends[1], 255, thick, cv2.LINE_AA)
+        cv2.line(shade, ends[0], ends[1], skin * rng.uniform(0.85, 1.1), max(1, thick - 2), cv2.LINE_AA)
+    edge = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), max(0.5, size * 0.06))
+    lit = shade * (0.6 + 0.4 * np.clip(cv2.GaussianBlur(edge, (0, 0), max(0.5, size * 0.12)), 0, 1))
+    return _luma(luma * (1 - edge) + lit * edge)
+
+
 def band(rng: Generator, luma: Luma, top: float, bottom: float) -> Luma:
     """A mask, a scarf or a cap: what lies between two heights (shares of the side) is hidden, its edges askew."""
     height, width = luma.shape

@@ -15,6 +15,7 @@ from typing import Any
 
 from models.training import evaluate_expression, evaluate_face, robustness
 from models.training.expression_readers import OURS, PEER, TWIN
+from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
 from models.training.scoreboard import Row, markdown
 
@@ -60,6 +61,16 @@ def expression_table(content: Content) -> str:
     """The shipped model, its float twin and the peer, measured in one run."""
     models = {name: content["models"][name] for name in (OURS, TWIN, PEER) if name in content["models"]}
     return _beside(evaluate_expression.ROWS, models, OURS)
+
+
+def source_tables(content: Content) -> str:
+    """The same models on the quoted faces of each source."""
+    parts = []
+    for name, models in content["sources"].items():
+        found = {model: models[model] for model in (OURS, TWIN, PEER) if model in models}
+        table = _beside(present(name, found), found, OURS)
+        parts.append(f"{ASKED[name].title}, {found[OURS]['n']:.0f} of them:\n\n{table}")
+    return "\n\n".join(parts)
 
 
 def published_table(content: Content) -> str:
@@ -125,6 +136,7 @@ def face_skin_table(content: Content) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
+    "sources": ("expression.json", source_tables),
     "published": ("expression.json", published_table),
     "robustness": ("robustness.json", robustness_table),
     "fairness-faces": ("fairness.json", face_fairness_table),

@@ -20,29 +20,30 @@ from edge.vision.manifest import bundled, load_manifest
 from models.training import expression_data as data
 from models.training.expression_metrics import crowd_figures, driver_figures
 from models.training.expression_readers import OURS, PEER, TWIN, Candidate, Read, open_candidates, require_twins
+from models.training.expression_sources import ASKED, Quoted, present, quoted_figures, read_quoted
 from models.training.expression_trial import Trial, add_arguments, float_file, read_trial
 from models.training.scoreboard import Row, Want, percent, show, show_list, write_json
 from models.training.synthetic_faces import write_parity
 
 ROWS: tuple[Row, ...] = (
-    percent("accuracy_a", "accuracy, protocol A, %", Want(0.85, at_least=True, floor=0.84)),
-    percent("accuracy_b", "accuracy, protocol B, %", Want(0.89, at_least=True, floor=0.88)),
+    percent("accuracy_a", "accuracy, protocol A, %", Want(0.855, at_least=True, floor=0.844)),
+    percent("accuracy_b", "accuracy, protocol B, %", Want(0.895, at_least=True, floor=0.882)),
     Row("auroc_anger", "anger AUROC", want=Want(0.983, at_least=True)),
     Row("auroc_distress", "distress AUROC", want=Want(0.950, at_least=True)),
     percent("recall_anger", "recall anger, %", Want(0.80, at_least=True)),
     percent("recall_fear", "recall fear, %", Want(0.55, at_least=True)),
     percent("recall_sadness", "recall sadness, %", Want(0.68, at_least=True)),
     percent("recall_disgust", "recall disgust, %", Want(0.45, at_least=True)),
-    percent("yawn_called_anger", "yawning drivers called angry (P > 0.5), %", Want(0.02, at_least=False)),
+    percent("yawn_called_anger", "yawning drivers called angry (P > 0.5), %", Want(0.01, at_least=False, floor=0.02)),
     percent("yawn_recall", "yawn recall, %", Want(0.90, at_least=True)),
     percent("calm_called_yawn", "calm drivers called yawning, %", Want(0.02, at_least=False)),
     percent("calm_called_alarm", "calm drivers called angry or distressed, %"),
     Row("calibration_error", "expected calibration error", want=Want(0.03, at_least=False)),
-    Row("lost_a", "points of A lost against its own float", 100, 2, Want(0.004, at_least=False)),
-    Row("lost_b", "points of B lost against its own float", 100, 2, Want(0.004, at_least=False)),
+    Row("lost_a", "points of A lost against its own float", 100, 2, Want(0.003, at_least=False, floor=0.005)),
+    Row("lost_b", "points of B lost against its own float", 100, 2, Want(0.003, at_least=False, floor=0.005)),
     percent("same_answer", "same answer as its own float, %"),
-    Row("time_ratio", "time, 1 thread, against the peer in this run", 1, 2, Want(0.7, at_least=False)),
-    Row("size_kb", "size, kB", 1, 0, Want(700, at_least=False)),
+    Row("time_ratio", "time, 1 thread, against the peer in this run", 1, 2, Want(0.5, at_least=False, floor=0.6)),
+    Row("size_kb", "size, kB", 1, 0, Want(900, at_least=False, floor=1000)),
 )
 COMPARED: tuple[Row, ...] = (
     percent("accuracy_a", "A, %"),
@@ -113,6 +114,17 @@ def compare(candidates: dict[str, Candidate], trial: Trial) -> dict[str, dict[st
     return rows
 
 
+def by_source(candidates: dict[str, Candidate], quoted: dict[str, Quoted]) -> dict[str, dict[str, dict[str, float]]]:
+    """For each source the figures of all models."""
+    return {
+        source: {
+            name: quoted_figures(_read_all(one.read, faces.crops, f"{name}, {source}"), faces)
+            for name, one in candidates.items()
+        }
+        for source, faces in quoted.items()
+    }
+
+
 def time_together(candidates: dict[str, Candidate], rounds: int = 60, calls: int = 20) -> dict[str, float]:
     """Median milliseconds a call, the readers taking turns so that a busy machine slows them alike."""
     crop = np.random.default_rng(0).integers(0, 256, (data.SIDE, data.SIDE), dtype=np.uint8)
@@ -144,6 +156,10 @@ def main() -> None:
     show(title, ROWS, rows, console, OURS)
     beside = {f"{OURS} ({arguments.split})": rows[OURS], **PUBLISHED}
     show_list(f"Peers as published: {PRIVATE_TEST}", COMPARED, beside, console)
+    sources = by_source(candidates, read_quoted(arguments.data))
+    for name, models in sources.items():
+        faces = f"{ASKED[name].title}, {models[OURS]['n']:.0f} of them"
+        show(faces, present(name, models), models, console, OURS)
     if TWIN not in rows:
         console.print("no float model (--float): what quantisation costs was not measured")
     if arguments.json:
@@ -152,6 +168,7 @@ def main() -> None:
             "version": manifest.version,
             "split": arguments.split,
             "models": rows,
+            "sources": sources,
             "published": {"split": PRIVATE_TEST, "models": PUBLISHED},
         }
         write_json(arguments.json, result)

@@ -23,6 +23,9 @@ CALM = [EXPRESSIONS.index(name) for name in ("neutral", "happiness", "surprise",
 
 # How FER2013 frames a face: medians over the validation split of the points that YuNet finds on its tiles.
 CROP_RULE = CropRule(size_px=SIDE, centre_x=0.50, centre_y=0.575, unit=0.376)
+MOUTH_Y = 0.76  # of the crop's height, in the middle of a typical face
+HANDS = 0.06  # of crops that get a hand at the mouth or the chin
+YAWN_HANDS = 0.35  # the same of yawns, which are often hidden so
 # Driver crops are stored this much wider than the model sees, so that shifts and turns do not run out of picture.
 MARGIN = 1.5
 # The web faces' tiles show a face 0.332 of their side large by the rule's measure: 54 pixels bring it to the rule's.
@@ -66,16 +69,18 @@ def read_votes(data: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.fl
 
 
 def crowd_faces(data: Path, split: str) -> Faces:
-    """Faces with soft targets: the crowd's votes for the eight expressions; the rest lowers a face's trust."""
+    """All faces of a split with soft targets: the crowd's votes for the eight expressions; the rest lowers the trust.
+
+    A face that the crowd knows no expression for has trust 0.
+    """
     crops, votes = read_votes(data, split)
     expressions = votes[:, :8]
     total = votes.sum(1)
-    keep = (expressions.sum(1) >= 0.4 * total) & (votes.argmax(1) < 8)
-    expressions, total = expressions[keep], total[keep]
+    known = (expressions.sum(1) >= 0.4 * total) & (votes.argmax(1) < 8)
     target = np.zeros((len(expressions), CLASSES), np.float32)
-    target[:, :8] = expressions / expressions.sum(1, keepdims=True)
-    trust = expressions.sum(1) / total
-    return Faces(crops[keep], target, np.zeros(len(target), bool), trust.astype(np.float32))
+    target[:, :8] = expressions / np.maximum(expressions.sum(1, keepdims=True), 1)
+    trust = np.where(known, expressions.sum(1) / np.maximum(total, 1), 0)
+    return Faces(crops, target, np.zeros(len(target), bool), trust.astype(np.float32))
 
 
 def web_faces(data: Path) -> Faces:
@@ -157,14 +162,16 @@ class TrainingFaces:
         part_number = int(np.searchsorted(self.starts, index, side="right")) - 1
         part, row = self.parts[part_number], index - self.starts[part_number]
         rng = np.random.default_rng([self.seed, epoch, index])
-        crop = distort(rng, part.crops[row], self.cabin_share)
+        hand_share = YAWN_HANDS if part.target[row, YAWN] > 0.5 else HANDS
+        crop = distort(rng, part.crops[row], self.cabin_share, hand_share)
         return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row]
 
 
-def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float) -> NDArray[np.uint8]:
+def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_share: float) -> NDArray[np.uint8]:
     """Flip, turn, scale, shift as imperfect points do, hide parts: (48, 48).
 
     ``cabin_share`` of the crops get a cabin's light and sensor; the others keep those they were taken with.
+    ``hand_share`` of them get a hand at the mouth or the chin.
     """
     side = crop.shape[0]
     if rng.random() < 0.5:
@@ -183,6 +190,8 @@ def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float) -> NDAr
     if rng.random() < 0.06:
         eyes = np.array([[0.5 - CROP_RULE.unit / 2, 0.39], [0.5 + CROP_RULE.unit / 2, 0.39]]) * SIDE
         crop = augment.glasses(rng, crop, eyes + rng.normal(0, 1.0, (2, 2)))
+    if rng.random() < hand_share:
+        crop = augment.hand(rng, crop, np.array([CROP_RULE.centre_x, MOUTH_Y]) * SIDE, CROP_RULE.unit * SIDE)
     hidden = rng.random()
     if hidden < 0.04:
         crop = augment.band(rng, crop, rng.uniform(0.5, 0.64), 2.0)

@@ -64,11 +64,14 @@ class ExpressionShape:
 
 
 # "fine" looks at the full 48 pixels once before it halves them, and spends its blocks at 12 rather than at 6 pixels.
-# "wide" is twice as wide and too slow for a board: it is there to teach.
+# "broad" has more channels at 6 pixels, where they are cheap.
+# "wide" and "large" are twice as wide and too slow for a board: they are there to teach.
 EXPRESSION_SHAPES = {
     "coarse": ExpressionShape(24, 2, ((32, 2), (64, 2), (96, 3))),
     "fine": ExpressionShape(16, 1, ((32, 2), (64, 4), (96, 2))),
+    "broad": ExpressionShape(16, 1, ((32, 2), (64, 4), (128, 2))),
     "wide": ExpressionShape(32, 1, ((64, 2), (128, 4), (192, 2))),
+    "large": ExpressionShape(32, 1, ((64, 2), (128, 4), (256, 2))),
 }
 
 
@@ -94,6 +97,30 @@ class ExpressionNet(nn.Module):
         for block in self.blocks:
             x = block(x)
         return cast("Tensor", self.classify(self.dropout(x.mean((2, 3)))))
+
+
+@torch.no_grad()
+def grow(small: ExpressionNet, net: ExpressionNet) -> None:
+    """Let ``net``, of as many layers and no fewer channels, begin by saying what ``small`` says (Chen et al. 2016).
+
+    Old channels keep their weights and hear nothing of the new ones yet, which stay as they were drawn.
+
+    Raises:
+        ValueError: ``net`` has other layers, or fewer channels.
+    """
+    theirs, mine = small.state_dict(), net.state_dict()
+    if theirs.keys() != mine.keys():
+        raise ValueError("a network of other layers cannot be grown into this one")
+    for name, values in mine.items():
+        old = theirs[name]
+        if old.ndim != values.ndim or any(a > b for a, b in zip(old.shape, values.shape, strict=True)):
+            raise ValueError(f"{name}: {tuple(old.shape)} does not go into {tuple(values.shape)}")
+        if old.ndim > 1:
+            values[: old.shape[0], old.shape[1] :] = 0
+        if old.ndim:
+            values[tuple(slice(size) for size in old.shape)] = old
+        else:
+            values.copy_(old)
 
 
 class FaceNet(nn.Module):

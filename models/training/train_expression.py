@@ -15,59 +15,46 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from edge.config import VisionConfig
 from edge.domain import EXPRESSIONS
 from edge.vision.expression import ExpressionReader
-from models.training import export
+from models.training import answers, export
 from models.training import expression_data as data
 from models.training.evaluate_expression import measure
-from models.training.expression_metrics import crowd_figures, driver_figures, eight, label_a
-from models.training.expression_readers import FLOAT_FILE
+from models.training.expression_loss import mixed_loss
+from models.training.expression_metrics import driver_figures
+from models.training.expression_readers import FLOAT_FILE, Read
+from models.training.expression_scale import Chosen, fit_scale
+from models.training.expression_sources import ASKED, quoted_figures, read_quoted
 from models.training.fit import Batch, Schedule, autocast, device, fit, is_first
-from models.training.nets import EXPRESSION_SHAPES, ExpressionNet
+from models.training.nets import EXPRESSION_SHAPES, ExpressionNet, grow
 from models.training.published import restore
+from models.training.sources import CHOOSE, READERS, TRAIN, Source, read_sources
 
-REST = 0.25  # how far rare expressions are levelled up: 0 leaves them rare, 1 makes all classes equal
-MATCH = 0.5  # how far the finished network is brought to call each expression as often as the crowd does
-DISGUST = 0.4  # more log-odds for disgust, which is missed most; of 0, 0.4, 0.5, 0.6, 0.8 on the validation split
-ORDINARY = 0.95  # of the pictures that ranges of int8 are taken from; the others' answers are the most extreme
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
-WATCHED = ("accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "yawn_called_anger", "yawn_recall")
 USUAL = {"anger": 0.02, "distress": 0.04}
 """By kind of alert, for how much of the time ordinary faces at rest are read as such; set by tuning drives."""
-SOURCES = (
-    "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes (Barsoum et al. 2016, MIT)",
-    "Web faces of muxspace/facial_expressions (repository Apache-2.0; images from the web, research use)",
-    "YawDD driver frames (Abtahi et al. 2014, research use)",
-)
-DRIVER_SHARE = 0.07  # of each epoch, once for yawns and once for calm drivers
-
-
-def expression_loss(net: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy with the crowd's votes; for a set of allowed classes, minus the log of their joint probability."""
-    luma, target, is_set, trust = batch
-    log_p = functional.log_softmax(net(luma.contiguous(memory_format=torch.channels_last)).float(), 1)
-    soft = -(target * log_p).sum(1)
-    allowed = -torch.logsumexp(log_p.masked_fill(target == 0, -torch.inf), 1)
-    return (trust * torch.where(is_set, allowed, soft)).sum() / trust.sum()
-
-
-def sampling_weights(still: list[data.Faces], drivers: data.Faces) -> NDArray[np.float64]:
-    """Rare expressions more often than they come, and fixed shares for yawning and for calm drivers.
-
-    Web faces, the second part where there is one, come half as often as crowd-voted ones.
-    """
-    target = np.concatenate([part.target for part in still])
-    share = target.sum(0) / target.sum()
-    lift = np.minimum((share.max() / np.maximum(share, 1e-6)) ** REST, 4.0)
-    faces = (target * lift).sum(1)
-    faces[len(still[0].crops) :] *= 0.5
-    faces = faces / faces.sum() * (1 - 2 * DRIVER_SHARE)
-    yawn = drivers.target[:, data.YAWN] > 0
-    seat = np.where(yawn, DRIVER_SHARE / yawn.sum(), DRIVER_SHARE / (~yawn).sum())
-    return np.concatenate([faces, seat])
+NOISY = frozenset({"expw", "web", "drawn"})  # sources whose labels the teacher's answers mostly replace
+SOURCES = {
+    "ferplus": "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes "
+    "(Barsoum et al. 2016, MIT)",
+    "affect": "AffectNet faces (Mollahosseini et al. 2017, research use by agreement), a third of them of FFHQ "
+    "(Karras et al. 2019, CC BY-NC-SA)",
+    "raf": "RAF-DB faces (Li, Deng, Du 2017, research use by agreement)",
+    "expw": "ExpW faces (Zhang et al. 2016, research use)",
+    "drawn": "Generated faces of DiffusionFER (CC0 as published)",
+    "web": "Web faces of muxspace/facial_expressions (repository Apache-2.0; images from the web, research use)",
+    "drivers": "YawDD driver frames (Abtahi et al. 2014, research use)",
+}
+NOISY_TOLD = 0.8  # share of their targets
+# Sources whose choosing faces set temperature and offsets, and how much each counts. AffectNet's classes are about equal,
+# which no driver's are: counted in full it makes every ninth neutral face an angry or distressed one.
+JUDGES = {"ferplus": 1.0, "affect": 0.1, "raf": 1.0}
+ORDINARY = 0.95  # of the pictures that ranges of int8 are taken from; the others' answers are the most extreme
+CLEAR = 0.45  # least trust in a label that a figure is measured on
+EPOCH_FACES = 28_160
+DRIVER_SHARE = 0.035  # of each epoch, once for yawns and once for calm drivers
 
 
 def as_input(crops: NDArray[np.uint8]) -> Tensor:
@@ -79,7 +66,7 @@ def as_input(crops: NDArray[np.uint8]) -> Tensor:
 def predict(net: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits (N, 9) of crops (N, 48, 48)."""
     net.eval()
-    parts = []
+    parts = [np.zeros((0, data.CLASSES), np.float32)]
     for start in range(0, len(crops), 256):
         luma = as_input(crops[start : start + 256])
         with autocast():
@@ -94,20 +81,23 @@ def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np
     return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
 
 
-def teach(faces: data.Faces, teachers: list[ExpressionNet], share: float) -> data.Faces:
-    """Blend in what the teachers say on average of each face and of its mirror image."""
-    crops = data.narrow(faces.crops)
+def ask(teachers: list[ExpressionNet], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the teachers say on average of each face (N, S, S) and of its mirror image: (N, 9)."""
+    crops = data.narrow(crops)
     views = (crops, np.ascontiguousarray(crops[:, :, ::-1]))
-    answers = [softmax(predict(teacher, view)) for teacher in teachers for view in views]
-    return data.taught(faces, np.mean(answers, axis=0, dtype=np.float32), share)
+    said = [softmax(predict(teacher, view)) for teacher in teachers for view in views]
+    return np.mean(said, axis=0, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Lesson:
     """What a network starts from and learns from.
 
-    ``start`` and ``teachers`` are folders of runs or published ``.tflite`` files; teachers' answers are ``share`` of a
-    crowd-voted face's target. ``cabin_share`` of the crops get a cabin's light and sensor.
+    ``start`` and ``teachers`` are folders of runs or published ``.tflite`` files; teachers, who know crowd-voted faces
+    alone, give ``share`` of the targets of those and most of the web faces'. ``answers`` is a file of a teacher's
+    answers to all faces, which give ``told`` of their targets. ``cabin_share`` of the crops get a cabin's light and
+    sensor,
+    ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are not seen.
     """
 
     shape: str
@@ -115,38 +105,84 @@ class Lesson:
     teachers: tuple[Path, ...]
     share: float
     cabin_share: float
+    answers: Path | None = None
+    told: float = 0.5
+    mixed: float = 0.0
+    without: tuple[str, ...] = ()
+
+
+def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
+    """The sources with what the lesson's teachers and its file of answers say blended into the targets."""
+    if lesson.teachers:
+        shares = {"ferplus": lesson.share, "web": WEB_TEACHER_SHARE}
+        nets = [load_net(teacher, typical_crops(found)) for teacher in lesson.teachers]
+        found = [
+            source.taught(ask(nets, source.faces.crops), shares[source.name]) if source.name in shares else source
+            for source in found
+        ]
+    if lesson.answers is not None:
+        said = answers.read(lesson.answers, {source.name: len(source.label) for source in found}).by_source
+        missing = [source.name for source in found if source.name not in said]
+        if missing:
+            raise SystemExit(
+                f"{lesson.answers}: its teacher answers no {', '.join(missing)}; leave them out: --without"
+            )
+        told = {name: max(lesson.told, NOISY_TOLD) if name in NOISY else lesson.told for name in said}
+        found = [source.taught(said[source.name], told[source.name]) for source in found]
+    return found
+
+
+def typical_crops(found: list[Source]) -> NDArray[np.uint8]:
+    """Some thousand crops (N, 48, 48) of all sources."""
+    parts = [data.narrow(source.faces.crops[source.use == TRAIN]) for source in found]
+    return np.concatenate([part[:: max(len(part) // 1000, 1)] for part in parts])
 
 
 def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> nn.Module:
-    """Train on the crowd-voted faces and on all but the held-out driver groups; with teachers on web faces too."""
-    still = [data.crowd_faces(root, "train")]
-    drivers = data.read_drivers(root)
+    """Train on the sources' training faces and on all but the held-out driver groups."""
+    found = read_sources(root, lesson.without)
     torch.manual_seed(schedule.seed)
     net = ExpressionNet(EXPRESSION_SHAPES[lesson.shape])
-    if lesson.teachers:
-        nets = [load_net(teacher, still[0].crops) for teacher in lesson.teachers]
-        shares = (lesson.share, WEB_TEACHER_SHARE)
-        parts = zip([*still, data.web_faces(root)], shares, strict=True)
-        still = [teach(faces, nets, share) for faces, share in parts]
     if lesson.start is not None:
-        begun = load_net(lesson.start, still[0].crops)
-        if [part.shape for part in begun.parameters()] != [part.shape for part in net.parameters()]:
-            raise SystemExit(f"{lesson.start}: its layers are not those of --shape {lesson.shape}; name its own shape")
-        net.load_state_dict(begun.state_dict())
+        _begin(net, lesson.start, typical_crops(found), lesson.shape)
+    found = lessons(found, lesson)
+    drivers = data.read_drivers(root)
     out = data.held_out(drivers.group)
     seen = data.driver_faces(data.Drivers(drivers.crops[~out], drivers.yawn[~out], drivers.group[~out]))
-    valid_crops, votes = data.read_votes(root, "valid")
-    driver_crops, yawn = data.narrow(drivers.crops[out]), drivers.yawn[out]
+    unseen = data.narrow(drivers.crops[out]), drivers.yawn[out]
 
     def evaluate(net: nn.Module) -> dict[str, float]:
-        figures = crowd_figures(softmax(predict(net, valid_crops)), votes)
-        figures |= driver_figures(softmax(predict(net, driver_crops)), yawn)
-        return {name: figures[name] for name in WATCHED}
+        figures = driver_figures(softmax(predict(net, unseen[0])), unseen[1])
+        kept = {name: figures[name] for name in ("yawn_called_anger", "yawn_recall")}
+        return kept | {
+            f"{s.name}_{name}": value for s in found for name, value in chosen_figures(chosen(net, s)).items()
+        }
 
-    faces = data.TrainingFaces([*still, seen], schedule.seed, lesson.cabin_share)
-    weights = sampling_weights(still, seen)
-    about, length = {"shape": lesson.shape}, len(still[0].crops)
-    return fit(net, faces, weights, length, expression_loss, schedule, str(lesson), folder, evaluate, about)
+    faces = data.TrainingFaces([*(source.faces for source in found), seen], schedule.seed, lesson.cabin_share)
+    weights = sampling_weights(found, seen)
+
+    def loss(net: nn.Module, batch: Batch) -> Tensor:
+        return mixed_loss(net, batch, lesson.mixed)
+
+    about = {"shape": lesson.shape}
+    return fit(net, faces, weights, EPOCH_FACES, loss, schedule, str(lesson), folder, evaluate, about)
+
+
+def _begin(net: ExpressionNet, start: Path, crops: NDArray[np.uint8], shape: str) -> None:
+    """Give ``net`` the weights of ``start``, whose layers may have fewer channels."""
+    try:
+        grow(load_net(start, crops).cpu(), net)
+    except ValueError as error:
+        raise SystemExit(f"{start}: does not go into --shape {shape} ({error}); name its own shape") from error
+
+
+def sampling_weights(found: list[Source], drivers: data.Faces) -> NDArray[np.float64]:
+    """How often each face comes: the sources' shares, and fixed ones for yawning and for calm drivers."""
+    faces = np.concatenate([source.chances() for source in found])
+    faces = faces / faces.sum() * (1 - 2 * DRIVER_SHARE)
+    yawn = drivers.target[:, data.YAWN] > 0
+    seat = np.where(yawn, DRIVER_SHARE / yawn.sum(), DRIVER_SHARE / (~yawn).sum())
+    return np.concatenate([faces, seat])
 
 
 def load_net(source: Path, crops: NDArray[np.uint8]) -> ExpressionNet:
@@ -165,38 +201,35 @@ def load_average(folder: Path) -> ExpressionNet:
     return net.to(device()).eval()
 
 
-def fit_offsets(logits: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What to add to logits (N, 9) so that each expression wins as often as the crowd's ``label`` (N,) names it: (9,).
+def chosen(net: nn.Module, source: Source) -> Chosen:
+    """Logits and labels of a source's choosing faces whose label is clear."""
+    kept = (source.use == CHOOSE) & (source.label >= 0) & (source.faces.trust >= CLEAR)
+    return Chosen(predict(net, data.narrow(source.faces.crops[kept])), source.label[kept])
 
-    Rare expressions are drawn more often in training, which leaves them called too often. -1 is no label. A yawn, which
-    the crowd was not asked for, stays.
-    """
-    known = logits[label >= 0, : data.YAWN]
-    wanted = np.bincount(label[label >= 0], minlength=data.YAWN)
-    offsets = np.zeros(data.CLASSES, np.float32)
-    for _ in range(300):
-        found = np.bincount((known + offsets[: data.YAWN]).argmax(1), minlength=data.YAWN)
-        offsets[: data.YAWN] += 0.1 * np.log(np.maximum(wanted, 1) / np.maximum(found, 1))
-    offsets[: data.YAWN] -= offsets[0]
-    return offsets
+
+def chosen_figures(part: Chosen) -> dict[str, float]:
+    """Accuracy and mean recall on choosing faces, among the classes that they have."""
+    if not len(part.label):
+        return {}
+    classes = np.unique(part.label)
+    guess = classes[part.logits[:, classes].argmax(1)]
+    recalls = [float((guess[part.label == one] == one).mean()) for one in classes]
+    return {"right": float((guess == part.label).mean()), "balanced": float(np.mean(recalls))}
 
 
 @torch.no_grad()
-def balance(net: ExpressionNet, root: Path) -> None:
-    """Fold MATCH of ``fit_offsets`` on every third training face, and DISGUST, into the network's last layer."""
-    crops, votes = data.read_votes(root, "train")
-    offsets = MATCH * fit_offsets(predict(net, crops[::3]), label_a(votes[::3]))
-    offsets[EXPRESSIONS.index("disgust")] += DISGUST
-    net.classify.bias += torch.from_numpy(offsets)
-
-
-def fit_temperature(logits: NDArray[np.float32], label: NDArray[np.int64]) -> float:
-    """The temperature with the least negative log-likelihood (Guo et al. 2017), by search over 0.5 to 2.5."""
-    known = label >= 0
-    rows = np.arange(int(known.sum()))
-    candidates = np.linspace(0.5, 2.5, 201)
-    losses = [-np.log(eight(softmax(logits[known], float(t)))[rows, label[known]] + 1e-9).mean() for t in candidates]
-    return float(candidates[int(np.argmin(losses))])
+def balance(net: ExpressionNet, found: list[Source]) -> float:
+    """Fold the offsets that the choosing faces ask for into the network's last layer; return the temperature."""
+    judges = [(source, JUDGES[source.name]) for source in found if source.name in JUDGES]
+    parts = [replace(chosen(net, source), weight=weight) for source, weight in judges]
+    parts = [part for part in parts if len(part.label)]
+    if not parts:
+        raise SystemExit(f"no face of {', '.join(sorted(JUDGES))} to choose on; a tenth of each source's does")
+    with torch.enable_grad():
+        scale = fit_scale(parts)
+    net.classify.bias += torch.from_numpy(scale.offsets * scale.temperature)
+    print("offsets", dict(zip(EXPRESSIONS, np.round(scale.offsets, 2).tolist(), strict=True)))
+    return scale.temperature
 
 
 def ordinary(net: ExpressionNet, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -205,49 +238,65 @@ def ordinary(net: ExpressionNet, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return crops[extreme <= np.quantile(extreme, ORDINARY)]
 
 
-def publish(net: ExpressionNet, root: Path, target: Path, epochs: int, folder: Path) -> None:
+def publish(net: ExpressionNet, root: Path, target: Path, run: str, folder: Path, without: tuple[str, ...]) -> None:
     """Calibrate, convert to int8, write model and manifest into ``target`` with the figures measured on the file.
 
-    The same graph in float32 goes into ``folder``, the run's, to measure what quantisation costs.
+    ``run`` says in a few words how it was trained. The same graph in float32 goes into ``folder``, the run's, to
+    measure what quantisation costs.
     """
     net = net.cpu().eval()
-    balance(net, root)
-    crops, votes = data.read_votes(root, "valid")
-    temperature = fit_temperature(predict(net, crops), label_a(votes))
+    found = read_sources(root, without)
+    temperature = balance(net, found)
     graph = export.expression_graph(net, data.SIDE, temperature)
-    typical = ordinary(net, data.crowd_faces(root, "train").crops[::20])
+    typical = ordinary(net, typical_crops(found))
     export.require_agreement(lambda luma: torch.softmax(net(luma) / temperature, 1), graph, typical[::50])
     content = export.to_int8(graph, typical)
+    target.mkdir(parents=True, exist_ok=True)
     (folder / FLOAT_FILE.name).write_bytes(export.to_float(graph))
-    entries = manifest_entries(temperature, epochs)
+    entries = manifest_entries(temperature, run, without)
     path = export.write_model(target, content, entries)
-    reader = ExpressionReader.load(VisionConfig(expression_model=path))
-    figures = measure(reader.read_crop, root, "valid", "int8")
-    measurement = {
-        "data": "FER+ validation split; driver groups held out of training",
-        "protocol": "no test-time augmentation; temperature, class offsets and the pictures for int8 ranges "
-        "chosen on this split",
-        "samples": int(figures["n_a"]),
-        "figures": {name: round(value, 4) for name, value in figures.items()},
-    }
-    export.write_model(target, content, {**entries, "measurements": [measurement]})
+    read = ExpressionReader.load(VisionConfig(expression_model=path)).read_crop
+    measured = measurements(read, root)
+    export.write_model(target, content, {**entries, "measurements": measured})
     print(f"wrote {path}: temperature {temperature:.2f}, {len(content) / 1000:.0f} kB")
-    for name, value in figures.items():
-        print(f"{name:>22} {value:.4f}")
+    for measurement in measured:
+        print(measurement["data"])
+        for name, value in measurement["figures"].items():
+            print(f"{name:>22} {value:.4f}")
 
 
-def manifest_entries(temperature: float, epochs: int) -> dict[str, Any]:
+def measurements(read: Read, root: Path) -> list[dict[str, Any]]:
+    """The manifest's entries: the quoted faces of each source, and held-out drivers beside FER+."""
+    protocol = "no test-time augmentation; nothing was chosen on these faces"
+    figures = measure(read, root, "valid", "int8")
+    found = [("FER+ validation split; driver groups held out of training", int(figures["n_a"]), figures)]
+    for name, faces in read_quoted(root).items():
+        if name != "ferplus":
+            of_source = quoted_figures(np.array([read(crop) for crop in faces.crops], np.float32), faces)
+            found.append((ASKED[name].title, len(faces.label), of_source))
+    return [
+        {
+            "data": title,
+            "protocol": protocol,
+            "samples": samples,
+            "figures": {name: round(value, 4) for name, value in values.items()},
+        }
+        for title, samples, values in found
+    ]
+
+
+def manifest_entries(temperature: float, run: str, without: tuple[str, ...]) -> dict[str, Any]:
     """The manifest without file, checksum and figures."""
     rule = data.CROP_RULE
     return {
         "name": "expression",
-        "version": "0.3.0",
-        "description": f"Displayed expression of one face; residual 3x3 network, {epochs} epochs, post-training int8",
+        "version": "0.4.0",
+        "description": f"Displayed expression of one face; residual 3x3 network, {run}, post-training int8",
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "classes": list(EXPRESSIONS),
         "temperature": temperature,
         "usual": USUAL,
-        "sources": list(SOURCES),
+        "sources": [text for name, text in SOURCES.items() if name not in without],
         "input": {
             "name": "crop",
             "dtype": "uint8",
@@ -275,6 +324,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="run or .tflite of the network to go on from, at half the rate")
     parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs or .tflite files to learn from")
     parser.add_argument("--share", type=float, default=0.5, help="of a crowd-voted face's target that teachers give")
+    parser.add_argument("--answers", type=Path, help="file of a teacher's answers to all faces")
+    parser.add_argument("--told", type=float, default=0.5, help="share of a face's target that --answers give")
+    parser.add_argument("--mixed", type=float, default=0.0, help="share of batches that are mixed pairwise")
+    parser.add_argument("--without", nargs="+", default=[], choices=sorted(READERS), help="sources that are not seen")
+    parser.add_argument("--rate", type=float, help="peak learning rate; by default 0.002, with --weights half of it")
     parser.add_argument("--cabin", type=float, default=0.4, help="share of crops that get a cabin's light and sensor")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
@@ -284,10 +338,26 @@ def main() -> None:
     schedule = Schedule(epochs=arguments.epochs, seed=arguments.seed)
     if arguments.weights is not None:
         schedule = replace(schedule, rate=schedule.rate / 2)
-    lesson = Lesson(arguments.shape, arguments.weights, tuple(arguments.teachers), arguments.share, arguments.cabin)
+    if arguments.rate is not None:
+        schedule = replace(schedule, rate=arguments.rate)
+    lesson = Lesson(
+        arguments.shape,
+        arguments.weights,
+        tuple(arguments.teachers),
+        arguments.share,
+        arguments.cabin,
+        arguments.answers,
+        arguments.told,
+        arguments.mixed,
+        tuple(arguments.without),
+    )
     train(arguments.data, arguments.runs, schedule, lesson)
     if is_first():
-        publish(load_average(arguments.runs), arguments.data, arguments.models, arguments.epochs, arguments.runs)
+        run = f"{arguments.epochs} epochs on all sources"
+        if lesson.without:
+            run = f"{arguments.epochs} epochs without {', '.join(lesson.without)}"
+        net = load_average(arguments.runs)
+        publish(net, arguments.data, arguments.models, run, arguments.runs, lesson.without)
 
 
 if __name__ == "__main__":
