@@ -48,8 +48,8 @@ SOURCES = {
     "drivers": "YawDD driver frames (Abtahi et al. 2014, research use)",
 }
 NOISY_TOLD = 0.8  # share of their targets
-# Sources whose choosing faces set temperature and offsets, and how much each counts. AffectNet's classes are about equal,
-# which no driver's are: counted in full it makes every ninth neutral face an angry or distressed one.
+# Sources whose choosing faces set temperature and offsets, and how much each counts. AffectNet's classes are about
+# equal, which no driver's are: counted in full it makes every ninth neutral face an angry or distressed one.
 JUDGES = {"ferplus": 1.0, "affect": 0.1, "raf": 1.0}
 ORDINARY = 0.95  # of the pictures that ranges of int8 are taken from; the others' answers are the most extreme
 CLEAR = 0.45  # least trust in a label that a figure is measured on
