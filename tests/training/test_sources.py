@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.config import VisionConfig
 from edge.domain import EXPRESSIONS
+from edge.vision.expression import ExpressionReader
 from models.training import answers, augment, near_copies, sources
 from models.training.expression_data import TrainingFaces, narrow
 from models.training.expression_sources import (
@@ -262,3 +264,22 @@ def test_mouths_that_were_looked_at_are_labelled_once_each(tmp_path: Path) -> No
     own = tmp_path / "mouths.csv"
     own.write_text("face,mouth\n3,closed\n5,open\n")
     assert closed_mouths(own).tolist() == [3]
+
+
+def test_the_teacher_s_answers_that_are_kept_are_whole() -> None:
+    path = Path(sources.__file__).with_name("answers.npz")
+    assert path.stat().st_size < 1_000_000
+    with np.load(path, allow_pickle=False) as table:
+        assert set(table) == {answers.ABOUT, *sources.READERS}
+        counts = {name: len(table[name]) for name in sources.READERS}
+    found = answers.read(path, counts)
+    assert found.about
+    for name, said in found.by_source.items():
+        assert said.shape == (counts[name], 9)
+        assert said.sum(1) == pytest.approx(1, abs=1e-5), name
+
+
+def test_the_candidate_is_a_model_that_the_board_could_read() -> None:
+    path = Path(sources.__file__).parent / "candidate" / "expression.toml"
+    reader = ExpressionReader.load(VisionConfig(expression_model=path))
+    assert reader.read_crop(np.full((48, 48), 100, np.uint8)).sum() == pytest.approx(1)
