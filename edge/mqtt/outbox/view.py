@@ -16,6 +16,7 @@ from edge.mqtt.outbox.rows import Row, Status
 from edge.mqtt.outbox.store import FAULTS, LAYOUT, NEWEST_LAYOUT, Store
 
 _CLOSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
+_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NOBODY = Topics("unknown", "unknown")
 
@@ -73,6 +74,8 @@ def _remedy(error: Exception, path: Path) -> str:
         return "run this as the service's user"
     if code in _BUSY:
         return "another program writes to it: try again when that has ended"
+    if code in _DISK:
+        return f"make room on the disk of {path.parent} where it is full (df), else look for its faults in dmesg"
     kept = beside(path, DAMAGED).name
     if code == sqlite3.SQLITE_NOTADB:
         return (
