@@ -12,7 +12,7 @@ import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -55,16 +55,26 @@ def main() -> None:
     except EvenkeelError as error:
         for line in redact(str(error)).splitlines():  # one for each fault
             _say(line)
-        sys.exit(error.exit_code)
+        _end(error.exit_code)
     except OSError as error:
         _log.debug("fault of the system", exc_info=True)
         _say(redact(of_system(error)))
-        sys.exit(EXIT_UNAVAILABLE)
+        _end(EXIT_UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
         _log.debug("unexpected fault", exc_info=True)
         fault = f"{type(error).__name__}: {redact(str(error))}"
         _say(f"unexpected fault: {fault}; evenkeel --log-level debug … tells more")
-        sys.exit(EXIT_INTERNAL)
+        _end(EXIT_INTERNAL)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit with ``code``, also where a stream takes nothing: else Python tries again, complains and exits 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def _say(line: str) -> None:

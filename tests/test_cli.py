@@ -237,7 +237,7 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
 def test_output_that_finds_no_room_is_one_line_and_exit_69(tmp_path: Path, command: list[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    environ = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    environ = buffered() | {"XDG_STATE_HOME": str(tmp_path)}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-c", START, *command],
@@ -255,7 +255,9 @@ def test_the_exit_code_is_right_where_stderr_takes_nothing() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([sys.executable, "-c", START, "check", "/no/such.toml"], stderr=full, check=False)  # noqa: S603 - our own command
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", START, "check", "/no/such.toml"], stderr=full, env=buffered(), check=False
+        )
     assert done.returncode == 78
 
 
@@ -345,6 +347,11 @@ def test_the_log_at_debug_has_the_traceback_of_an_unexpected_fault(
 
 
 START = "from edge.start import main; main()"
+
+
+def buffered() -> dict[str, str]:
+    """An environment in which the streams have buffers, as users' have: what is left there is written at the end."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def started(*args: str | Path, **environ: str) -> subprocess.Popen[str]:

@@ -308,6 +308,17 @@ def test_of_a_row_that_is_found_twice_the_whole_one_is_taken_and_each_other_row_
     assert sorted(reasons(open_at(path))) == [str(number) for number in payloads]
 
 
+def test_an_alert_whose_own_checksum_is_hit_is_told_by_that_of_its_row(path: Path) -> None:
+    store(path, "first", "second")
+    data = bytearray(path.read_bytes())
+    payload = data.index(b'{"schema":2', data.index(b'{"schema":2') + 1)
+    assert data.rindex(b"van-7", 0, payload) > payload - 12  # then the payload's checksum, then the payload
+    data[payload - 7 : payload] = b"\xff" * 7
+    data[:16] = bytes(16)
+    path.write_bytes(data)
+    assert sorted(reasons(open_at(path))) == ["first", "second"]
+
+
 def test_alerts_of_layout_1_are_taken_over_in_order_and_counted_on(path: Path) -> None:
     path.parent.mkdir()
     old = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -157,15 +156,23 @@ def _whole_row(values: tuple[Value, ...]) -> Row | None:
 
 
 def _payload_row(value: Value, values: tuple[Value, ...], owner: Topics) -> Row | None:
-    """A waiting alert, made of nothing but a payload that agrees with a checksum beside it."""
-    if not isinstance(value, bytes) or zlib.crc32(value) not in values:
+    """A waiting alert, made of nothing but a payload that agrees with a checksum beside it.
+
+    Where its own checksum was hit, that of the whole row tells, if what the payload says by itself is set right in it.
+    """
+    if not isinstance(value, bytes):
         return None
     try:
         message = AlertMessage.model_validate_json(value)
     except ValidationError:
         return None
-    row = Row.of(message, prefix=owner.prefix, place=None, stored_s=_UNKNOWN_S)
-    return replace(row, payload=value)
+    row = replace(Row.of(message, prefix=owner.prefix, place=None, stored_s=_UNKNOWN_S), payload=value)
+    if row.payload_checksum in values:
+        return row
+    notes = {"", *(one for one in values if isinstance(one, str))}
+    ages = [float(one) for one in values if isinstance(one, int | float)]
+    told = (replace(row, status=one, stored_s=age, note=note) for one in Status for age in ages for note in notes)
+    return next((one for one in told if one.checksum in values), None)
 
 
 def _take_old(old: dict[int, bytes], row_id: int, blobs: list[bytes]) -> None:
