@@ -23,12 +23,15 @@ VENV := .venv
 FLEET := .venv-fleet
 TRAINING := .venv-training
 TFLITE := .venv-tflite
+DOCS := .venv-docs
+# Material says with every run that it will be followed by another tool in 2027.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs
 SQLITE := .sqlite/sqlite3
 # What depends on the TFLite runtime; the second run of the suite is these tests.
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check bench bench-step instructions roofline train-face train-expression \
+.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
 	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions presets generate trade-off demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
@@ -62,6 +65,13 @@ check: $(VENV)/.dev ## Lint, format, types, that rooms import only downwards, th
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m edge.tools.generate --check
 	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
+
+docs: $(DOCS)/.docs ## Build the documentation as a site into build/site; a broken link fails it
+	$(MKDOCS) build --strict --site-dir build/site $(ARGS)
+	@echo "build/site/index.html"
+
+docs-serve: $(DOCS)/.docs ## Show the site on 127.0.0.1:8000, made anew with every change of a page
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8000 $(ARGS)
 
 bench: $(VENV)/.dev ## Time every stage on this machine, then the step against the peer's from PEERS, taking turns
 	$(VENV)/bin/evenkeel bench $(ARGS)
@@ -154,7 +164,7 @@ wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(dir $(SQLITE)) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian 12 builds its sqlite3 without what .recover needs; npm's package of that name carries SQLite's own sources.
@@ -175,11 +185,12 @@ python:
 $(VENV)/.demo: extras := demo
 $(VENV)/.dev: extras := calibration,demo,dev,postgresql
 $(FLEET)/.fleet: extras := fleet
+$(DOCS)/.docs: extras := docs
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite
 
 # Static: a pattern with several targets would be one recipe that makes them all at once.
-$(VENV)/.demo $(VENV)/.dev $(FLEET)/.fleet $(TRAINING)/.training $(TFLITE)/.dev: pyproject.toml | python
+$(VENV)/.demo $(VENV)/.dev $(FLEET)/.fleet $(DOCS)/.docs $(TRAINING)/.training $(TFLITE)/.dev: pyproject.toml | python
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
 	@touch $@
