@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions presets generate trade-off demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions usual presets generate trade-off demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -140,6 +140,9 @@ contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the 
 
 evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+
+usual: $(VENV)/.dev ## Fit [usual] of an expression model's manifest (ARGS='--expression-model M.toml --write')
+	$(VENV)/bin/python -m calibration.usual --data $(DATA) $(ARGS)
 
 presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from DATA, write calibration/presets.json and what shows it
 	$(VENV)/bin/python -m calibration.presets --data $(DATA) $(ARGS)
