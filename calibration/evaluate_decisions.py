@@ -35,7 +35,7 @@ from edge.tuning.batch import Batch, Evidence, Floats, Rules, make_batch, run_ru
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Alert, Episode, Score, judge
 from edge.vision.expression import ExpressionReader
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 from models.training import expression_data
 from models.training.expression_readers import OURS, Candidate, open_candidates
 
@@ -169,9 +169,9 @@ def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives
 
 def run_decider(drives: Drives, config: Config) -> Score:
     """The real decision, frame by frame, resting face and all."""
-    alerts, usual = [], ordinary_faces(config.vision)
+    alerts, ordinary = [], ordinary_face(config.vision)
     for number, drive in enumerate(track(drives.drives, description="deciding", transient=True)):
-        decider = Decider(config, usual)
+        decider = Decider(config, ordinary)
         steps = (decider.update(observation) for observation in drive.observations())
         found = [each for step in steps for each in step.transitions if each.phase is Phase.START]
         alerts += [Alert(number, each.kind, each.t) for each in found]
@@ -198,11 +198,11 @@ def sweep(drives: Drives, matrix: Floats, config: Config) -> Iterator[Rule]:
 
 def _held_against_rest(drives: Drives, config: Config) -> Iterator[Rule]:
     """How seldom a reading is in the driver's own face, as shipped, and in a face that is the same for all drivers."""
-    signals, usual = smooth(drives.batch, config.smoothing), ordinary_faces(config.vision)
+    signals, ordinary = smooth(drives.batch, config.smoothing), ordinary_face(config.vision)
     unlearned = config.baseline.model_copy(update={"enabled": False})
     seldom, holds = np.array([0.65, 0.55, 0.45, 0.36, 0.28, 0.2]), (1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.5, 3.0)
     for family, baseline in ((SHIPPED, config.baseline), ("one face for all + budget", unlearned)):
-        evidence = hold_against_rest(drives.batch, signals, baseline, usual)
+        evidence = hold_against_rest(drives.batch, signals, baseline, ordinary)
         for enter in (0.3, 0.4, 0.5, 0.6):
             base = config.alerts.expressions[SHOWN[0]].model_copy(update={"enter": enter, "exit": 0.6 * enter})
             yield from _try_all(family, f"enter {enter:g}", drives.batch, evidence, seldom, holds, base)

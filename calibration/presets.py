@@ -26,7 +26,7 @@ from edge.decision.judge import Sensitivity
 from edge.tuning.batch import Rules, run_rules, smooth
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Score
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 from models.training.expression_readers import OURS, open_candidates
 
 FIGURES = Path(__file__).with_name("presets.json")
@@ -70,7 +70,7 @@ def measure(drives: Drives, model: str) -> dict[str, Any]:
 def choices(drives: Drives, config: Config) -> Table:
     """What sets of thresholds come to on tuning drives, counted over arrays."""
     evidence = hold_against_rest(
-        drives.batch, smooth(drives.batch, config.smoothing), config.baseline, ordinary_faces(config.vision)
+        drives.batch, smooth(drives.batch, config.smoothing), config.baseline, ordinary_face(config.vision)
     )
     base: ExpressionSettings = next(iter(config.alerts.expressions.values()))
     tried = list(product(ENTERS, SELDOMS, HOLDS_S))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
 from edge.domain import (
     EXPRESSION,
@@ -19,7 +19,6 @@ from edge.domain import (
     Context,
     Face,
     Frame,
-    Kind,
     Observation,
     Reading,
     Reason,
@@ -57,8 +56,8 @@ class NamedReader(Named, Protocol):
     """What an expression model's manifest says of it."""
 
     @property
-    def usual(self) -> Mapping[Kind, float]:
-        """By kind, the share of the time in which the model reads ordinary faces at rest as such."""
+    def ordinary_face(self) -> OrdinaryFace:
+        """What the model makes of ordinary faces at rest."""
 
 
 class Reader(Protocol):
@@ -94,7 +93,7 @@ class Pipeline:
         self._follower = follow.DriverFollower(finder)
         self.reader = reader
         self._reading: HeldReading | None = None
-        self.decider = Decider(config, reader.manifest.usual)
+        self.decider = Decider(config, reader.manifest.ordinary_face)
         self.times = times or StageTimes()
         self._config = config
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import Config
+from edge.decision.ordinary import OrdinaryFace
 from edge.domain import EXPRESSIONS, Face, Frame, Sight, State
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
@@ -73,7 +74,7 @@ class FakeFinder:
 class ReaderModel(Model):
     """An expression model's manifest with nothing behind it."""
 
-    usual: Mapping[str, float] = field(default_factory=dict)
+    ordinary_face: OrdinaryFace = field(default_factory=OrdinaryFace)
 
 
 class FakeReader:

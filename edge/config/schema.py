@@ -132,7 +132,9 @@ class VisionConfig(Section):
         default=None,
         description="Expression model manifest (.toml); default: the bundled one.",
     )
-    min_face_score: Share = Field(default=0.75, description="Least detector score that counts as a face.")
+    min_face_score: Share | None = Field(
+        default=None, description="Least detector score that counts as a face; default: the face model's own."
+    )
     expression_every: int = Field(
         default=1,
         ge=1,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.decision.interval import Interval
+from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig
 from edge.domain import Face, Kind, Observation, Sight
 
@@ -42,11 +43,11 @@ class Baseline:
 
     A frame counts by the seconds that it speaks for times its weight, ``learn_after_s`` after it was seen; one below
     ``min_weight``, while an alert is on, or so shortly before one, does not. Beside what was learned stands an ordinary
-    face, as if it had been watched for ``assumed_s``: it shows ``ordinary`` all the time, and is read as a signal of
+    face, as if it had been watched for ``assumed_s``: it shows its own signal all the time, and is read as a signal of
     the odds ``o`` or more for ``usual / o`` of it, each kind's own, or ``unknown_times`` that while less than
     ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in that face, and
-    from ``floor_s`` on it shifts the signals by its mean, within ``ordinary`` to ``max_rest``: no past hides clear
-    anger.
+    from ``floor_s`` on it shifts the signals by its mean, within ``signal`` to ``most`` of that face: no past hides
+    clear anger.
 
     Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
     ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
@@ -54,8 +55,9 @@ class Baseline:
     before (``changed_by``), only those last seconds are kept.
     """
 
-    def __init__(self, config: BaselineConfig) -> None:
+    def __init__(self, config: BaselineConfig, ordinary: OrdinaryFace) -> None:
         self.config = config
+        self._ordinary = ordinary
         self.kinds: list[Kind] = []
         self._usual: list[float] = []
         self.restart()
@@ -114,14 +116,14 @@ class Baseline:
         shares = []
         for kind, signal in enumerate(read):
             odds = log_odds(signal)
-            ordinary = 1.0 if signal <= config.ordinary else min(1.0, times * self._usual[kind] * math.exp(-odds))
+            ordinary = 1.0 if signal <= self._ordinary.signal else min(1.0, times * self._usual[kind] * math.exp(-odds))
             own_s = config.assumed_s * ordinary + learned.seconds_at(kind, odds)
             shares.append(min(own_s / (config.assumed_s + learned.seconds), config.max_times * ordinary))
         return shares
 
     def apply(self, signals: Row) -> list[float]:
-        """Signals as they would be if this face at rest were as ``ordinary``: their odds less the excess."""
-        ordinary = _log_odds(self.config.ordinary)
+        """Signals as they would be if this face at rest were an ordinary one: their odds less the excess."""
+        ordinary = _log_odds(self._ordinary.signal)
         excesses = (math.exp(mean - ordinary) for mean in self._means())
         return [share / (share + (1.0 - share) * excess) for share, excess in zip(signals, excesses, strict=True)]
 
@@ -145,11 +147,11 @@ class Baseline:
     def _means(self) -> list[float]:
         """Mean log-odds of each kind that the signals are held against."""
         if not self.config.enabled or self._learned.seconds < self.config.floor_s:
-            return [_log_odds(self.config.ordinary)] * len(self.kinds)
+            return [_log_odds(self._ordinary.signal)] * len(self.kinds)
         return self._bounded(self._learned.mean)
 
     def _bounded(self, means: Row) -> list[float]:
-        lowest, highest = _log_odds(self.config.ordinary), _log_odds(self.config.max_rest)
+        lowest, highest = _log_odds(self._ordinary.signal), _log_odds(self._ordinary.most)
         return [min(max(mean, lowest), highest) for mean in means]
 
     def _is_another(self, face: Face | None) -> bool:

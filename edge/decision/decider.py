@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Protocol
@@ -14,6 +13,7 @@ from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.decision.judge import Judge, Moment
 from edge.decision.kinds import registered
+from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
 from edge.decision.states import UnknownTracker
 from edge.domain import (
@@ -58,13 +58,13 @@ class Decider:
     """Follows one driver through smoothing, states and judges. Pure: time comes in with the observations.
 
     Its own time runs with that of the observations but never backwards: where theirs steps back or stands still, its
-    stands still, and then runs on from there. ``t`` of signals and transitions is this time. ``usual`` is what the
-    expression model's manifest says of ordinary faces: for each kind the share of the time in which they are read so.
+    stands still, and then runs on from there. ``t`` of signals and transitions is this time. ``ordinary`` is what the
+    expression model makes of ordinary faces, by its manifest.
     """
 
-    def __init__(self, config: DecisionConfig, usual: Mapping[Kind, float] | None = None) -> None:
+    def __init__(self, config: DecisionConfig, ordinary: OrdinaryFace | None = None) -> None:
         self._config = config
-        self._expression = FollowedExpression(config.smoothing, config.baseline, usual)
+        self._expression = FollowedExpression(config.smoothing, config.baseline, ordinary or OrdinaryFace())
         self._tracker = UnknownTracker(config.states)
         next_episode = count(1).__next__
         self._judges: dict[Kind, Judge] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge.decision.baseline import Baseline, RestingFace
 from edge.decision.interval import Interval
+from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig, SmoothingConfig
 from edge.decision.smoothing import Smoother
 from edge.domain import EXPRESSIONS, Kind, Observation, Sight
@@ -22,15 +22,13 @@ class FollowedExpression:
 
     ``signals`` and ``shares`` hold one number for each kind that ``follow`` was called for, in that order: the smoothed
     signal as it would be if this face at rest were an ordinary one, and for what share of the time this driver at rest
-    shows as much as the newest frame. ``usual`` tells what the expression model makes of ordinary faces, by kind.
+    shows as much as the newest frame. ``ordinary`` is what the expression model makes of ordinary faces.
     """
 
-    def __init__(
-        self, smoothing: SmoothingConfig, baseline: BaselineConfig, usual: Mapping[Kind, float] | None = None
-    ) -> None:
+    def __init__(self, smoothing: SmoothingConfig, baseline: BaselineConfig, ordinary: OrdinaryFace) -> None:
         self._smoother = Smoother(smoothing)
-        self._baseline = Baseline(baseline)
-        self._usual = usual or {}
+        self._baseline = Baseline(baseline, ordinary)
+        self._usual = ordinary.usual
         self._weights = np.zeros((0, len(EXPRESSIONS)))
         self.signals: list[float] = []
         self.shares: list[float] = []

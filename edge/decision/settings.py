@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -41,8 +41,13 @@ class BaselineConfig(Section):
 
     layer: ClassVar = Layer.EXPERT
     renamed: ClassVar = {
-        f"ordinary_{kind}": f"belongs to the model now: the expression model's manifest has it, [usual] {kind}"
-        for kind in ("anger", "distress")
+        key: f"belongs to the model now: the expression model's manifest has it, {place}"
+        for key, place in {
+            "ordinary_anger": "[usual] anger",
+            "ordinary_distress": "[usual] distress",
+            "ordinary": "[rest] ordinary",
+            "max_rest": "[rest] most",
+        }.items()
     }
 
     enabled: bool = Field(default=True, description="Learn the driver's resting face.")
@@ -51,13 +56,6 @@ class BaselineConfig(Section):
     )
     memory_s: float = Field(
         default=300.0, ge=1, le=86400, description="Sight that what was learned reaches back over, seconds."
-    )
-    ordinary: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.12,
-        description="Signal of an ordinary face at rest: assumed until the driver's is learned, and the least.",
-    )
-    max_rest: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.3, description="Most that a face at rest can be taken to show."
     )
     learn_after_s: float = Field(
         default=4.0,
@@ -111,9 +109,8 @@ class BaselineConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for low, high in (("floor_s", "memory_s"), ("ordinary", "max_rest")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} must not be above {high}")
+        if self.floor_s > self.memory_s:
+            raise ValueError("floor_s must not be above memory_s")
         return self
 
 

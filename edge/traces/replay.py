@@ -7,7 +7,7 @@ import json
 import os
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edge.camera import EndOfStream, open_camera
 from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
+from edge.decision.ordinary import OrdinaryFace
 from edge.domain import Kind, Phase, Sight, Stamp, State, Step, Transition
 from edge.episodes import ENTROPY_BYTES, Episodes
 from edge.errors import CameraError, ModelError, UsageError
@@ -29,7 +30,7 @@ from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
 from edge.traces.timeline import ReplayedEpisode, Timeline, check_plot, draw
 from edge.traces.trace import TraceWriter, read_trace, recorded_s
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 
 DEVICE_ID = "replay"
 """What events bear: they are of no device's outbox."""
@@ -190,19 +191,19 @@ class _TraceSource:
     def __init__(self, path: Path, config: Config) -> None:
         self._path = path
         self.faults: list[str] = []
-        self._decider = Decider(config, self._usual(config))
+        self._decider = Decider(config, self._ordinary(config))
 
     def __iter__(self) -> Iterator[Step]:
         for line in read_trace(self._path, self.faults.append):
             yield self._decider.update(line.observation(), line.context())
 
-    def _usual(self, config: Config) -> Mapping[Kind, float]:
+    def _ordinary(self, config: Config) -> OrdinaryFace:
         """What the configured model makes of ordinary faces; where it is not on this machine, the usual model's."""
         try:
-            return ordinary_faces(config.vision)
+            return ordinary_face(config.vision)
         except ModelError as error:
             self.faults.append(f"{error}; the shipped model's ordinary faces are used")
-            return ordinary_faces(VisionConfig())
+            return ordinary_face(VisionConfig())
 
 
 class _Tally:

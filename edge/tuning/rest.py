@@ -7,24 +7,22 @@ false alarms that come again and again are counted too low. Where a face is in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.decision.baseline import LEVELS, STEP, SURE
+from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig
-from edge.domain import Kind
 from edge.tuning.batch import Batch, Evidence, Floats
 
 
-def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig, usual: Mapping[Kind, float]) -> Evidence:
+def hold_against_rest(batch: Batch, signals: Floats, config: BaselineConfig, ordinary: OrdinaryFace) -> Evidence:
     """The smoothed ``signals`` (K, T, D) and the frames' own, as ``Baseline`` sees them beside the driver's face.
 
-    ``usual`` is the share of the time in which an ordinary face is read as each kind.
+    ``ordinary`` tells of each kind of the batch.
     """
-    lowest, highest = _log_odds(np.array([config.ordinary, config.max_rest]))
-    face = _Face(batch, lowest, highest, config, usual)
+    lowest, highest = _log_odds(np.array([ordinary.signal, ordinary.most]))
+    face = _Face(batch, lowest, highest, config, ordinary)
     shares, corrected = np.empty_like(batch.read), np.empty_like(signals)
     for n in range(len(batch.t)):
         mean, shares[:, n] = face.step(n)
@@ -42,12 +40,12 @@ class _Face:
     """What is ordinary in the faces of D drivers: ``Baseline`` side by side."""
 
     def __init__(
-        self, batch: Batch, lowest: float, highest: float, config: BaselineConfig, usual: Mapping[Kind, float]
+        self, batch: Batch, lowest: float, highest: float, config: BaselineConfig, ordinary: OrdinaryFace
     ) -> None:
         self._batch, self._config = batch, config
         self._odds, self._seen_s, self._drives = _log_odds(batch.read), batch.seen_s, np.arange(batch.t.shape[1])
         self._lowest, self._highest = lowest, highest
-        self._usual = np.array([[usual[kind]] for kind in batch.kinds])
+        self._usual = np.array([[ordinary.usual[kind]] for kind in batch.kinds])
         self._learned, self._recent = _Shown(batch.read.shape[::2]), _Shown(batch.read.shape[::2])
         self._gone_s = np.zeros(batch.t.shape[1])
         self._next = np.zeros(batch.t.shape[1], np.int64)

@@ -25,7 +25,7 @@ from edge.tuning.labels import fit_labels, read_labels, renumber
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Alert, Episode, Score, judge
 from edge.tuning.table import read_rows
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 
 ENTERS = (0.4, 0.5, 0.6)
 SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)
@@ -132,7 +132,7 @@ def tune(
         episodes,
         config.smoothing.max_step_s,
     )
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary_faces(config.vision))
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary_face(config.vision))
     with _progress(console) as progress:
         task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t) * len(_bases(config)))
         points = sweep(batch, evidence, config, lambda: progress.advance(task))
@@ -291,10 +291,10 @@ def confirm(
     They are read line by line, so that times that go back are said too.
     """
     alerts: list[Alert] = []
-    usual = ordinary_faces(config.vision)
+    ordinary = ordinary_face(config.vision)
     seconds, number = 0.0, 0
     for number, path in enumerate(traces, 1):
-        decider, last_t = Decider(config, usual), None
+        decider, last_t = Decider(config, ordinary), None
         for line in read_trace(path, on_fault):
             step = decider.update(line.observation(), line.context())
             t = step.signals.t

@@ -93,7 +93,8 @@ class FaceFinder:
         maps = [spec.shape for spec in model.manifest.outputs]
         if maps != [(1, *cells, channels) for channels in (1, 4, 10)]:
             raise ModelError(f"{path}: expected maps of {cells} cells with 1, 4 and 10 channels, found {maps}")
-        return cls(model, grid, config.min_face_score)
+        own = model.manifest.min_score
+        return cls(model, grid, own if config.min_face_score is None else config.min_face_score)
 
     @property
     def manifest(self) -> Manifest:

@@ -6,11 +6,13 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge.decision.ordinary import OrdinaryFace
 from edge.errors import ModelError
+from edge.section import Share
 from edge.vision.crop import CropRule
 
 Figure = float | int | str
@@ -49,6 +51,19 @@ class GridSpec(_Part):
     size_unit_px: Annotated[float, Field(gt=0)]
 
 
+class RestSpec(_Part):
+    """How an expression model reads faces at rest: ``signal`` and ``most`` of ``OrdinaryFace``."""
+
+    ordinary: Annotated[float, Field(gt=0, lt=1)] = OrdinaryFace().signal
+    most: Annotated[float, Field(gt=0, lt=1)] = OrdinaryFace().most
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.ordinary > self.most:
+            raise ValueError("ordinary must not be above most")
+        return self
+
+
 class Measurement(_Part):
     """Figures measured on one data set by one protocol."""
 
@@ -73,10 +88,18 @@ class Manifest(_Part):
     temperature: float | None = None
     usual: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """By kind of alert, the share of the time in which ordinary faces at rest are read as such at 0.5 or more."""
+    rest: RestSpec = RestSpec()
+    min_score: Share = 0.75
+    """Least score that counts as a face, of a face model."""
     crop: CropSpec | None = None
     grid: GridSpec | None = None
     measurements: tuple[Measurement, ...] = ()
     sources: tuple[str, ...] = ()
+
+    @property
+    def ordinary_face(self) -> OrdinaryFace:
+        """What an expression model makes of ordinary faces at rest."""
+        return OrdinaryFace(self.rest.ordinary, self.rest.most, self.usual)
 
 
 def bundled(name: Literal["face", "expression"]) -> Path:
@@ -102,7 +125,8 @@ def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:
         manifest = Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ModelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise ModelError(f"{path}: {key}: {message}") from None
     if manifest.name != name:
         raise ModelError(f"{path}: is a model for '{manifest.name}', expected '{name}'")
     return manifest

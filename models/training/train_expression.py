@@ -35,6 +35,8 @@ from models.training.sources import CHOOSE, READERS, TRAIN, Source, read_sources
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
 USUAL = {"anger": 0.02, "distress": 0.04}
 """By kind of alert, for how much of the time ordinary faces at rest are read as such; set by tuning drives."""
+REST = {"ordinary": 0.12, "most": 0.3}
+"""What ordinary faces at rest show of any kind, and the most that one can be taken to show; set by tuning drives."""
 NOISY = frozenset({"expw", "web", "drawn"})  # sources whose labels the teacher's answers mostly replace
 SOURCES = {
     "ferplus": "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes "
@@ -296,6 +298,7 @@ def manifest_entries(temperature: float, run: str, without: tuple[str, ...]) -> 
         "classes": list(EXPRESSIONS),
         "temperature": temperature,
         "usual": USUAL,
+        "rest": REST,
         "sources": [text for name, text in SOURCES.items() if name not in without],
         "input": {
             "name": "crop",

@@ -32,6 +32,7 @@ SOURCES = (
     "YawDD driver frames (Abtahi et al. 2014, research use)",
     "ICT-FaceKit head (USC ICT 2020, MIT), on which portraits are turned side-on",
 )
+MIN_SCORE = 0.75  # least score that counts as a face; see the model card
 PROFILES = 1500  # portraits turned side-on, beside the pictures as they are
 
 
@@ -208,6 +209,7 @@ def manifest_entries(epochs: int) -> dict[str, Any]:
         "description": f"Faces with five points, single shot, anchor-free; {epochs} epochs, post-training int8",
         "licence": "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md",
         "sources": list(SOURCES),
+        "min_score": MIN_SCORE,
         "input": {
             "name": "picture",
             "dtype": "uint8",

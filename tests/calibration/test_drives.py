@@ -19,7 +19,7 @@ from edge.tuning.batch import Rules, make_batch, run_rules, smooth
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Alert, Episode, judge
 from edge.vision.crop import CropRule
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 
 RULE = CropRule(48, 0.5, 0.575, 0.376)
 SIZES = dict.fromkeys(LOOKS, 12)
@@ -126,8 +126,8 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[
         hold_s=np.array([base.hold_s, 0.5]),
         base=base,
     )
-    usual = ordinary_faces(config.vision)
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, usual)
+    ordinary = ordinary_face(config.vision)
+    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary)
     (shipped, _) = run_rules(batch, evidence, rules)
     real = judge(decide(drives, config), episodes, batch.hours)
     swept = shipped["anger"] + shipped["distress"]

@@ -233,9 +233,16 @@ def test_an_unknown_key_is_answered_with_what_was_meant(tmp_path: Path, text: st
     assert meant in fault_of(write(tmp_path, text))
 
 
-@pytest.mark.parametrize("kind", ["anger", "distress"])
-def test_a_key_that_moved_is_answered_with_its_place(tmp_path: Path, kind: str) -> None:
-    message = fault_of(write(tmp_path, f"[baseline]\nordinary_{kind} = 0.1\n"))
-    assert f"baseline.ordinary_{kind}: belongs to the model now" in message
-    assert f"[usual] {kind}" in message
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("ordinary_anger", "[usual] anger"),
+        ("ordinary_distress", "[usual] distress"),
+        ("ordinary", "[rest] ordinary"),
+        ("max_rest", "[rest] most"),
+    ],
+)
+def test_a_key_that_moved_is_answered_with_its_place(tmp_path: Path, key: str, place: str) -> None:
+    message = fault_of(write(tmp_path, f"[baseline]\n{key} = 0.1\n"))
+    assert f"baseline.{key}: belongs to the model now: the expression model's manifest has it, {place}" in message
     assert "known here" not in message

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge.config import Config
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.decision.decider import Decider
+from edge.decision.ordinary import OrdinaryFace
 from edge.domain import Observation, Phase, Sight, Step, Transition
 
 Look = Callable[..., Observation]
@@ -219,8 +220,8 @@ def test_a_long_pause_is_a_time_out_of_sight(ride: Ride) -> None:
 def test_nothing_is_taken_off_before_the_floor_and_only_what_is_not_ordinary_after(ride: Ride) -> None:
     assert ride.see(FLOOR_S + LEARN_AFTER_S - 1.0, **FROWN).signals.of("anger") == pytest.approx(0.44)
     assert 90.0 < ride.percent < 100.0
-    config = Config().baseline
-    excess = (config.max_rest / (1 - config.max_rest)) / (config.ordinary / (1 - config.ordinary))
+    face = OrdinaryFace()
+    excess = (face.most / (1 - face.most)) / (face.signal / (1 - face.signal))
     odds = 0.44 / 0.56 / excess
     assert ride.see(2.0, **FROWN).signals.of("anger") == pytest.approx(odds / (1 + odds), abs=0.01)
     assert ride.percent == 100.0

@@ -18,7 +18,7 @@ from edge.decision.decider import Decider
 from edge.domain import Transition
 from edge.mqtt.messages import DECIMALS
 from edge.traces.trace import read_trace
-from edge.vision.ordinary import ordinary_faces
+from edge.vision.ordinary import ordinary_face
 from edge.words import say
 
 FOLDER = Path(__file__).with_name("decisions")
@@ -35,7 +35,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]
 
 
 def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[str, Path]) -> None:
-    decider = Decider(Config(), ordinary_faces(VisionConfig()))
+    decider = Decider(Config(), ordinary_face(VisionConfig()))
     different = []
     for line in read_trace(recorded[1]):
         step = decider.update(line.observation())
@@ -50,7 +50,7 @@ def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[s
 
 def test_the_alerts_are_those_that_came(recorded: tuple[str, Path]) -> None:
     name, path = recorded
-    decider = Decider(Config(), ordinary_faces(VisionConfig()))
+    decider = Decider(Config(), ordinary_face(VisionConfig()))
     came = [each for line in read_trace(path) for each in decider.update(line.observation()).transitions]
     wanted = [json.loads(line) for line in (FOLDER / f"{name}-0.1.0.events.jsonl").read_text().splitlines()]
     assert [words_of(each) for each in came] == [{key: event[key] for key in WORDS} for event in wanted]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from uuid import UUID
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.ordinary import OrdinaryFace
 from edge.domain import EXPRESSION, EXPRESSIONS, Face, Level, Observation, Quality, Reading, Sight, State
 from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
@@ -37,7 +37,7 @@ class Model:
 
 
 class ReaderModel(Model):
-    usual: Mapping[str, float] = {}
+    ordinary_face = OrdinaryFace()
 
 
 class Finder:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from importlib import resources
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, VisionConfig
+from edge.decision.kinds import registered
 from edge.domain import EXPRESSIONS
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
 from edge.vision.expression import ExpressionReader
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled, load_manifest
+from edge.vision.ordinary import ordinary_face
 from edge.vision.tflite import TfliteModel, open_runtime
 
 NAMES: tuple[Literal["face", "expression"], ...] = ("face", "expression")
@@ -146,6 +149,34 @@ def test_a_grid_that_does_not_fit_the_maps_is_refused_at_the_start(copies: Path)
     manifest = copies / "face.toml"
     manifest.write_text(manifest.read_text().replace("stride_px = 8", "stride_px = 4"))
     assert "expected maps of (32, 40) cells" in refusal(copies, "face")
+
+
+def test_what_a_model_makes_of_ordinary_faces_stands_in_its_manifest(copies: Path) -> None:
+    path = copies / "expression.toml"
+    config = VisionConfig(expression_model=path)
+    assert ordinary_face(config) == ordinary_face(VisionConfig())
+    changed = re.sub(r"(\[rest\]\nordinary = )\S+\nmost = \S+", r"\g<1>0.2\nmost = 0.45", path.read_text())
+    path.write_text(re.sub(r"(\[usual\]\nanger = )\S+", r"\g<1>0.07", changed))
+    face = ordinary_face(config)
+    assert (face.signal, face.most, face.usual["anger"]) == (0.2, 0.45, 0.07)
+    path.write_text(path.read_text().replace("most = 0.45", "most = 0.15"))
+    assert "rest: ordinary must not be above most" in refusal(copies, "expression")
+
+
+def test_a_manifest_of_before_reads_ordinary_faces_as_always(copies: Path) -> None:
+    path = copies / "expression.toml"
+    path.write_text(re.sub(r"\[(usual|rest)\]\n(?:.+\n)+\n", "", path.read_text()))
+    face = ordinary_face(VisionConfig(expression_model=path))
+    assert (face.signal, face.most) == (0.12, 0.3)
+    assert set(face.usual) == set(registered())
+
+
+def test_the_face_models_manifest_tells_the_least_score_unless_the_configuration_does(copies: Path) -> None:
+    path = copies / "face.toml"
+    path.write_text(re.sub(r"min_score = \S+", "min_score = 0.0", path.read_text()))
+    noise = np.random.default_rng(1).integers(0, 256, (480, 640), dtype=np.uint8)
+    assert FaceFinder.load(VisionConfig(face_model=path)).find(noise) is not None
+    assert FaceFinder.load(VisionConfig(face_model=path, min_face_score=0.75)).find(noise) is None
 
 
 def test_classes_in_another_order_are_refused(copies: Path) -> None:
