@@ -16,7 +16,10 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "tensorflow"  # Keras reads it once, when it is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
+# Triton, which PyTorch's optimisers load, crashes the process where TensorFlow was loaded before it.
+import torch._dynamo
+
+import keras  # isort: skip
 import numpy as np
 import tensorflow as tf
 import torch

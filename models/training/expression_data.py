@@ -141,7 +141,7 @@ def narrow(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class TrainingFaces:
-    """Augmented crops (1, 48, 48), 0 to 1, with target, is_set and trust of their ``Faces``, for a loader.
+    """Augmented crops (1, 48, 48), 0 to 1, with target, is_set, trust and number of their ``Faces``, for a loader.
 
     ``data[epoch, index]`` is the same however often and wherever it is asked for.
     """
@@ -157,14 +157,14 @@ class TrainingFaces:
 
     def __getitem__(
         self, key: tuple[int, int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], np.bool_, np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], np.bool_, np.float32, int]:
         epoch, index = key
         part_number = int(np.searchsorted(self.starts, index, side="right")) - 1
         part, row = self.parts[part_number], index - self.starts[part_number]
         rng = np.random.default_rng([self.seed, epoch, index])
         hand_share = YAWN_HANDS if part.target[row, YAWN] > 0.5 else HANDS
         crop = distort(rng, part.crops[row], self.cabin_share, hand_share)
-        return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row]
+        return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row], part_number
 
 
 def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_share: float) -> NDArray[np.uint8]:

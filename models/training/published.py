@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch._dynamo  # before TensorFlow, see export.py
 from numpy.typing import NDArray
 from tensorflow.lite.tools import flatbuffer_utils
 from torch import Tensor, nn

@@ -122,7 +122,7 @@ def read_ferplus(root: Path) -> Source:
     known = crowd_faces(root, "train")
     use = np.where(known.trust > 0, TRAIN, LEFT_OUT).astype(np.uint8)
     label = np.where(votes.argmax(1) < 8, votes.argmax(1), -1)
-    return Source("ferplus", known, label, use, np.ones(len(crops), np.float32), 0.36, 0.3)
+    return Source("ferplus", known, label, use, np.ones(len(crops), np.float32), 0.48, 0.15)
 
 
 def read_affect(root: Path) -> Source:
@@ -134,7 +134,7 @@ def read_affect(root: Path) -> Source:
     weak = table["ffhq"].astype(bool)
     trust = np.where(weak, np.float32(0.4), source.faces.trust)
     weight = np.where(weak, np.float32(WEAK), source.weight)
-    return replace(source, faces=replace(source.faces, trust=trust), weight=weight, share=0.26, level=0.7)
+    return replace(source, faces=replace(source.faces, trust=trust), weight=weight, share=0.24, level=0.7)
 
 
 def read_raf(root: Path) -> Source:
@@ -145,21 +145,21 @@ def read_raf(root: Path) -> Source:
         "raf", read_wide(root / "expressions/raf_train.jpg", len(label)), label, 1.0, 0.05, contempt=False
     )
     use = np.where(table["fold"] == QUOTED_FOLD, QUOTE, TRAIN).astype(np.uint8)
-    return replace(source, use=use, share=0.20, level=0.45)
+    return replace(source, use=use, share=0.17, level=0.5)
 
 
 def read_expw(root: Path) -> Source:
     """ExpW faces in seven equal classes, noisily labelled."""
     label = np.load(root / "expressions/expw.npz")["label"].astype(np.int64)
     crops = read_wide(root / "expressions/expw.jpg", len(label))
-    return replace(_labelled("expw", crops, label, 0.5, 0.2, contempt=False), share=0.05)
+    return replace(_labelled("expw", crops, label, 0.5, 0.2, contempt=False), share=0.03)
 
 
 def read_drawn(root: Path) -> Source:
     """Generated faces in seven classes."""
     label = np.load(root / "expressions/drawn.npz")["label"].astype(np.int64)
     crops = read_wide(root / "expressions/drawn.jpg", len(label))
-    return replace(_labelled("drawn", crops, label, 0.5, 0.15, contempt=False), share=0.015, level=0.5)
+    return replace(_labelled("drawn", crops, label, 0.5, 0.15, contempt=False), share=0.01, level=0.5)
 
 
 def read_web(root: Path) -> Source:
@@ -167,7 +167,7 @@ def read_web(root: Path) -> Source:
     faces = web_faces(root)
     count = len(faces.trust)
     label = np.asarray(faces.target.argmax(1), np.int64)
-    return Source("web", faces, label, np.full(count, TRAIN, np.uint8), np.ones(count, np.float32), 0.045, 0.5)
+    return Source("web", faces, label, np.full(count, TRAIN, np.uint8), np.ones(count, np.float32), 0.04, 0.5)
 
 
 READERS: dict[str, Callable[[Path], Source]] = {

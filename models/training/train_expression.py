@@ -22,7 +22,7 @@ from edge.vision.expression import ExpressionReader
 from models.training import answers, export
 from models.training import expression_data as data
 from models.training.evaluate_expression import measure
-from models.training.expression_loss import mixed_loss
+from models.training.expression_loss import Leaning, mixed_loss
 from models.training.expression_metrics import driver_figures
 from models.training.expression_readers import FLOAT_FILE, Read
 from models.training.expression_scale import Chosen, fit_scale
@@ -97,9 +97,9 @@ class Lesson:
 
     ``start`` and ``teachers`` are folders of runs or published ``.tflite`` files; teachers, who know crowd-voted faces
     alone, give ``share`` of the targets of those and most of the web faces'. ``answers`` is a file of a teacher's
-    answers to all faces, which give ``told`` of their targets. ``cabin_share`` of the crops get a cabin's light and
-    sensor,
-    ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are not seen.
+    answers to all faces, which give ``told`` of the targets of those that no teacher answers. ``cabin_share`` of the
+    crops get a cabin's light and sensor, ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are
+    not seen.
     """
 
     shape: str
@@ -114,9 +114,9 @@ class Lesson:
 
 
 def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
-    """The sources with what the lesson's teachers and its file of answers say blended into the targets."""
+    """The sources with what the lesson's teachers, or else its file of answers, say blended into the targets."""
+    shares = {"ferplus": lesson.share, "web": WEB_TEACHER_SHARE} if lesson.teachers else {}
     if lesson.teachers:
-        shares = {"ferplus": lesson.share, "web": WEB_TEACHER_SHARE}
         nets = [load_net(teacher, typical_crops(found)) for teacher in lesson.teachers]
         found = [
             source.taught(ask(nets, source.faces.crops), shares[source.name]) if source.name in shares else source
@@ -124,13 +124,15 @@ def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
         ]
     if lesson.answers is not None:
         said = answers.read(lesson.answers, {source.name: len(source.label) for source in found}).by_source
-        missing = [source.name for source in found if source.name not in said]
+        missing = [source.name for source in found if source.name not in said | shares]
         if missing:
             raise SystemExit(
                 f"{lesson.answers}: its teacher answers no {', '.join(missing)}; leave them out: --without"
             )
         told = {name: max(lesson.told, NOISY_TOLD) if name in NOISY else lesson.told for name in said}
-        found = [source.taught(said[source.name], told[source.name]) for source in found]
+        found = [
+            source if source.name in shares else source.taught(said[source.name], told[source.name]) for source in found
+        ]
     return found
 
 
@@ -140,8 +142,8 @@ def typical_crops(found: list[Source]) -> NDArray[np.uint8]:
     return np.concatenate([part[:: max(len(part) // 1000, 1)] for part in parts])
 
 
-def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> nn.Module:
-    """Train on the sources' training faces and on all but the held-out driver groups."""
+def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> None:
+    """Train on the sources' training faces and on all but the held-out driver groups; the run's folder holds it."""
     found = read_sources(root, lesson.without)
     torch.manual_seed(schedule.seed)
     net = ExpressionNet(EXPRESSION_SHAPES[lesson.shape])
@@ -167,7 +169,8 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> nn.Mo
         return mixed_loss(net, batch, lesson.mixed)
 
     about = {"shape": lesson.shape}
-    return fit(net, faces, weights, EPOCH_FACES, loss, schedule, str(lesson), folder, evaluate, about)
+    leaning = Leaning(net, len(faces.parts))
+    fit(leaning, faces, weights, EPOCH_FACES, loss, schedule, str(lesson), folder, evaluate, about)
 
 
 def _begin(net: ExpressionNet, start: Path, crops: NDArray[np.uint8], shape: str) -> None:
@@ -196,11 +199,11 @@ def load_net(source: Path, crops: NDArray[np.uint8]) -> ExpressionNet:
 
 
 def load_average(folder: Path) -> ExpressionNet:
-    """The averaged network of a run."""
+    """The averaged network of a run, without the leans of its sources."""
     saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    net = ExpressionNet(EXPRESSION_SHAPES[saved["shape"]])
-    net.load_state_dict(saved["average"])
-    return net.to(device()).eval()
+    leaning = Leaning(ExpressionNet(EXPRESSION_SHAPES[saved["shape"]]), len(saved["average"]["leans"]))
+    leaning.load_state_dict(saved["average"])
+    return leaning.net.to(device()).eval()
 
 
 def chosen(net: nn.Module, source: Source) -> Chosen:

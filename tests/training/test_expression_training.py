@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; make .venv-training/.training brings it")
 
-from models.training.expression_loss import face_losses, mixed_loss  # noqa: E402 - after the check for PyTorch
+from models.training.expression_loss import Leaning, face_losses, mixed_loss  # noqa: E402 - after the check for PyTorch
 from models.training.expression_scale import Chosen, fit_scale  # noqa: E402
 from models.training.nets import EXPRESSION_SHAPES, ExpressionNet, grow  # noqa: E402
 
@@ -22,14 +22,49 @@ def test_a_set_costs_nothing_where_all_probability_is_allowed() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_mixing_leaves_the_batch_as_it_was_and_gives_a_loss(share: float) -> None:
     torch.manual_seed(0)
-    net = ExpressionNet(EXPRESSION_SHAPES["coarse"])
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"]), 2)
     luma = torch.rand(8, 1, 48, 48)
     target = torch.eye(9)[torch.arange(8)]
     before = luma.clone()
+    source = torch.arange(8) % 2
     for _ in range(6):
-        loss = mixed_loss(net, (luma, target, torch.zeros(8, dtype=torch.bool), torch.ones(8)), share)
+        loss = mixed_loss(net, (luma, target, torch.zeros(8, dtype=torch.bool), torch.ones(8), source), share)
         assert torch.isfinite(loss)
     assert bool((luma == before).all())
+
+
+def test_how_a_source_leans_is_learned_apart_from_the_network() -> None:
+    """Two sources that call the same faces by two names: the network is undecided, each source leans to its own."""
+    torch.manual_seed(0)
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"], dropout=0.0), 2)
+    luma = torch.rand(1, 1, 48, 48).expand(16, -1, -1, -1)
+    source = torch.arange(16) % 2
+    target = torch.eye(9)[source]
+    batch = luma, target, torch.zeros(16, dtype=torch.bool), torch.ones(16), source
+    optimiser = torch.optim.SGD(net.parameters(), 0.5)
+    for _ in range(150):
+        optimiser.zero_grad()
+        mixed_loss(net, batch, 0.0).backward()
+        optimiser.step()
+    with torch.no_grad():
+        (told,) = net(luma, source)
+        plain = net(luma)[0]
+    assert bool((told.argmax(1) == source).all())
+    assert float(plain[0] - plain[1]) == pytest.approx(0, abs=0.05)
+
+
+def test_mixed_faces_keep_each_its_own_source_s_lean() -> None:
+    torch.manual_seed(0)
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"]), 2).eval()
+    net.leans.data[1, 3] = 50.0  # the second source calls everything by the fourth name
+    luma = torch.rand(8, 1, 48, 48)
+    source = torch.arange(8) % 2
+    target = torch.eye(9)[torch.where(source == 1, 3, 0)]
+    losses = [
+        float(mixed_loss(net, (luma, target, torch.zeros(8, dtype=torch.bool), torch.ones(8), source), 1.0).detach())
+        for _ in range(20)
+    ]
+    assert max(losses) < 10  # a lean of another source would cost some fifty
 
 
 def test_a_grown_network_says_what_the_small_one_said() -> None:
