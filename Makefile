@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions usual presets generate trade-off demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -151,8 +151,11 @@ presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from
 generate: $(VENV)/.dev ## Write what is made from the code: example configuration, key tables, reference, JSON Schemas
 	$(VENV)/bin/python -m edge.tools.generate
 
-trade-off: $(VENV)/.dev ## The same beside other ways to follow an expression; draws calibration/trade-off.png
-	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) --plot calibration/trade-off.png $(ARGS)
+trade-off: $(VENV)/.dev ## Hold other ways to follow an expression beside it; writes calibration/trade-off.json, draws trade-off.png
+	$(VENV)/bin/python -m calibration.trade_off --data $(DATA) $(ARGS)
+
+trade-off-figure: $(VENV)/.dev ## Draw calibration/trade-off.png again from the figures beside it
+	$(VENV)/bin/python -m calibration.trade_off --drawn-from calibration/trade-off.json
 
 demo-clip: $(VENV)/.dev ## Make the demo's clip from DATA, with the YuNet detector at DETECTOR
 	$(VENV)/bin/python -m models.training.demo_clip --data $(DATA) --detector $(DETECTOR) $(ARGS)

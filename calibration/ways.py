@@ -1,0 +1,134 @@
+"""Ways to follow an expression over time, each with the settings that it is tried with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.drives import SHOWN, Readings
+from calibration.rivals import confusion, frame_mean, hidden_markov
+from edge.config import Config
+from edge.decision.expression_judge import ExpressionSettings
+from edge.decision.settings import SmoothingConfig
+from edge.domain import EXPRESSIONS
+from edge.tuning.batch import Batch, Evidence, Floats, Rules, run_rules, smooth
+from edge.tuning.rest import hold_against_rest
+from edge.tuning.score import Score
+from edge.vision.ordinary import ordinary_face
+
+SHIPPED = "own face + budget"
+
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of following, with one setting, and the thresholds to try it with.
+
+    A level is ``seldom`` where the evidence has shares of time, else ``enter``.
+    """
+
+    family: str
+    setting: str
+    evidence: Callable[[], Evidence]
+    levels: Sequence[float]
+    holds: Sequence[float]
+    base: ExpressionSettings
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way of following with one set of thresholds, and what it comes to for all kinds together."""
+
+    family: str
+    setting: str
+    score: Score
+
+
+def ways(batch: Batch, probabilities: Probabilities, matrix: Floats, config: Config) -> Iterator[Way]:
+    """Every way with every setting, over drives of which the model answered ``probabilities`` (T, D, 9).
+
+    ``matrix`` (9, 9) is what the model reads on average of each expression shown.
+    """
+    base = config.alerts.expressions[SHOWN[0]]
+    yield from _held_against_rest(batch, config, base)
+    levels, holds = np.arange(0.30, 0.86, 0.05).tolist(), (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+    for tau in (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0):
+        smoothed = cache(partial(_smoothed, batch, tau))
+        yield Way("exponential", f"τ {tau:g}", smoothed, levels, (0.0,), base)
+        if tau <= 1.5:
+            yield Way("exponential + budget", f"τ {tau:g}", smoothed, levels, holds, base)
+    yield Way("leaky budget", "", lambda: Evidence(batch.read), levels, holds, base)
+    beliefs = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+    for seconds in (0.2, 0.4, 0.7, 1.0, 1.5):
+        believed = cache(partial(_believed, batch, probabilities, matrix, seconds))
+        yield Way("hidden Markov", f"{seconds:g} s", believed, beliefs, (0.0,), base)
+        yield Way("hidden Markov + budget", f"{seconds:g} s", believed, beliefs, holds, base)
+
+
+def peer_rules(batch: Batch, config: Config) -> Iterator[Rule]:
+    """A threshold of 0.5 on single frames, and on the mean of a second."""
+    base = config.alerts.expressions[SHOWN[0]]
+    for name, seconds in (("single frame", 0.01), ("one second", 1.0)):
+        mean = partial(_mean, batch, seconds)
+        yield from run_way(Way(name, "", mean, (0.5,), (0.0,), base), batch)
+
+
+def run_way(way: Way, batch: Batch) -> Iterator[Rule]:
+    """Every level with every hold."""
+    pairs = list(product(way.levels, way.holds))
+    tried, hold_s = np.array(pairs).T
+    evidence, base = way.evidence(), way.base
+    name, enter = ("enter", tried) if evidence.shares is None else ("seldom", np.full_like(tried, base.enter))
+    if evidence.shares is None:
+        base = base.model_copy(update={"hold_beside_s": 0.0})  # our own idea; the others look at one kind alone
+    rules = Rules(enter, enter * (base.exit / base.enter), tried, hold_s, base)
+    for (level, hold), scores in zip(pairs, run_rules(batch, evidence, rules), strict=True):
+        parts = (way.setting, f"{name} {level:g}", f"hold {hold:g} s" if hold else "")
+        yield Rule(way.family, ", ".join(filter(None, parts)), scores[SHOWN[0]] + scores[SHOWN[1]])
+
+
+def mistaken(readings: Readings) -> Floats:
+    """What a model reads on average (9, 9) of each expression shown, where a twin counts as its like."""
+    names = {"rest": "neutral", "smile": "happiness", "distress": "sadness"}
+    shown, answers = [], []
+    for look in ("rest", "smile", "surprise", "anger", "distress", "yawn"):
+        read = readings.probabilities[look].reshape(-1, len(EXPRESSIONS))
+        answers.append(read)
+        shown.append(np.full(len(read), EXPRESSIONS.index(names.get(look, look))))
+    matrix = confusion(np.concatenate(answers), np.concatenate(shown))
+    for twin, own in (("fear", "sadness"), ("disgust", "anger"), ("contempt", "neutral")):
+        matrix[EXPRESSIONS.index(twin)] = matrix[EXPRESSIONS.index(own)]
+    return matrix
+
+
+def _held_against_rest(batch: Batch, config: Config, base: ExpressionSettings) -> Iterator[Way]:
+    """How seldom a reading is in the driver's own face, as shipped, and in a face that is the same for all drivers."""
+    seldom, holds = (0.65, 0.55, 0.45, 0.36, 0.28, 0.2), (1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.5, 3.0)
+    for family, enabled in ((SHIPPED, True), ("one face for all + budget", False)):
+        held = cache(partial(_held, batch, config, enabled=enabled))
+        for enter in (0.3, 0.4, 0.5, 0.6):
+            tried = base.model_copy(update={"enter": enter, "exit": 0.6 * enter})
+            yield Way(family, f"enter {enter:g}", held, seldom, holds, tried)
+
+
+def _held(batch: Batch, config: Config, *, enabled: bool) -> Evidence:
+    baseline = config.baseline.model_copy(update={"enabled": enabled})
+    return hold_against_rest(batch, smooth(batch, config.smoothing), baseline, ordinary_face(config.vision))
+
+
+def _smoothed(batch: Batch, tau: float) -> Evidence:
+    return Evidence(smooth(batch, SmoothingConfig(time_constant_s=tau)))
+
+
+def _believed(batch: Batch, probabilities: Probabilities, matrix: Floats, correlation_s: float) -> Evidence:
+    return Evidence(hidden_markov(batch, probabilities, matrix, correlation_s))
+
+
+def _mean(batch: Batch, seconds: float) -> Evidence:
+    return Evidence(frame_mean(batch, seconds))
