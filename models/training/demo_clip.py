@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.tools.demo.story import CHANGE_S
 from models.training import demo_faces as faces
 
 WIDTH, HEIGHT, FPS = 640, 480, 15
 SEED = 20
-CHANGE_S = 1.2  # how long one expression takes to become the next
 SKIN, CONTRAST = 128.0, 38.0  # mean and spread of luma in the face
 HAIR = 34.0  # luma
 NOISE = 0.8  # sensor noise, standard deviation in luma steps
@@ -39,6 +39,9 @@ class Cue:
     start_s: float
     look: str
 
+
+ALERTS = {"anger": "anger", "sadness": "distress"}
+"""The kind of alert that is to come of a look; of the others none is."""
 
 STORY = (
     Cue(0, "neutral"),
@@ -292,6 +295,20 @@ def write_clip(path: Path, pictures: Iterator[NDArray[np.uint8]]) -> None:
     writer.release()
 
 
+def story_text() -> str:
+    """What the clip shows, as the file beside it tells the demo."""
+    head = (
+        "# Written by models/training/demo_clip.py: what the clip beside it shows. The demo fails where an alert\n"
+        "# named here does not arrive, or where one comes of a look that names none.\n"
+    )
+    looks = [
+        f'\n[[looks]]\nstart_s = {cue.start_s:g}\nlook = "{cue.look}"\n'
+        + (f'alert = "{ALERTS[cue.look]}"\n' if cue.look in ALERTS else "")
+        for cue in STORY
+    ]
+    return "".join([head, f"length_s = {LENGTH_S}\n", *looks])
+
+
 def main() -> None:
     """Parse the command line and make the clip."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -303,6 +320,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="of sway, blinks and noise")
     options = parser.parse_args()
     write_clip(options.out, frames(options.data, options.detector, options.seed))
+    options.out.with_suffix(".toml").write_text(story_text(), encoding="utf-8")
     print(f"{options.out}: {options.out.stat().st_size} bytes")
 
 

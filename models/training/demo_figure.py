@@ -20,12 +20,11 @@ from edge.config import CameraConfig, Config
 from edge.domain import EXPRESSIONS, Phase, State, Step
 from edge.figure import new_figure
 from edge.pipeline import Pipeline
+from edge.tools.demo.story import CHANGE_S, Look, read_story
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-MOMENTS = ((6.0, "calm"), (21.0, "angry"), (49.0, "distressed"), (67.5, "yawning"))
-"""Seconds of the clip, and what is drawn there; what is read may be another thing, and the caption tells both."""
+    from matplotlib.figure import Figure
 
 TIMEOUT_S = 5.0
 MARGIN = 0.35  # of the face box's side, added on each side
@@ -45,14 +44,16 @@ class Moment:
 
     @property
     def caption(self) -> str:
-        """When, what is drawn, what was read, and the state that was decided."""
-        probabilities = self.step.observation.probabilities
-        read = "nothing" if probabilities is None else EXPRESSIONS[int(np.argmax(probabilities))]
-        return f"{self.step.signals.t:.1f} s: {self.drawn}\nread as {read}; {self.step.state}"
+        """When, what is drawn, what is read (smoothed, as it is published), and the state that is decided."""
+        signals = self.step.signals
+        read = EXPRESSIONS[int(np.argmax(signals.expression))] if signals.confidence else "nothing"
+        return f"{signals.t:.1f} s, drawn: {self.drawn}\nread: {read}; {self.step.state}"
 
 
 def play() -> tuple[list[Step], list[Moment]]:
-    """Every step of the bundled clip, and the moments that are shown."""
+    """Every step of the bundled clip, and a moment in the middle of each look where it is drawn for the first time."""
+    story = read_story()
+    shown = [look for n, look in enumerate(story) if look.name not in {each.name for each in story[:n]}]
     steps: list[Step] = []
     moments: list[Moment] = []
     with resources.as_file(resources.files("edge.tools.demo") / "clip.mp4") as clip:
@@ -64,17 +65,26 @@ def play() -> tuple[list[Step], list[Moment]]:
                 step = pipeline.step(frame)
                 steps.append(step)
                 face = step.observation.face
-                due = MOMENTS[len(moments) :][:1]
-                if due and frame.t >= due[0][0] and face is not None:
-                    moments.append(Moment(_cut(frame.luma, face.box), due[0][1], step))
+                due = shown[len(moments) :][:1]
+                if due and frame.t >= _middle(due[0]) and face is not None:
+                    moments.append(Moment(_cut(frame.luma, face.box), due[0].name, step))
         except EndOfStream:
             return steps, moments
         finally:
             camera.close()
 
 
+def _middle(look: Look) -> float:
+    return (look.start_s + look.end_s + CHANGE_S) / 2
+
+
 def draw(steps: list[Step], moments: list[Moment], path: Path) -> None:
     """Draw faces, signals with the marks of alerts, and states into ``path``."""
+    compose(steps, moments).savefig(path, dpi=110)
+
+
+def compose(steps: list[Step], moments: list[Moment]) -> Figure:
+    """The figure: a captioned face for each moment, below them the signals with the alerts' marks, then the states."""
     figure = new_figure(8.0, 5.2)
     grid = figure.add_gridspec(3, len(moments), height_ratios=(6, 6, 0.7))
     for column, moment in enumerate(moments):
@@ -88,7 +98,7 @@ def draw(steps: list[Step], moments: list[Moment], path: Path) -> None:
     for moment in moments:
         above.axvline(moment.step.signals.t, color="grey", linewidth=0.8, linestyle=":")
     _draw_states(below, steps)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def _cut(luma: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:

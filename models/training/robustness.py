@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -29,6 +30,9 @@ from models.training.expression_metrics import ANGER, crowd_figures, eight, labe
 from models.training.expression_readers import OURS, Candidate, open_candidates
 from models.training.expression_trial import Trial, add_arguments, float_file, read_trial
 from models.training.scoreboard import Row, percent, show_list, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Luma = NDArray[np.uint8]
 Change = Callable[[Generator, Luma], Luma]
@@ -119,7 +123,12 @@ def table_of(figures: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[
 
 
 def plot(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
-    """Points of accuracy A that each model loses against the untouched face, a row a condition; as a PNG."""
+    """Draw ``compose``'s figure as a PNG."""
+    compose(figures).savefig(path, dpi=100)
+
+
+def compose(figures: dict[str, dict[str, dict[str, float]]]) -> Figure:
+    """Points of accuracy A that each model loses against the untouched face, a row a condition."""
     rows = [condition for condition in conditions() if condition.name != CLEAN]
     heights, row = [], 0.0
     for before, condition in zip([None, *rows], rows, strict=False):
@@ -138,7 +147,7 @@ def plot(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=len(figures[CLEAN]), frameon=False, fontsize=9)
-    figure.savefig(path, dpi=100)
+    return figure
 
 
 def _at(corruption: augment.Corruption, strength: float) -> Change:

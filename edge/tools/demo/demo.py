@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import resources
@@ -23,18 +22,18 @@ from edge.config import (
     PublishConfig,
     load_config,
 )
-from edge.domain import Kind
 from edge.errors import EXIT_INTERNAL
 from edge.mqtt.messages import Topics
 from edge.service.loop import Service, build_service
 from edge.tools.demo.broker import EmbeddedBroker
 from edge.tools.demo.every_frame import EveryFrame
+from edge.tools.demo.story import Look, read_story
 from edge.tools.demo.subscriber import Subscriber
 from edge.tools.demo.view import View, print_summary, show
 
 
 def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path | None = None) -> int:
-    """Show the demo on ``console``; return 0, or 70 where an alert that the clip shows did not arrive over MQTT.
+    """Show the demo on ``console``; return 0, or 70 where other alerts arrived over MQTT than the clip shows.
 
     With ``fast`` every frame is processed as soon as the one before is done, and times are the clip's own.
 
@@ -50,7 +49,8 @@ def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path |
         broker = stack.enter_context(EmbeddedBroker())
         config = demo_config(clip or bundled, broker, Path(folder))
         topics = Topics(config.mqtt.prefix, config.device.id)
-        view = View(topics)
+        story = read_story()
+        view = View(topics, story)
         everything = f"{topics.prefix}/{topics.device_id}/#"
         subscriber = stack.enter_context(Subscriber(broker.host, broker.port, everything))
         service = stack.enter_context(_service(config, fast=fast))
@@ -61,17 +61,22 @@ def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path |
             service.stop()
         running.result()
     print_summary(view, console)
-    missing = [kind for kind in shown_kinds() if kind not in view.started]
+    failures = list(_failures(story, view))
+    for failure in failures:
+        console.print(f"evenkeel: demo failed: {failure}", style="bold red")
+    return EXIT_INTERNAL if failures else 0
+
+
+def _failures(story: Sequence[Look], view: View) -> Iterator[str]:
+    """What did not come as the clip shows it."""
+    missing = [look.alert for look in story if look.alert and look.alert not in view.started]
     if missing:
-        console.print(f"evenkeel: demo failed: no {' and no '.join(missing)} alert arrived over MQTT", style="bold red")
-        return EXIT_INTERNAL
-    return 0
-
-
-def shown_kinds() -> tuple[Kind, ...]:
-    """The kinds of alert that the bundled clip shows, as the file beside it says."""
-    text = (resources.files("edge.tools.demo") / "clip.toml").read_text(encoding="utf-8")
-    return tuple(tomllib.loads(text)["alerts"])
+        yield f"no {' and no '.join(missing)} alert arrived over MQTT"
+    for kind, t in view.started_at():
+        shown = [look for look in story if look.lasts_at(t)]
+        if shown and kind not in [look.alert for look in shown]:
+            names = " and ".join(look.name for look in shown)
+            yield f"an alert of {kind} started at {t:.1f} s of the clip, which shows {names}"
 
 
 def demo_config(clip: Path, broker: EmbeddedBroker, folder: Path) -> Config:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +16,7 @@ from rich.text import Text
 from edge.domain import Kind, Level, Phase, State
 from edge.mqtt.messages import AlertMessage, StateMessage, Time, Topics
 from edge.tables import print_table
+from edge.tools.demo.story import Look
 from edge.tools.demo.subscriber import Subscriber
 
 REFRESH_S = 0.1
@@ -24,36 +26,76 @@ LAST_MESSAGES_S = 5.0
 ALERTS_SHOWN = 8
 _STATE_STYLES = {State.CALM: "bold green", State.WARNING: "bold yellow", State.URGENT: "bold red"}
 _LEVEL_STYLES = {Level.WARNING: "yellow", Level.URGENT: "bold red"}
+_QUIET_STYLE = "green"
 
 
 class View:
-    """Everything that was heard so far: ``alerts`` in the order of arrival, the newest ``state``, ``availability``."""
+    """Everything that was heard so far: ``alerts`` in the order of arrival, the newest ``state``, ``availability``.
 
-    def __init__(self, topics: Topics) -> None:
+    ``story`` tells what the clip shows; its time begins with the first state that is heard.
+    """
+
+    def __init__(self, topics: Topics, story: Sequence[Look] = ()) -> None:
         self.alerts: list[AlertMessage] = []
         self.state: StateMessage | None = None
         self.availability = "unknown"
         self._topics = topics
+        self._began: Time | None = None
+        self._quiet = [look for look in story if look.is_quiet]
+        self._states: list[StateMessage] = []
+        self._lines: list[Text] = []
 
     @property
     def started(self) -> set[Kind]:
         """The kinds of which an alert has started."""
         return {alert.kind for alert in self.alerts if alert.phase is Phase.START}
 
-    def take(self, topic: str, payload: bytes) -> str | None:
-        """Note one message; return a line where it is news: an alert, another state, another availability."""
+    def started_at(self) -> list[tuple[Kind, float]]:
+        """Each alert's kind and start, in seconds of the clip."""
+        return [(alert.kind, self._t(alert.started)) for alert in self.alerts if alert.phase is Phase.START]
+
+    def take(self, topic: str, payload: bytes) -> list[str]:
+        """Note one message; return a line for each news: an alert, another state or availability, a quiet look."""
         if topic == self._topics.alert:
             alert = AlertMessage.model_validate_json(payload)
             self.alerts.append(alert)
-            return f"{_clock(alert.time)}  {describe(alert)}"
+            return [self._note(alert.time, describe(alert), _LEVEL_STYLES[alert.level])]
         if topic == self._topics.state:
-            before, self.state = self.state, StateMessage.model_validate_json(payload)
-            if before is None or before.state is not self.state.state:
-                return f"{_clock(self.state.time)}  state {self.state.state}"
-        elif topic == self._topics.availability:
+            return self._take_state(StateMessage.model_validate_json(payload))
+        if topic == self._topics.availability:
             self.availability = payload.decode()
-            return f"          {topic} {self.availability}"
-        return None
+            return [f"          {topic} {self.availability}"]
+        return []
+
+    def _take_state(self, state: StateMessage) -> list[str]:
+        before, self.state = self.state, state
+        self._began = self._began or state.time
+        self._states.append(state)
+        lines = []
+        while self._quiet and self._t(state.time) >= self._quiet[0].gone_s:
+            lines.append(self._note(state.time, self._told(self._quiet.pop(0)), _QUIET_STYLE))
+        if before is None or before.state is not state.state:
+            lines.append(f"{_clock(state.time)}  state {state.state}")
+        return lines
+
+    def _told(self, look: Look) -> str:
+        """What came of a look that is to bring no alert, in the words of what was read of it."""
+        seen = [each for each in self._states if look.is_whole_at(self._t(each.time))]
+        named = Counter(each.expression for each in seen if each.expression).most_common(1)
+        read = f"read as {named[0][0]}" if named else "not read"
+        highest = max((part.signal for each in seen for part in each.kinds.values()), default=0.0)
+        alerts = [kind for kind, t in self.started_at() if look.lasts_at(t)]
+        came = f"alert {', '.join(alerts)}" if alerts else "no alert"
+        return f"{came}: a {look.name} is drawn, {read}, signals up to {highest:.2f}"
+
+    def _t(self, moment: Time) -> float:
+        """Seconds of the clip."""
+        return 0.0 if self._began is None else (moment - self._began).total_seconds()
+
+    def _note(self, moment: Time, what: str, style: str) -> str:
+        line = f"{_clock(moment)}  {what}"
+        self._lines.append(Text(line, style))
+        return line
 
     def draw(self) -> RenderableType:
         """The whole view."""
@@ -75,9 +117,8 @@ class View:
         )
 
     def _draw_alerts(self) -> Panel:
-        lines = [Text(f"{_clock(alert.time)}  {describe(alert)}", _LEVEL_STYLES[alert.level]) for alert in self.alerts]
         title = f"alerts received on {self._topics.alert}"
-        return Panel(Group(*lines[-ALERTS_SHOWN:]), title=title, title_align="left", height=ALERTS_SHOWN + 2)
+        return Panel(Group(*self._lines[-ALERTS_SHOWN:]), title=title, title_align="left", height=ALERTS_SHOWN + 2)
 
 
 def describe(alert: AlertMessage) -> str:
@@ -107,9 +148,9 @@ def _listen(
     while True:
         message = subscriber.next(REFRESH_S)
         if message is not None:
-            line = view.take(*message)
+            lines = view.take(*message)
             redraw()
-            if line is not None:
+            for line in lines:
                 tell(line)
         elif ended():
             deadline = deadline or time.monotonic() + LAST_MESSAGES_S
