@@ -185,6 +185,8 @@ def main() -> None:
     arguments = parser.parse_args()
     page = PAGE if arguments.plot == PICTURE else None
     if arguments.drawn_from is not None:
+        if not arguments.drawn_from.exists():
+            raise SystemExit(f"{arguments.drawn_from}: no such file; give the figures with --drawn-from")
         draw(json.loads(arguments.drawn_from.read_text(encoding="utf-8")), arguments.plot, page)
         return
     if not arguments.data.exists():

@@ -239,6 +239,8 @@ def main() -> None:
     if arguments.drawn_from is not None:
         if arguments.plot is None:
             parser.error("--drawn-from needs --plot, the picture to draw")
+        if not arguments.drawn_from.exists():
+            raise SystemExit(f"{arguments.drawn_from}: no such file; give the figures with --drawn-from")
         plot(json.loads(arguments.drawn_from.read_text(encoding="utf-8"))["conditions"], arguments.plot)
         return
     cv2.setNumThreads(1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import builtins
 import io
+import itertools
+import re
 import socket
 import threading
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,18 +24,21 @@ from rich.console import Console
 from edge.domain import Kind, Level, Phase, State
 from edge.errors import UnavailableError
 from edge.mqtt.messages import AlertMessage, KindPart, ModelsPart, StateMessage, Topics
-from edge.tools.demo import run_demo
+from edge.tools.demo import demo, run_demo
 from edge.tools.demo.broker import EmbeddedBroker
+from edge.tools.demo.story import Look, read_story
 from edge.tools.demo.subscriber import Subscriber
 from edge.tools.demo.view import View, show
+from models.training.demo_clip import LENGTH_S, STORY, story_text
 
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 TOPICS = Topics("evenkeel", "demo")
 
 
-def alert(kind: Kind = "anger", phase: Phase = Phase.START) -> bytes:
+def alert(kind: Kind = "anger", phase: Phase = Phase.START, t: float = 0.0) -> bytes:
+    """At ``t`` seconds of the clip."""
     return AlertMessage(
-        time=NOW,
+        time=NOW + timedelta(seconds=t),
         uptime_s=5.0,
         clock_synced=True,
         id=UUID(int=1),
@@ -43,7 +49,7 @@ def alert(kind: Kind = "anger", phase: Phase = Phase.START) -> bytes:
         kind=kind,
         phase=phase,
         level=Level.WARNING,
-        started=NOW,
+        started=NOW + timedelta(seconds=t),
         duration_s=4.25,
         score=0.8,
         peak=0.9,
@@ -53,9 +59,10 @@ def alert(kind: Kind = "anger", phase: Phase = Phase.START) -> bytes:
     ).payload()
 
 
-def state(value: State) -> bytes:
+def state(value: State, t: float = 0.0, expression: str | None = "anger", signal: float = 0.7) -> bytes:
+    """At ``t`` seconds of the clip."""
     return StateMessage(
-        time=NOW,
+        time=NOW + timedelta(seconds=t),
         uptime_s=5.0,
         clock_synced=True,
         epoch=1,
@@ -63,11 +70,11 @@ def state(value: State) -> bytes:
         state=value,
         reason="",
         kinds={
-            "anger": KindPart(signal=0.7, level=None, readable=True),
+            "anger": KindPart(signal=signal, level=None, readable=True),
             "distress": KindPart(signal=0.1, level=None, readable=True),
         },
         confidence=0.9,
-        expression="anger",
+        expression=expression,
         probabilities={},
         quality=None,
         calibrated_percent=None,
@@ -151,8 +158,8 @@ def test_a_line_is_told_for_each_alert_and_each_change_of_state_only() -> None:
             (TOPICS.health, b"{}"),
         )
     ]
-    assert [line is not None for line in lines] == [True, False, True, True, False]
-    assert "anger end after 4.2 s" in str(lines[3])
+    assert [len(each) for each in lines] == [1, 0, 1, 1, 0]
+    assert "anger end after 4.2 s" in lines[3][0]
 
 
 def test_what_arrives_after_the_service_has_ended_is_still_shown() -> None:
@@ -176,6 +183,58 @@ def test_the_bundled_clip_brings_both_alerts_over_mqtt() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.index("alert anger start") < shown.index("alert anger end") < shown.index("alert distress start")
     assert "availability offline" in shown
+    yawns = [line for line in shown.splitlines() if "a yawn is drawn, read as" in line]
+    assert len(yawns) == 2
+    assert all("no alert: " in line for line in yawns)
+
+
+YAWN = (Look("neutral", 0.0, 10.0), Look("yawn", 10.0, 14.0), Look("neutral", 14.0, 30.0))
+
+
+def tell(*messages: tuple[str, bytes]) -> list[str]:
+    view = View(TOPICS, YAWN)
+    return [line for topic, payload in messages for line in view.take(topic, payload)]
+
+
+def test_a_look_that_brings_no_alert_is_told_when_it_is_gone_as_it_was_read() -> None:
+    heard = [(t, "neutral" if t < 12 else "surprise") for t in range(17)]
+    lines = tell(*((TOPICS.state, state(State.CALM, t, read, 0.3 if t == 13 else 0.01)) for t, read in heard))
+    (yawn,) = (line for line in lines if "yawn" in line)
+    assert yawn.endswith("no alert: a yawn is drawn, read as surprise, signals up to 0.30")
+    before = tell(*((TOPICS.state, state(State.CALM, t, read)) for t, read in heard[:16]))
+    assert not [line for line in before if "yawn" in line]
+
+
+def test_a_look_of_which_nothing_was_heard_is_not_said_to_be_read() -> None:
+    lines = tell((TOPICS.state, state(State.CALM)), (TOPICS.state, state(State.CALM, 20.0)))
+    assert any("a yawn is drawn, not read" in line for line in lines)
+
+
+def test_an_alert_that_a_yawn_brings_is_told_with_it() -> None:
+    late = (TOPICS.state, state(State.CALM, 20.0))
+    lines = tell((TOPICS.state, state(State.CALM)), (TOPICS.alert, alert("distress", t=13.0)), late)
+    assert any("alert distress: a yawn is drawn" in line and "no alert" not in line for line in lines)
+
+
+def test_an_alert_of_what_the_clip_does_not_show_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = tuple(replace(look, alert="distress") if look.alert == "anger" else look for look in read_story())
+    monkeypatch.setattr(demo, "read_story", lambda: story)
+    console = Console(file=io.StringIO(), width=100)
+    assert run_demo(fast=True, console=console) == 70
+    shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert re.search(r"demo failed: an alert of anger started at 1\d\.\d s of the clip, which shows anger", shown)
+    assert "no distress" not in shown
+
+
+def test_the_story_beside_the_clip_is_the_one_that_it_was_made_of() -> None:
+    text = (Path(__file__).parents[3] / "edge/tools/demo/clip.toml").read_text()
+    assert text == story_text(), "run make demo-clip"
+    looks = read_story(text)
+    assert [(look.start_s, look.end_s) for look in looks] == [
+        *itertools.pairwise([*(cue.start_s for cue in STORY), LENGTH_S])
+    ]
+    assert {look.name for look in looks if look.is_quiet} == {"yawn"}
+    assert {look.alert for look in looks if look.alert} == {"anger", "distress"}
 
 
 def test_a_clip_without_alerts_fails_the_demo_and_says_which_are_missing(tmp_path: Path) -> None:
