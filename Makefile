@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -133,6 +133,9 @@ evaluate-fairness: $(VENV)/.dev ## Measure the expression model by group
 
 figures: $(VENV)/.dev ## Measure both models and write figures, plots and the model card's tables
 	$(VENV)/bin/python -m models.training.figures --data $(DATA) --float $(FLOAT) $(ARGS)
+
+evaluate-clips: $(VENV)/.dev ## Play recorded clips that are hard to read, hold the alerts against what is wanted
+	$(VENV)/bin/python -m calibration.clips --data $(DATA) $(ARGS)
 
 contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the folder OUT (it will hold pictures)
 	@[ -n "$(CLIP)" ] && [ -n "$(OUT)" ] || { echo "make: name them: make contact-sheet CLIP=drive.mp4 OUT=/tmp/sheets" >&2; exit 2; }
