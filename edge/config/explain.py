@@ -93,14 +93,21 @@ def _value(name: str, value: object) -> str | None:
 def _origin(
     loaded: Loaded[Config], section: type[Section], keys: tuple[str, ...], path: Path | None, lines: Lines
 ) -> str:
-    variable = next((name for at, name in loaded.overrides.items() if at == keys[: len(at)]), None)
+    variable = next((name for at, name in loaded.overrides.items() if _is_part(at, keys)), None)
     if variable is not None:
         return variable
     if path is not None and _is_in(loaded.data, keys):
-        above = (keys[:length] for length in range(len(keys), 0, -1))  # a table in one line stands where it begins
-        line = next((lines[each] for each in above if each in lines), None)
+        below = (number for at, number in lines.items() if at[: len(keys)] == keys)
+        above = (keys[:length] for length in range(len(keys) - 1, 0, -1))  # a table in one line stands where it begins
+        line = min(below, default=next((lines[each] for each in above if each in lines), None))
         return f"{path.name}:{line}" if line else path.name
     return _derived(loaded.config, section, keys[-1], keys) or DEFAULT
+
+
+def _is_part(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one of two paths leads to the other."""
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
 
 
 def _derived(config: Config, section: type[Section], name: str, keys: tuple[str, ...]) -> str | None:

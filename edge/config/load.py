@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
+from edge.config.faults import cut, printable, reason, shown
 from edge.config.schema import Config
-from edge.config.secrets import redact
+from edge.config.secrets import HIDDEN, redact
+from edge.config.toml import read_toml
 from edge.errors import ConfigError
 from edge.section import Section
 
 ENV_PREFIX = "EVENKEEL_"
+
+_PLACE = re.compile(r"\(at line (\d+),")
+_SECRET = re.compile("pass|pw|secret|token|source|key", re.IGNORECASE)
+_BARE = re.compile(r"=\s*[^\s\"'\[{#\d+-]")
 
 MEANT_AT_MOST = 3
 """So many tables at most are named for a key that stands in the wrong one."""
@@ -61,11 +67,18 @@ def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str,
     overrides = _apply_environment(root, data, environ)
     try:
         # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
-        config = root.model_validate_json(to_json(data, inf_nan_mode="constants"), strict=True)
+        config = root.model_validate_json(_as_json(data, path), strict=True)
     except ValidationError as error:
         lines = [_describe(root, fault, path, overrides) for fault in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
     return Loaded(config, data, overrides)
+
+
+def _as_json(data: Mapping[str, Any], path: Path | None) -> bytes:
+    try:
+        return to_json(data, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        raise ConfigError(f"{path or 'environment'}: nested too deep") from None
 
 
 def schema_json() -> str:
@@ -75,7 +88,7 @@ def schema_json() -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give an existing one with --config") from None
     except UnicodeDecodeError as error:
@@ -84,10 +97,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: this user may not read it; use sudo, or join its group") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
+    try:
+        return read_toml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}{_line_of(text, str(error))}") from None
+
+
+def _line_of(text: str, error: str) -> str:
+    """The line that an error's words name, as it may be shown; nothing where they name none."""
+    place = _PLACE.search(error)
+    lines = text.splitlines()
+    if place is None or int(place[1]) > len(lines):
+        return ""
+    line = lines[int(place[1]) - 1].strip()
+    hint = "; text stands in quotes" if error.startswith("Invalid value") and _BARE.search(line) else ""
+    key, equals, _ = line.partition("=")
+    line = f"{key}= {HIDDEN}" if equals and _SECRET.search(key) else line
+    return f": {cut(redact(printable(line)))}{hint}"
 
 
 def _apply_environment(
@@ -98,14 +124,16 @@ def _apply_environment(
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX):
             continue
+        if not _is_utf8(name + environ[name]):
+            raise ConfigError(f"{printable(name)}: not UTF-8 text")
         if "__" not in name:
             raise ConfigError(f"{name}: names no key; write {ENV_PREFIX}<SECTION>__<KEY>, as {ENV_PREFIX}MQTT__HOST")
         keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         table = data
-        for key in keys[:-1]:
+        for depth, key in enumerate(keys[:-1], 1):
             table = table.setdefault(key, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"{name}: {'.'.join(keys[:-1])} is not a section")
+            if not isinstance(table, dict) or not _may_hold_keys(root, keys[:depth]):
+                raise ConfigError(f"{name}: {'.'.join(keys[:depth])} is not a section")
         table[keys[-1]] = _parse_value(root, environ[name], keys)
         origin[keys] = name
     return origin
@@ -117,9 +145,10 @@ def _parse_value(root: type[Section], text: str, keys: tuple[str, ...]) -> Any:
     if field is not None and _takes_text(field.annotation):
         return text
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        read = read_toml(f"v = {text}")
+    except ValueError:
         return text
+    return read["v"] if len(read) == 1 else text
 
 
 def _describe(
@@ -128,15 +157,15 @@ def _describe(
     keys = tuple(str(part) for part in fault["loc"])
     origin = next((name for at, name in overrides.items() if at[: len(keys)] == keys), None)
     where = origin or (str(path) if path else "defaults")
-    message = fault["msg"].removeprefix("Value error, ")
-    key = ".".join(keys)
+    key = printable(".".join(keys))
     if fault["type"] == "extra_forbidden":
         return f"{where}: {key}: {_unknown(root, keys)}"
+    if fault["type"] == "missing":
+        keys, key = keys[:-1], key.rpartition(".")[0]
     if isinstance(fault["input"], dict):
-        return f"{where}: {key}: {message}"
+        return f"{where}: {key}: {reason(fault)}"
     field = _field_description(root, keys)
-    shown = redact(repr(fault["input"]))
-    return f"{where}: {key} = {shown}: {message[:1].lower() + message[1:]}{f' ({field})' if field else ''}"
+    return f"{where}: {key} = {shown(fault['input'])}: {reason(fault)}{f' ({field})' if field else ''}"
 
 
 def _section_at(root: type[Section], keys: tuple[str, ...]) -> type[Section] | None:
@@ -156,8 +185,8 @@ def _unknown(root: type[Section], keys: tuple[str, ...]) -> str:
         get_close_matches(name, known, n=1)
         or [".".join(path) for _, path in all_keys(root) if path[-1] == name][:MEANT_AT_MOST]
     )
-    hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
-    return f"unknown key; known here: {', '.join(known)}{hint}"
+    hint = f"did you mean {' or '.join(similar)}? " if similar else ""
+    return f"unknown key; {hint}known here: {', '.join(known)}"
 
 
 def all_keys(root: type[Section]) -> Iterator[tuple[type[Section], tuple[str, ...]]]:
@@ -168,6 +197,17 @@ def all_keys(root: type[Section]) -> Iterator[tuple[type[Section], tuple[str, ..
     yield from ((root, (name,)) for name in own)
     for name, table in tables.items():
         yield from ((section, (name, *path)) for section, path in all_keys(table))
+
+
+def _is_utf8(text: str) -> bool:
+    """False for bytes that Python took from the environment as they were."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def _may_hold_keys(root: type[Section], keys: tuple[str, ...]) -> bool:
+    """Whether further keys may follow: a table's do, a key's of free names, and any of what is unknown altogether."""
+    field = _field_at(root, keys)
+    return field is None or _section_at(root, keys) is not None or get_origin(field.annotation) is dict
 
 
 def _takes_text(annotation: Any) -> bool:

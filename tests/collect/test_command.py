@@ -250,7 +250,7 @@ def test_configuration_errors_name_the_key(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError) as caught:
         load_collect_config(file, {})
-    assert "collect.databse: unknown key; known here: client_id, database" in str(caught.value)
+    assert "collect.databse: unknown key; did you mean database? known here: client_id, database" in str(caught.value)
     assert "camera: unknown key; known here: collect, mqtt" in str(caught.value)
 
 

@@ -72,19 +72,38 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("[camera\n", "not valid TOML"),
-        ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; known here: empty_fps, fps"),
-        ("[cam]\nfps = 15\n", "cam: unknown key; known here: alerts, baseline, camera"),
-        ("[camera]\nfps = 0\n", "camera.fps = 0: input should be greater than or equal to 1 (Frames a second"),
-        ('[camera]\nfps = "fast"\n', "camera.fps = 'fast': input should be a valid number"),
-        ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: input should be 0, 90, 180 or 270"),
+        ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; did you mean fps? known here: empty_fps, fps"),
+        ("[cam]\nfps = 15\n", "cam: unknown key; did you mean camera? known here: alerts"),
+        ("[camera]\nfps = 0\n", "camera.fps = 0: expected 1 or more (Frames a second"),
+        ('[camera]\nfps = "fast"\n', 'camera.fps = "fast": expected a number'),
+        ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: expected 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
         ("[alerts]\nkinds = 5\n", "alerts.kinds: unknown key; known here: anger, distress, sensitivity"),
         ("[alerts.kinds.anger]\nenabled = false\n", "alerts.kinds: unknown key"),
         ("[alerts.anger]\nenter = 0.3\nexit = 0.5\n", "alerts.anger: exit must be below enter"),
         ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger: rare must be below seldom"),
         ("[alerts.anger]\nweights = { rage = 1 }\n", "weights has unknown expressions ['rage']"),
-        ('[mqtt]\nprefix = "a/#"\n', "mqtt.prefix = 'a/#'"),
-        ("camera = 5\n", "camera = 5"),
+        ('[mqtt]\nprefix = "a/#"\n', 'mqtt.prefix = "a/#": expected text of the pattern'),
+        ("camera = 5\n", "camera = 5: expected a table"),
+        ("[[camera]]\nfps = 15\n", "camera = [{ fps = 15 }]: expected a table"),
+        ("[alerts]\nanger = true\n", "alerts.anger = true: expected a table"),
+        ("[camera]\nseat = [0, 0, 1]\n", "camera.seat = [0, 0, 1]: expected one more value (Where"),
+        ("[camera]\nseat = [0, 0, 1, 1, 1]\n", "expected 4 values at most, found 5"),
+        ('[camera]\nseat = "all"\n', 'camera.seat = "all": expected a list in brackets'),
+        ("[camera]\nfps = nan\n", "camera.fps = nan: expected a finite number"),
+        ("[camera]\nfps = 1e999\n", "camera.fps = inf: expected a finite number"),
+        ("[outbox]\nmax_bytes = 9999999999\n", "expected 1000000000 or less"),
+        ("[mqtt]\nport = 1" + 5000 * "0" + "\n", "not valid TOML: a number has too many digits"),
+        (f'[mqtt]\nhost = "{5000 * "a"}"\n', f'mqtt.host = "{79 * "a"}…: not a host name'),
+        (
+            "camera.fps = 1\ncamera.fps = 2\n",
+            "not valid TOML: Cannot overwrite a value (at line 2, column 15): camera.fps = 2",
+        ),
+        ("[mqtt]\nhost = broker\n", "(at line 2, column 8): host = broker; text stands in quotes"),
+        ("[mqtt]\npassword = geheim\n", "(at line 2, column 12): password = …; text stands in quotes"),
+        ("[camera]\nsource = rtsp://me:geheim@cam/1\n", "source = …; text stands in quotes"),
+        ('[camera]\n"f\\u001b[31m\\nps" = 3\n', r"camera.f\x1b[31m\nps: unknown key"),
+        (".".join(2000 * "a") + " = 1\n", "nested too deep"),
     ],
 )
 def test_a_wrong_file_is_one_line_with_file_key_value_and_what_is_allowed(
@@ -95,6 +114,8 @@ def test_a_wrong_file_is_one_line_with_file_key_value_and_what_is_allowed(
     assert message.startswith(f"{path}: ")
     assert fault in message
     assert "\n" not in message
+    assert "\x1b" not in message
+    assert "geheim" not in message
 
 
 def test_every_fault_has_a_line_of_its_own(tmp_path: Path) -> None:
@@ -123,6 +144,31 @@ def test_a_value_of_another_type_is_refused_and_never_turned_into_the_right_one(
 
 def test_a_whole_number_passes_where_a_fraction_may_stand(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, "[camera]\nfps = 10\nseat = [0, 0.1, 1, 1]\n"), {}).camera.fps == 10.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("EVENKEEL_MQTT__PORT", "1883\nx = 3", 'mqtt.port = "1883\\nx = 3": expected a whole number'),
+        ("EVENKEEL_MQTT__PORT", 5000 * "9", f'mqtt.port = "{79 * "9"}…: expected a whole number'),
+        ("EVENKEEL_CAMERA__SEAT", 5000 * "[", "expected a list in brackets"),
+        ("EVENKEEL_CAMERA__FPS", "\udcff", "EVENKEEL_CAMERA__FPS: not UTF-8 text"),
+        ("EVENKEEL_MQTT__HOST__X", "5", "EVENKEEL_MQTT__HOST__X: mqtt.host is not a section"),
+        ("EVENKEEL_MQTT__TLS", "true", "mqtt.tls = true: expected a table"),
+        ("EVENKEEL_" + "__".join(2000 * "A"), "1", "nested too deep"),
+        ("EVENKEEL_ALERTS__ANGER__ENABLED", "no", "expected true or false"),
+        ("EVENKEEL_BASELINE__MAX_REST", "0.3", "belongs to the model now"),
+    ],
+)
+def test_no_variable_is_an_unexpected_fault(name: str, value: str, fault: str) -> None:
+    message = fault_of(None, {name: value})
+    assert fault in message
+    assert "\n" not in message
+
+
+def test_a_variable_may_name_a_key_of_free_names() -> None:
+    config = load_config(None, {"EVENKEEL_ALERTS__ANGER__WEIGHTS__ANGER": "0.5"})
+    assert config.alerts.expressions["anger"].weights == {"anger": 0.5}
 
 
 def test_nesting_without_end_is_no_configuration(tmp_path: Path) -> None:

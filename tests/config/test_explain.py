@@ -63,6 +63,14 @@ def test_a_key_has_its_value_and_origin(tmp_path: Path, key: str, value: str | N
     assert (found.value, found.origin) == (value, origin.replace("EVENKEEL_HEAT", "EVENKEEL_HEAT__HOT_C"))
 
 
+def test_a_key_of_free_names_has_the_origin_of_what_is_in_it(tmp_path: Path) -> None:
+    text = "[alerts.anger.weights]\nanger = 0.7\n"
+    found = explained(tmp_path, text, EVENKEEL_ALERTS__DISTRESS__WEIGHTS__FEAR="0.5")
+    assert found["alerts.anger.weights"].origin == "evenkeel.toml:2"
+    assert found["alerts.distress.weights"].origin == "EVENKEEL_ALERTS__DISTRESS__WEIGHTS__FEAR"
+    assert found["alerts.distress.enter"].origin == "default"
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     text = '[camera]\nsource = "rtsp://me:hunter2@cam/1"\n[mqtt]\npassword_file = "hunter2"\n'
     found = explained(tmp_path, text)

@@ -64,7 +64,7 @@ def test_a_variable_sets_it_too(tmp_path: Path) -> None:
 def test_a_word_that_there_is_not_is_refused_once_where_it_stands(tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, f'[{key}]\nsensitivity = "loud"\n')
-    assert f"{key}.sensitivity = 'loud': input should be 'low', 'normal' or 'high'" in str(caught.value)
+    assert f"{key}.sensitivity = \"loud\": expected 'low', 'normal' or 'high'" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
