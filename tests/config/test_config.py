@@ -95,10 +95,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[outbox]\nmax_bytes = 9999999999\n", "expected 1000000000 or less"),
         ("[mqtt]\nport = 1" + 5000 * "0" + "\n", "not valid TOML: a number has too many digits"),
         (f'[mqtt]\nhost = "{5000 * "a"}"\n', f'mqtt.host = "{79 * "a"}…: not a host name'),
-        (
-            "camera.fps = 1\ncamera.fps = 2\n",
-            "not valid TOML: Cannot overwrite a value (at line 2, column 15): camera.fps = 2",
-        ),
+        ("camera.fps = 1\ncamera.fps = 2\n", "Cannot overwrite a value (at line 2, column 15): camera.fps = 2"),
         ("[mqtt]\nhost = broker\n", "(at line 2, column 8): host = broker; text stands in quotes"),
         ("[mqtt]\npassword = geheim\n", "(at line 2, column 12): password = …; text stands in quotes"),
         ("[camera]\nsource = rtsp://me:geheim@cam/1\n", "source = …; text stands in quotes"),

@@ -149,8 +149,7 @@ def test_it_is_configured_by_its_own_keys(tmp_path: Path) -> None:
     assert starts(drive(load_config(path, {"EVENKEEL_ALERTS__TURNED_AWAY__ENABLED": "false"}))) == []
     path.write_text("[alerts.turned_away]\nhold = 0.5\n")
     with pytest.raises(
-        ConfigError,
-        match=r"alerts\.turned_away\.hold: unknown key; did you mean hold_s\? known here: cool_down_s, enabled, h",
+        ConfigError, match=r"turned_away\.hold: unknown key; did you mean hold_s\? known here: cool_down"
     ):
         load_config(path, {})
 
