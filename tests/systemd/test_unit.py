@@ -46,6 +46,11 @@ def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 
+@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+def test_no_group_is_asked_for_that_a_system_may_lack(unit: Path) -> None:
+    assert "SupplementaryGroups" not in settings(unit)
+
+
 def test_the_clock_s_state_may_be_asked_for_after_all_that_is_forbidden() -> None:
     filters = [line for line in UNIT.read_text().splitlines() if line.startswith("SystemCallFilter=")]
     assert {"adjtimex", "clock_adjtime"} <= set(filters[-1].removeprefix("SystemCallFilter=").split())
