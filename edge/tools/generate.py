@@ -32,6 +32,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     pages = {
         "README.md": {"basic keys": short_table(Config)},
         "calibration/README.md": {"sensitivities": presets},
+        "docs/figures.md": {"sensitivities": presets},
         "docs/configuration.md": {"sensitivities": presets, "keys": reference(Config)},
     }
     texts = {root / name: replaced((root / name).read_text(), parts) for name, parts in pages.items()}

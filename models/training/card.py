@@ -1,7 +1,7 @@
-"""Write the measured tables of ``models/MODEL_CARD.md`` from the figures in ``models/figures/``.
+"""Write the measured tables of the pages that show them from the figures in ``models/figures/``.
 
 ``python -m models.training.card``, after the measuring commands (``make figures`` runs them all). What stands between
-``<!-- figures: NAME -->`` and ``<!-- end -->`` is replaced; the rest of the card is written by hand.
+``<!-- figures: NAME -->`` and ``<!-- end -->`` is replaced; the rest of a page is written by hand.
 """
 
 from __future__ import annotations
@@ -20,30 +20,41 @@ from models.training.fairness import Share
 from models.training.scoreboard import Row, markdown
 
 CARD = Path("models/MODEL_CARD.md")
+PAGES = (CARD, Path("docs/figures.md"))
+"""Where measured tables stand: the model card has them all, the other page what is quoted first."""
 FIGURES = Path("models/figures")
 SECTION = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+FACE_FIRST = (
+    "portraits_n", "portraits_wrong", "portraits_median", "drivers_n", "drivers_wrong", "drivers_median", "faceless_n",
+    "faceless_found", "dim_wrong_share", "night_n", "night_found", "side_n", "side_found", "time_ratio",
+)  # fmt: skip
+EXPRESSION_FIRST = (
+    "accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "recall_anger", "recall_fear", "recall_sadness",
+    "recall_disgust", "yawn_called_anger", "yawn_recall", "calm_called_yawn", "calibration_error", "time_ratio",
+)  # fmt: skip
 
 Content = dict[str, Any]
 
 
-def render(card: str, figures: Path) -> str:
-    """The card with its tables as the figures in the folder say.
+def render(page: str, figures: Path) -> str:
+    """A page with its tables as the figures in the folder say.
 
     Raises:
-        SystemExit: a table's figures are missing, or the card asks for a table that nobody makes.
+        SystemExit: a table's figures are missing, or the page asks for a table that nobody makes.
     """
 
     def table(match: re.Match[str]) -> str:
         name = match[2]
         if name not in TABLES:
-            raise SystemExit(f"model card: no table is called '{name}'; there are {', '.join(TABLES)}")
+            raise SystemExit(f"no table is called '{name}'; there are {', '.join(TABLES)}")
         file, make = TABLES[name]
         path = figures / file
         if not path.exists():
             raise SystemExit(f"{path}: no such figures; make figures measures them")
         return f"{match[1]}\n{make(json.loads(path.read_text(encoding='utf-8')))}\n\n{match[3]}"
 
-    return SECTION.sub(table, card)
+    return SECTION.sub(table, page)
 
 
 def _beside(rows: tuple[Row, ...], models: dict[str, dict[str, float]], ours: str) -> str:
@@ -61,6 +72,19 @@ def expression_table(content: Content) -> str:
     """The shipped model, its float twin and the peer, measured in one run."""
     models = {name: content["models"][name] for name in (OURS, TWIN, PEER) if name in content["models"]}
     return _beside(evaluate_expression.ROWS, models, OURS)
+
+
+def _shortly(rows: tuple[Row, ...], keys: tuple[str, ...], models: dict[str, dict[str, float]]) -> str:
+    """Only these figures, without what is wanted."""
+    lines = [[row.label, *(row.text(figures.get(row.key)) for figures in models.values())] for row in rows]
+    shown = [line for line, row in zip(lines, rows, strict=True) if row.key in keys]
+    return markdown(["figure", *models], shown)
+
+
+def expression_short(content: Content) -> str:
+    """What is quoted first of the shipped model, with the peer."""
+    models = {name: content["models"][name] for name in (OURS, PEER) if name in content["models"]}
+    return _shortly(evaluate_expression.ROWS, EXPRESSION_FIRST, models)
 
 
 def source_tables(content: Content) -> str:
@@ -129,6 +153,11 @@ def face_table(content: Content) -> str:
     return _beside(evaluate_face.ROWS, content["models"], evaluate_face.OURS)
 
 
+def face_short(content: Content) -> str:
+    """What is quoted first of the shipped detector, with its peers."""
+    return _shortly(evaluate_face.ROWS, FACE_FIRST, content["models"])
+
+
 def face_skin_table(content: Content) -> str:
     """Wrong faces of the detectors by the brightness of the skin."""
     return _group_table(content["skin"])
@@ -142,19 +171,22 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "fairness-faces": ("fairness.json", face_fairness_table),
     "fairness-drivers": ("fairness.json", driver_fairness_table),
     "face": ("face.json", face_table),
+    "face-short": ("face.json", face_short),
+    "expression-short": ("expression.json", expression_short),
     "face-skin": ("face.json", face_skin_table),
 }
 
 
 def main() -> None:
-    """Parse the command line and write the card."""
+    """Parse the command line and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--card", type=Path, default=CARD)
+    parser.add_argument("--pages", type=Path, nargs="+", default=PAGES)
     parser.add_argument("--figures", type=Path, default=FIGURES)
     arguments = parser.parse_args()
-    old = arguments.card.read_text(encoding="utf-8")
-    arguments.card.write_text(render(old, arguments.figures), encoding="utf-8")
-    print(f"{arguments.card}: {len(SECTION.findall(old))} tables written from {arguments.figures}")
+    for page in arguments.pages:
+        old = page.read_text(encoding="utf-8")
+        page.write_text(render(old, arguments.figures), encoding="utf-8")
+        print(f"{page}: {len(SECTION.findall(old))} tables written from {arguments.figures}")
 
 
 if __name__ == "__main__":

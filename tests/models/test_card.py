@@ -9,8 +9,11 @@ from typing import Any, Literal
 import pytest
 
 from edge.vision.manifest import Manifest, bundled, load_manifest
-from models.training.card import FIGURES, SECTION, TABLES, render
+from models.training.card import EXPRESSION_FIRST, FACE_FIRST, FIGURES, PAGES, SECTION, TABLES, render
+from models.training.evaluate_expression import ROWS as EXPRESSION
+from models.training.evaluate_face import ROWS as FACE
 from models.training.expression_readers import OURS
+from models.training.scoreboard import Row
 
 ROOT = Path(__file__).parents[2]
 CARD = (ROOT / "models" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -28,9 +31,15 @@ def manifest(name: Name) -> Manifest:
     return load_manifest(bundled(name), name)
 
 
-def test_the_card_shows_every_table_and_each_as_it_was_measured() -> None:
-    assert {name for _, name, _ in SECTION.findall(CARD)} == set(TABLES)
-    assert render(CARD, ROOT / FIGURES) == CARD, REMEDY
+def test_the_pages_show_every_table_and_each_as_it_was_measured() -> None:
+    pages = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    assert {name for page in pages for _, name, _ in SECTION.findall(page)} == set(TABLES)
+    assert [render(page, ROOT / FIGURES) for page in pages] == pages, REMEDY
+
+
+@pytest.mark.parametrize(("rows", "first"), [(FACE, FACE_FIRST), (EXPRESSION, EXPRESSION_FIRST)])
+def test_what_is_quoted_first_is_measured(rows: tuple[Row, ...], first: tuple[str, ...]) -> None:
+    assert set(first) <= {row.key for row in rows}
 
 
 def test_a_card_whose_figures_were_edited_by_hand_is_found_out() -> None:
