@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -165,6 +165,12 @@ demo-clip: $(VENV)/.dev ## Make the demo's clip from DATA, with the YuNet detect
 
 robustness-figure: $(VENV)/.dev ## Draw models/figures/robustness.png again from the figures beside it
 	$(VENV)/bin/python -m models.training.robustness --drawn-from models/figures/robustness.json --plot models/figures/robustness.png
+
+evidence-figure: $(VENV)/.dev ## Draw how a frame becomes evidence into docs/evidence.svg, from the judge itself
+	$(VENV)/bin/python -m calibration.evidence docs/evidence.svg
+
+tutorials: $(VENV)/.dev ## Play the tutorials and write what their commands print into the pages
+	$(VENV)/bin/python -m docs.tutorials
 
 demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped models into docs/demo-clip.jpg
 	$(VENV)/bin/python -m models.training.demo_figure docs/demo-clip.jpg
