@@ -1,162 +1,253 @@
-"""Measure the decision on simulated drives, beside peers' simple rules.
+"""Measure the decision on simulated drives of several sources, as one model or several read them.
 
-``python -m calibration.evaluate_decisions --data ../shared/data``. Tuning drives are made from one half of the
-validation faces and the training's driver groups, quoted ones from the other half and from driver groups that no
-training has seen. What a model reads of the pictures is kept in a file named by its checksum, so that a second run
-takes seconds. Other ways of following an expression: ``trade_off``.
+``python -m calibration.evaluate_decisions --data ../shared/data``. Each source has drives with episodes, plain ones
+without any, and scenarios. The shipped settings are measured on all; then, for each source in turn, settings chosen on
+the other sources' drives alone. What a model reads of the pictures is kept in a file named by its checksum, so that a
+second run takes minutes. Other ways of following an expression: ``trade_off``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from calibration.drives import LOOKS, Drive, Plan, Readings, all_looks, film, plan, read_looks
+from calibration.drives import SCENARIOS, Drive, Scenario, Sort
+from calibration.faces import TITLES
+from calibration.outcome import Outcome, judge_drive, raised, rate_interval, total
 from calibration.readings import ReadingsFolder, checksum
 from calibration.ways import peer_rules
+from calibration.workshop import IN_SCENARIOS, PEOPLE, Workshop, side_by_side
 from edge.config import Config, VisionConfig
+from edge.config.reference import replaced
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSIONS, Phase
+from edge.domain import Kind
 from edge.traces.replay import replay
-from edge.tuning.batch import Batch, make_batch
-from edge.tuning.score import Alert, Episode, Score, judge
+from edge.tuning.batch import smooth
+from edge.tuning.rest import hold_against_rest
+from edge.tuning.tune import Point, choose, recommend, sweep, together
 from edge.vision.expression import ExpressionReader
 from edge.vision.ordinary import ordinary_face
-from models.training import expression_data
-from models.training.expression_readers import OURS, Candidate, open_candidates
+from models.training.expression_readers import OURS, PEER, Candidate, open_candidates
 
-FIRST_SEEDS = {"tuning": 1000, "quoted": 2000, "all": 3000}
-"""Where the drives of each set begin; the sets differ in the faces and drivers too, see ``load_part``."""
-DRIVES = 160
-"""Ten-minute drives of a set, unless said; with fewer, chance moves the false alarms by more than is to be told."""
+HERE = Path(__file__).parent
+FIGURES, PAGE = HERE / "decisions.json", HERE / "README.md"
 CLIPS = ("driver_calm.avi", "driver_glasses.avi", "driver_yawn_smile.avi", "webcam.mp4")
-MAJORITY = 0.5
-"""A face counts as showing an expression that at least half of the crowd's votes are for."""
-
-Groups = Mapping[str, NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """The pictures of one half of the data: crops (N, 48, 48) for each look, and whose the driver frames are."""
-
-    looks: dict[str, NDArray[np.uint8]]
-    groups: dict[str, NDArray[np.int64]]
+SETTLED_S = 60.0
+"""Alerts of the first minute of a scenario are told apart: nobody is known yet."""
+ALLOWED_PER_HOUR = 0.5
+"""False starts an hour that chosen settings may have on the drives they are chosen on."""
+CHOSEN_ON: tuple[Sort, ...] = ("episodes", "plain")
+"""The sorts of drives that settings are chosen on."""
+ALL = "all"
+SHOWN_HEAD = ("episodes found", "delay, known (p90)", "cold", "false/h", "s false/h", "late ends", "urgent late")
+PLAIN_HEAD = ("hours", "false/h (95 %)", "s false/h (95 %)", "longest", *SCENARIOS)
 
 
 @dataclass(frozen=True)
-class Drives:
-    """Drives with their episodes, and the same as one batch; ``probabilities`` is (T, D, 9)."""
+class Measured:
+    """What came of one decision on one source: drives with episodes, plain ones, and each scenario, drive by drive."""
 
-    drives: list[Drive]
-    episodes: list[Episode]
-    batch: Batch
-    probabilities: NDArray[np.float32]
+    episodes: list[Outcome]
+    plain: list[Outcome]
+    scenarios: dict[Scenario, list[Outcome]]
 
-
-def load_part(data: Path, name: str) -> Part:
-    """The pictures of one set of drives.
-
-    ``tuning``: every second validation face, and the training's driver groups; ``quoted``: the other faces, and driver
-    groups held out of the training; ``all``: every validation face, and those same held-out groups.
-    """
-    crops, votes = expression_data.read_votes(data, "valid")
-    number = list(FIRST_SEEDS).index(name)
-    mine = (np.arange(len(crops)) % 2 == number) | (name == "all")
-    share = votes / votes.sum(1, keepdims=True)
-    names = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
-    by = {name: share[:, n] for n, name in enumerate(names)}
-    angry, distressed = by["anger"] + by["disgust"], by["fear"] + by["sadness"]
-    neutral = by["neutral"] >= MAJORITY
-    drivers = expression_data.read_drivers(data)
-    seats = expression_data.narrow(drivers.crops)
-    group = np.unique(drivers.group, return_inverse=True)[1]
-    here = expression_data.held_out(drivers.group) == (name != "tuning")
-    looks = {
-        "rest": crops[mine & neutral & (angry + distressed <= 0.1)],
-        "frown": crops[mine & neutral & (angry + distressed >= 0.2)],
-        "surprise": crops[mine & (by["surprise"] >= MAJORITY)],
-        "smile": crops[mine & (by["happiness"] >= MAJORITY)],
-        "anger": crops[mine & (angry >= MAJORITY)],
-        "distress": crops[mine & (distressed >= MAJORITY)],
-        "yawn": seats[here & drivers.yawn],
-        "cabin": seats[here & ~drivers.yawn],
-    }
-    groups = {"yawn": group[here & drivers.yawn], "cabin": group[here & ~drivers.yawn]}
-    return Part(all_looks(looks, np.random.default_rng(number)), groups)
+    def __add__(self, other: Measured) -> Measured:
+        """Two sources together."""
+        both = {name: self.scenarios[name] + other.scenarios[name] for name in self.scenarios}
+        return Measured(self.episodes + other.episodes, self.plain + other.plain, both)
 
 
-class Workshop:
-    """Makes the drives of a set as a model reads them; pictures are loaded and read once."""
+def decide(drive: Drive, config: Config) -> Outcome:
+    """The real decision over one drive, frame by frame, resting face and all."""
+    decider = Decider(config, ordinary_face(config.vision))
+    transitions = [each for seen in drive.observations() for each in decider.update(seen).transitions]
+    return judge_drive(drive, raised(transitions, float(drive.t[-1])))
 
-    def __init__(self, data: Path, config: Config, kept: ReadingsFolder) -> None:
-        self._data, self._config, self._kept = data, config, kept
-        self._parts: dict[str, Part] = {}
 
-    def drives(self, name: str, candidate: Candidate, count: int) -> Drives:
-        """The first ``count`` drives of the set ``name``."""
-        part = self._part(name)
-        sizes = {look: len(part.looks[look]) for look in LOOKS}
-        plans = [plan(FIRST_SEEDS[name] + each, sizes, part.groups) for each in range(count)]
-        return make_drives(plans, self.readings(name, candidate), self._config)
+def decide_all(drives: Sequence[Drive], config: Config, workers: int) -> list[Outcome]:
+    """The same of many drives, in the order given."""
+    if workers == 1:
+        return [decide(drive, config) for drive in drives]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(partial(decide, config=config), drives, chunksize=4))
 
-    def readings(self, name: str, candidate: Candidate) -> Readings:
-        """What the model reads of that set's pictures."""
-        looks, quality, seed = self._part(name).looks, self._config.quality, list(FIRST_SEEDS).index(name)
-        return self._kept.of(
-            candidate.file,
-            looks,
-            quality,
-            seed,
-            lambda: read_looks(candidate.read, looks, expression_data.CROP_RULE, quality, seed),
+
+def run_decider(drives: Sequence[Drive], config: Config, workers: int = 1) -> Outcome:
+    """What comes of the real decision on all drives together."""
+    return total(decide_all(drives, config, workers))
+
+
+def measure(workshop: Workshop, name: str, candidate: Candidate, config: Config, workers: int) -> Measured:
+    """All drives of one source."""
+    sorts: tuple[Sort, ...] = ("episodes", "plain", *SCENARIOS)
+    found = {sort: workshop.drives(name, sort, candidate) for sort in sorts}
+    outcomes = iter(decide_all([drive for drives in found.values() for drive in drives], config, workers))
+    by_sort = {sort: [next(outcomes) for _ in drives] for sort, drives in found.items()}
+    return Measured(by_sort["episodes"], by_sort["plain"], {name: by_sort[name] for name in SCENARIOS})
+
+
+def choices(workshop: Workshop, candidate: Candidate, config: Config) -> dict[str, Config]:
+    """For each source settings that were chosen on the others' drives alone, as ``evenkeel tune`` chooses them."""
+    swept = {name: _swept(workshop, name, candidate, config) for name in workshop.sources}
+    chosen = {}
+    for name in workshop.sources:
+        others = [points for source, points in swept.items() if source != name]
+        if others:
+            chosen[name] = recommend(config, _choose(together(others), config))
+    return chosen
+
+
+def _swept(workshop: Workshop, name: str, candidate: Candidate, config: Config) -> list[Point]:
+    points: list[list[Point]] = []
+    for sort in CHOSEN_ON:
+        batch = side_by_side(workshop.drives(name, sort, candidate), config).batch
+        evidence = hold_against_rest(
+            batch, smooth(batch, config.smoothing), config.baseline, ordinary_face(config.vision)
         )
-
-    def _part(self, name: str) -> Part:
-        if name not in self._parts:
-            self._parts[name] = load_part(self._data, name)
-        return self._parts[name]
+        points.append(sweep(batch, evidence, config))
+    return together(points)
 
 
-def make_drives(plans: list[Plan], readings: Readings, config: Config) -> Drives:
-    """Film every plan with one model's readings."""
-    drives = [film(each, readings) for each in plans]
-    episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
-    weights = np.array(
-        [[settings.weights.get(name, 0.0) for name in EXPRESSIONS] for settings in config.alerts.expressions.values()],
-        np.float32,
+def _choose(points: Sequence[Point], config: Config) -> dict[Kind, Point]:
+    kinds = tuple(config.alerts.expressions)
+    return {
+        kind: choose(
+            [point for point in points if point.kind == kind], ALLOWED_PER_HOUR / len(kinds), config.alerts.of(kind)
+        )
+        for kind in kinds
+    }
+
+
+def figures(measured: Measured) -> dict[str, Any]:
+    """Every figure of one decision on one source, rounded as it is shown."""
+    shown, plain = total(measured.episodes), total(measured.plain)
+    low, high = rate_interval([each.false_starts for each in measured.plain], [each.hours for each in measured.plain])
+    low_s, high_s = rate_interval([each.false_s for each in measured.plain], [each.hours for each in measured.plain])
+    return {
+        "with_episodes": {
+            "drives": len(measured.episodes),
+            "hours": round(shown.hours, 2),
+            "episodes": shown.episodes,
+            "found_percent": round(100 * shown.recall, 1),
+            "delay_known_s": _quantiles(shown.known),
+            "delay_cold_s": _quantiles(shown.cold),
+            "false_per_hour": round(shown.false_per_hour, 2),
+            "false_s_per_hour": round(shown.false_s_per_hour, 1),
+            "late_ends_percent": round(100 * shown.late / max(shown.kept, 1), 1),
+            "escalations": shown.escalations,
+            "late_escalations": shown.late_escalations,
+            "longest_s": round(shown.longest_s),
+        },
+        "plain": {
+            "drives": len(measured.plain),
+            "hours": round(plain.hours, 2),
+            "false_per_hour": round(plain.false_per_hour, 2),
+            "false_per_hour_interval": [round(low, 2), round(high, 2)],
+            "false_s_per_hour": round(plain.false_s_per_hour, 1),
+            "false_s_per_hour_interval": [round(low_s, 1), round(high_s, 1)],
+            "longest_s": round(plain.longest_s),
+        },
+        "scenarios": {
+            name: {
+                "drives": len(outcomes),
+                "alerting": sum(bool(each.starts) for each in outcomes),
+                "alerting_after_a_minute": sum(any(t > SETTLED_S for t in each.starts) for each in outcomes),
+                "alerts_after_a_minute": sum(sum(t > SETTLED_S for t in each.starts) for each in outcomes),
+                "longest_s": round(max(each.longest_s for each in outcomes)),
+            }
+            for name, outcomes in measured.scenarios.items()
+        },
+    }
+
+
+def _quantiles(delays: Sequence[float]) -> list[float] | None:
+    """Median and 90th percentile; None without any."""
+    return [round(float(each), 2) for each in np.percentile(delays, [50, 90])] if delays else None
+
+
+def tables(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Iterator[Table]:
+    """What is told of one decision, a row for each source."""
+    for name, head, cells in (
+        ("drives with episodes", SHOWN_HEAD, lambda told: _shown_cells(told["with_episodes"])),
+        ("hours without episodes; scenarios", PLAIN_HEAD, _plain_cells),
+    ):
+        table = Table("source", *head, title=f"{title}: {name}")
+        for source, told in rows.items():
+            table.add_row(source, *cells(told))
+        yield table
+
+
+SETTINGS = {"shipped": "as shipped", "chosen_on_the_others": "chosen on the other sources"}
+
+
+def markdown(made: Mapping[str, Any]) -> str:
+    """The README's tables of what was written."""
+    rows = [
+        ([_name(model), settings, source], told)
+        for model in made["models"]
+        for key, settings in SETTINGS.items()
+        for source, told in model.get(key, {}).items()
+    ]
+    head = ["model", "settings", "source"]
+    parts = (
+        "Drives with episodes:",
+        _rows([*head, *SHOWN_HEAD], [[*names, *_shown_cells(told["with_episodes"])] for names, told in rows]),
+        "Hours without episodes, and scenarios (drives with an alert after the first minute, longest alert):",
+        _rows([*head, *PLAIN_HEAD], [[*names, *_plain_cells(told)] for names, told in rows]),
     )
-    batch = make_batch(
-        tuple(config.alerts.expressions),
-        [drive.t for drive in drives],
-        [drive.weight.astype(float) for drive in drives],
-        [(weights @ drive.probabilities.T).astype(float) for drive in drives],
-        episodes,
-        config.smoothing.max_step_s,
-    )
-    probabilities = np.zeros((*batch.t.shape, len(EXPRESSIONS)), np.float32)
-    for number, drive in enumerate(drives):
-        probabilities[: len(drive.t), number] = drive.probabilities
-    return Drives(drives, episodes, batch, probabilities)
+    return "\n\n".join(parts)
 
 
-def run_decider(drives: Drives, config: Config) -> Score:
-    """The real decision, frame by frame, resting face and all."""
-    alerts, ordinary = [], ordinary_face(config.vision)
-    for number, drive in enumerate(track(drives.drives, description="deciding", transient=True)):
-        decider = Decider(config, ordinary)
-        steps = (decider.update(observation) for observation in drive.observations())
-        found = [each for step in steps for each in step.transitions if each.phase is Phase.START]
-        alerts += [Alert(number, each.kind, each.t) for each in found]
-    return judge(alerts, drives.episodes, drives.batch.hours)
+def _name(model: Mapping[str, Any]) -> str:
+    return str(model["version"]) if model["shipped_model"] else f"{model['version']}, candidate"
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _shown_cells(told: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{told['found_percent']} % of {told['episodes']}",
+        f"{_spread(told['delay_known_s'])} s",
+        f"{_spread(told['delay_cold_s'])} s",
+        f"{told['false_per_hour']:.2f}",
+        f"{told['false_s_per_hour']:.1f}",
+        f"{told['late_ends_percent']} %",
+        f"{told['late_escalations']} of {told['escalations']}",
+    ]
+
+
+def _plain_cells(told: Mapping[str, Any]) -> list[str]:
+    plain = told["plain"]
+    (low, high), (low_s, high_s) = plain["false_per_hour_interval"], plain["false_s_per_hour_interval"]
+    return [
+        f"{plain['hours']:.1f}",
+        f"{plain['false_per_hour']:.2f} ({low:.2f} to {high:.2f})",
+        f"{plain['false_s_per_hour']:.1f} ({low_s:.1f} to {high_s:.1f})",
+        f"{plain['longest_s']} s",
+        *(
+            f"{each['alerting_after_a_minute']} of {each['drives']}, {each['longest_s']} s"
+            for each in told["scenarios"].values()
+        ),
+    ]
+
+
+def _spread(delays: Sequence[float] | None) -> str:
+    return "none" if delays is None else f"{delays[0]:.2f} ({delays[1]:.2f})"
 
 
 def calm_clips(data: Path, config: Config) -> dict[str, int]:
@@ -164,44 +255,94 @@ def calm_clips(data: Path, config: Config) -> dict[str, int]:
     return {name: sum(replay(data / "clips" / name, config).alerts.values()) for name in CLIPS}
 
 
-def _figures(score: Score) -> tuple[str, str, str]:
-    found = f"{100 * score.recall:.1f} % of {score.episodes}"
-    return found, f"{score.false_per_hour:.2f}", f"{score.delay_s:.2f} s"
+def evaluate(
+    workshop: Workshop, manifest: Path | None, options: argparse.Namespace, console: Console
+) -> dict[str, Any]:
+    """All figures of one model, printed as they are known."""
+    config = Config(vision=VisionConfig(expression_model=manifest))
+    candidate = open_candidates(manifest, None, options.peers)[OURS]
+    version = ExpressionReader.load(config.vision).manifest.version
+    shipped = {name: measure(workshop, name, candidate, config, options.workers) for name in workshop.sources}
+    told: dict[str, Any] = {"version": version, "shipped_model": manifest is None, "sha256": checksum(candidate.file)}
+    told["shipped"] = _by_source(shipped)
+    for table in tables(f"{version}, shipped settings", told["shipped"]):
+        console.print(table)
+    if not options.no_choice:
+        settings = choices(workshop, candidate, config)
+        chosen = {name: measure(workshop, name, candidate, settings[name], options.workers) for name in settings}
+        told["chosen_on_the_others"] = _by_source(chosen)
+        for table in tables(f"{version}, settings chosen on the other sources", told["chosen_on_the_others"]):
+            console.print(table)
+    if not options.no_clips:
+        told["calm_clips"] = calm_clips(options.data, config)
+        for name, alerts in told["calm_clips"].items():
+            console.print(f"{name}: {alerts} alerts")
+    return told
+
+
+def _by_source(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Figures of each source and, where there are several, of all."""
+    rows = {name: figures(each) for name, each in measured.items()}
+    if len(measured) > 1:
+        first, *others = measured.values()
+        rows[ALL] = figures(sum(others, start=first))
+    return rows
+
+
+def _print_peers(workshop: Workshop, options: argparse.Namespace, console: Console) -> None:
+    """A threshold of 0.5 on single frames and on the mean of a second, as this model and the peer read them."""
+    config = Config()
+    table = Table("rule", "read by", "episodes found", "false/h", "median delay, s")
+    table.title = f"Plain thresholds on the drives with episodes of {workshop.quoted}"
+    for name, candidate in open_candidates(None, None, options.peers).items():
+        if name not in (OURS, PEER):
+            continue
+        batch = workshop.batch([workshop.quoted], ["episodes"], candidate).batch
+        for rule in peer_rules(batch, config):
+            score = rule.score
+            found = f"{100 * score.recall:.1f} % of {score.episodes}"
+            table.add_row(f"{rule.family} ≥ 0.5", name, found, f"{score.false_per_hour:.1f}", f"{score.delay_s:.2f}")
+    console.print(table)
 
 
 def main() -> None:
-    """Parse the command line, make drives, measure, print."""
+    """Parse the command line, make drives, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--model", type=Path, help="manifest of another expression model than the bundled one")
+    parser.add_argument(
+        "--expression-model", type=Path, action="append", default=[], help="manifest to measure beside the shipped one"
+    )
+    parser.add_argument("--only", action="store_true", help="measure those manifests alone, not the shipped one")
     parser.add_argument("--cache", type=Path, default=Path("runs/readings"), help="folder for what models read")
-    parser.add_argument("--drives", type=int, default=DRIVES, help="ten-minute drives of each set, up to 1000")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="drivers of each source, 2 to 100")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--no-choice", action="store_true", help="measure the shipped settings only")
     parser.add_argument("--no-clips", action="store_true", help="leave the calm clips out")
-    arguments = parser.parse_args()
-    if not arguments.data.exists():
-        raise SystemExit(f"{arguments.data}: no such folder; give the data with --data")
-    if not 1 <= arguments.drives <= 1000:
-        raise SystemExit(f"--drives {arguments.drives}: give 1 to 1000")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--write", action="store_true", help=f"the same into {FIGURES.name}, and the README's tables")
+    options = parser.parse_args()
+    if not options.data.exists():
+        raise SystemExit(f"{options.data}: no such folder; give the data with --data")
+    if not 2 <= options.people <= 100:
+        raise SystemExit(f"--people {options.people}: give 2 to 100")
+    if options.only and not options.expression_model:
+        raise SystemExit("--only: name a manifest with --expression-model")
     cv2.setNumThreads(1)
-    console, config = Console(width=110), Config(vision=VisionConfig(expression_model=arguments.model))
-    workshop = Workshop(arguments.data, config, ReadingsFolder(arguments.cache))
-    ours = open_candidates(arguments.model, None, arguments.peers)
-    version = ExpressionReader.load(config.vision).manifest.version
-    table = Table("decision", "drives", "episodes found", "false alarms per hour", "median delay")
-    table.title = f"Simulated drives, expression model {version}, sha256 {checksum(ours[OURS].file)}"
-    for name in ("quoted", "all", "tuning"):
-        drives = workshop.drives(name, ours[OURS], arguments.drives)
-        table.add_row(
-            "evenkeel, as shipped", f"{name}, {drives.batch.hours:.1f} h", *_figures(run_decider(drives, config))
-        )
-    for name, candidate in ours.items():
-        for rule in peer_rules(workshop.drives("quoted", candidate, arguments.drives).batch, config):
-            table.add_row(f"{rule.family} ≥ 0.5, {name}", "quoted", *_figures(rule.score))
-    console.print(table)
-    if not arguments.no_clips:
-        for name, alerts in calm_clips(arguments.data, config).items():
-            console.print(f"{name}: {alerts} alerts")
+    console = Console(width=150)
+    workshop = Workshop(options.data, Config(), ReadingsFolder(options.cache), options.people)
+    for name, source in workshop.sources.items():
+        console.print(f"{name}: {TITLES[name]}, {(source.driver < 0).sum()} faces, {(source.driver >= 0).sum()} frames")
+    manifests = [*([] if options.only else [None]), *options.expression_model]
+    told = [evaluate(workshop, manifest, options, console) for manifest in manifests]
+    _print_peers(workshop, options, console)
+    made = {"people": options.people, "in_scenarios": min(options.people, IN_SCENARIOS), "models": told}
+    for path in [options.json, *([FIGURES] if options.write else [])]:
+        if path is not None:
+            path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if options.write:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(replaced(page, {"decisions": markdown(made)}), encoding="utf-8")
 
 
 if __name__ == "__main__":

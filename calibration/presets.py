@@ -18,18 +18,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from calibration.evaluate_decisions import DRIVES, Drives, Workshop, run_decider
+from calibration.drives import Sort
+from calibration.evaluate_decisions import run_decider
+from calibration.outcome import Outcome
 from calibration.readings import ReadingsFolder, checksum
+from calibration.workshop import PEOPLE, Drives, Workshop
 from edge.config import Config
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import Sensitivity
 from edge.tuning.batch import Rules, run_rules, smooth
 from edge.tuning.rest import hold_against_rest
-from edge.tuning.score import Score
 from edge.vision.ordinary import ordinary_face
 from models.training.expression_readers import OURS, open_candidates
 
 FIGURES = Path(__file__).with_name("presets.json")
+SORTS: tuple[Sort, ...] = ("episodes", "plain")
 SHOWN = ("enter", "seldom", "rare", "hold_s")
 """The keys that presets may set, as the reference lists them."""
 ENTERS, SELDOMS, HOLDS_S = (0.4, 0.5, 0.6), (0.45, 0.36, 0.28), (1.1, 1.2, 1.3, 1.8, 2.2, 2.6, 3.0)
@@ -46,18 +49,20 @@ def thresholds(sensitivity: str) -> dict[str, float]:
     return {name: getattr(settings, name) for name in SHOWN}
 
 
-def figures(score: Score) -> dict[str, Any]:
+def figures(outcome: Outcome) -> dict[str, Any]:
     """The figures that are quoted, rounded as they are shown."""
     return {
-        "found_percent": round(100 * score.recall, 1),
-        "false_per_hour": round(score.false_per_hour, 2),
-        "delay_s": round(score.delay_s, 2),
+        "found_percent": round(100 * outcome.recall, 1),
+        "false_per_hour": round(outcome.false_per_hour, 2),
+        "delay_s": round(float(np.median(outcome.known + outcome.cold)), 2),
     }
 
 
 def measure(drives: Drives, model: str) -> dict[str, Any]:
     """The real decision at each sensitivity over ``drives``, as read by a model of this checksum."""
-    levels = {level: thresholds(level) | figures(run_decider(drives, at(level))) for level in get_args(Sensitivity)}
+    levels = {
+        level: thresholds(level) | figures(run_decider(drives.drives, at(level))) for level in get_args(Sensitivity)
+    }
     return {
         "model_sha256": model,
         "drives": len(drives.drives),
@@ -91,18 +96,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
     parser.add_argument("--cache", type=Path, default=Path("runs/readings"), help="folder for what models read")
-    parser.add_argument("--drives", type=int, default=DRIVES, help="ten-minute drives")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="drivers of each source")
     parser.add_argument("--choose", action="store_true", help="list what other thresholds come to on tuning drives")
     arguments = parser.parse_args()
     if not arguments.data.exists():
         raise SystemExit(f"{arguments.data}: no such folder; give the data with --data")
     cv2.setNumThreads(1)
-    workshop = Workshop(arguments.data, Config(), ReadingsFolder(arguments.cache))
+    workshop = Workshop(arguments.data, Config(), ReadingsFolder(arguments.cache), arguments.people)
     ours = open_candidates(None, None, arguments.peers)[OURS]
     if arguments.choose:
-        Console(width=110).print(choices(workshop.drives("tuning", ours, arguments.drives), Config()))
+        Console(width=110).print(choices(workshop.batch(workshop.tuning, SORTS, ours), Config()))
         return
-    found = measure(workshop.drives("quoted", ours, arguments.drives), checksum(ours.file))
+    found = measure(workshop.batch([workshop.quoted], SORTS, ours), checksum(ours.file))
     FIGURES.write_text(json.dumps(found, indent=2) + "\n")
 
 

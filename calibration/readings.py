@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import drives
+from calibration import faces, people
 from calibration.drives import Readings
+from calibration.faces import FaceSource
 from edge.config import QualityConfig
 from edge.vision import quality
 
@@ -25,21 +25,19 @@ class ReadingsFolder:
     def of(
         self,
         model: Path,
-        looks: Mapping[str, NDArray[np.uint8]],
+        source: FaceSource,
+        shots: NDArray[np.int64],
         config: QualityConfig,
-        seed: int,
         make: Callable[[], Readings],
     ) -> Readings:
-        """The readings of ``looks`` by the model in the file ``model``: those kept, or those that ``make`` makes."""
-        path = self._folder / f"{model.stem}-{_checksum(model, looks, config, seed)}.npz"
+        """The readings of ``shots`` (S, 5) by the model in the file ``model``: those kept, or those ``make`` makes."""
+        path = self._folder / f"{model.stem}-{source.name}-{_checksum(model, source, shots, config)}.npz"
         if path.exists():
             with np.load(path) as file:
-                return Readings(*({name: file[f"{part} {name}"] for name in looks} for part in ("read", "weigh")))
+                return Readings(file["probabilities"], file["weights"])
         readings = make()
         self._folder.mkdir(parents=True, exist_ok=True)
-        kept: dict[str, Any] = {f"read {name}": readings.probabilities[name] for name in looks}
-        kept |= {f"weigh {name}": readings.weights[name] for name in looks}
-        np.savez_compressed(path, **kept)
+        np.savez_compressed(path, probabilities=readings.probabilities, weights=readings.weights)
         return readings
 
 
@@ -48,11 +46,9 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _checksum(model: Path, looks: Mapping[str, NDArray[np.uint8]], config: QualityConfig, seed: int) -> str:
+def _checksum(model: Path, source: FaceSource, shots: NDArray[np.int64], config: QualityConfig) -> str:
     digest = hashlib.sha256(model.read_bytes())
-    for code in (drives.__file__, quality.__file__):  # how views are made and weighed
+    for code in (people.__file__, faces.__file__, quality.__file__):  # how pictures are made and weighed
         digest.update(Path(str(code)).read_bytes())
-    for name, crops in sorted(looks.items()):
-        digest.update(name.encode() + crops.tobytes())
-    digest.update(f"{config.model_dump_json()} {seed}".encode())
+    digest.update(source.crops.tobytes() + shots.tobytes() + config.model_dump_json().encode())
     return digest.hexdigest()[:16]

@@ -25,23 +25,29 @@ import edge.decision
 import edge.tuning
 from calibration import rivals
 from calibration import ways as followed
-from calibration.evaluate_decisions import Drives, Workshop, run_decider
+from calibration.drives import Sort
+from calibration.evaluate_decisions import run_decider
+from calibration.outcome import Outcome
 from calibration.plots import trade_off
 from calibration.points import Point, PointsFile, front
 from calibration.readings import ReadingsFolder, checksum
 from calibration.ways import Way, mistaken, run_way, ways
+from calibration.workshop import Drives, Workshop
 from edge.config import Config
 from edge.config.reference import COLUMNS, replaced
 from edge.decision.judge import Sensitivity
 from edge.tuning.batch import Floats
+from edge.tuning.score import Score
 from edge.vision.expression import ExpressionReader
 from edge.vision.ordinary import ordinary_face
 from models.training.expression_readers import OURS, open_candidates
 
 HERE = Path(__file__).parent
 FIGURES, PICTURE, PAGE = HERE / "trade-off.json", HERE / "trade-off.png", HERE / "README.md"
-COMPARED = 36
-"""Drives of each set on which all ways of following are swept, unless said: more would take an hour."""
+COMPARED = 18
+"""Drivers of each source on whose drives all ways of following are swept, unless said: more would take an hour."""
+SWEPT: tuple[Sort, ...] = ("episodes",)
+"""The sorts of drives that are looked at."""
 LIMITS = (2.0, 0.5)
 """False alarms an hour within which the README quotes each way's quickest thresholds."""
 
@@ -166,7 +172,13 @@ def _within(
 
 def _shipped(drives: Drives, level: str, config: Config) -> list[Point]:
     at = Config.model_validate({"alerts": {"sensitivity": level}}).model_copy(update={"vision": config.vision})
-    return [Point.of(level, run_decider(drives, at))]
+    return [_told(level, run_decider(drives.drives, at))]
+
+
+def _told(setting: str, outcome: Outcome) -> Point:
+    delays = outcome.known + outcome.cold
+    score = Score(outcome.hours, outcome.episodes, outcome.found, outcome.false_starts, delays)
+    return Point.of(setting, score)
 
 
 def main() -> None:
@@ -178,7 +190,7 @@ def main() -> None:
     parser.add_argument(
         "--points", type=Path, default=Path("runs/trade-off"), help="folder for points as they are made"
     )
-    parser.add_argument("--drives", type=int, default=COMPARED, help="ten-minute drives of each set, up to 1000")
+    parser.add_argument("--people", type=int, default=COMPARED, help="drivers of each source, 2 to 100")
     parser.add_argument("--json", type=Path, default=FIGURES, help="write the figures here")
     parser.add_argument("--plot", type=Path, default=PICTURE, help="draw them here, as a PNG")
     parser.add_argument("--drawn-from", type=Path, help="measure nothing: draw this file of figures")
@@ -191,19 +203,19 @@ def main() -> None:
         return
     if not arguments.data.exists():
         raise SystemExit(f"{arguments.data}: no such folder; give the data with --data")
-    if not 1 <= arguments.drives <= 1000:
-        raise SystemExit(f"--drives {arguments.drives}: give 1 to 1000")
+    if not 2 <= arguments.people <= 100:
+        raise SystemExit(f"--people {arguments.people}: give 2 to 100")
     cv2.setNumThreads(1)
     config = Config()
-    workshop = Workshop(arguments.data, config, ReadingsFolder(arguments.cache))
+    workshop = Workshop(arguments.data, config, ReadingsFolder(arguments.cache), arguments.people)
     ours = open_candidates(None, None, arguments.peers)[OURS]
-    tuning, quoted = (workshop.drives(name, ours, arguments.drives) for name in ("tuning", "quoted"))
+    tuning, quoted = (workshop.batch(names, SWEPT, ours) for names in (workshop.tuning, [workshop.quoted]))
     kept = PointsFile(arguments.points / f"{fingerprint(tuning, quoted, config)}.jsonl")
     model = {
         "model_version": ExpressionReader.load(config.vision).manifest.version,
         "model_sha256": checksum(ours.file),
     }
-    found = measure(tuning, quoted, mistaken(workshop.readings("tuning", ours)), config, kept)
+    found = measure(tuning, quoted, mistaken(workshop.shown(workshop.tuning, ours)), config, kept)
     arguments.json.write_text(json.dumps(model | found, indent=1) + "\n", encoding="utf-8")
     draw(model | found, arguments.plot, page)
 

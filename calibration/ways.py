@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.drives import SHOWN, Readings
+from calibration.drives import SHOWN
 from calibration.rivals import confusion, frame_mean, hidden_markov
 from edge.config import Config
 from edge.decision.expression_judge import ExpressionSettings
@@ -93,12 +93,15 @@ def run_way(way: Way, batch: Batch) -> Iterator[Rule]:
         yield Rule(way.family, ", ".join(filter(None, parts)), scores[SHOWN[0]] + scores[SHOWN[1]])
 
 
-def mistaken(readings: Readings) -> Floats:
-    """What a model reads on average (9, 9) of each expression shown, where a twin counts as its like."""
+def mistaken(shown_as: Mapping[str, Probabilities]) -> Floats:
+    """What a model reads on average (9, 9) of each expression, where a twin counts as its like.
+
+    ``shown_as`` are its answers (N, 9) to faces of each look.
+    """
     names = {"rest": "neutral", "smile": "happiness", "distress": "sadness"}
     shown, answers = [], []
     for look in ("rest", "smile", "surprise", "anger", "distress", "yawn"):
-        read = readings.probabilities[look].reshape(-1, len(EXPRESSIONS))
+        read = shown_as[look]
         answers.append(read)
         shown.append(np.full(len(read), EXPRESSIONS.index(names.get(look, look))))
     matrix = confusion(np.concatenate(answers), np.concatenate(shown))

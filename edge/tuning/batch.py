@@ -6,7 +6,7 @@ The same rules as ``edge.decision``, but for pauses. A test holds both to the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,25 @@ class Batch:
         """Seconds of good sight in each moment (T, D)."""
         return self.spoken_s * self.weight
 
+    def part(self, drives: Sequence[int]) -> Batch:
+        """Some of the drives alone, numbered anew in the order given, with their episodes."""
+        columns = list(drives)
+        kept = [number for number, each in enumerate(self.episodes) if each.drive in columns]
+        place = np.full(len(self.episodes) + 1, -1, np.int32)  # the last one is what -1, outside, stays
+        place[kept] = np.arange(len(kept))
+        elapsed_s = self.elapsed_s[:, columns]
+        return Batch(
+            self.kinds,
+            self.t[:, columns],
+            elapsed_s,
+            self.spoken_s[:, columns],
+            self.weight[:, columns],
+            self.read[:, :, columns],
+            place[self.episode[:, :, columns]],
+            tuple(replace(self.episodes[n], drive=columns.index(self.episodes[n].drive)) for n in kept),
+            float(np.minimum(elapsed_s, MAX_GAP_S).sum()) / 3600,
+        )
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -66,6 +85,11 @@ class Evidence:
 
     signals: Floats
     shares: Floats | None = None
+
+    def part(self, drives: Sequence[int]) -> Evidence:
+        """That of some of the drives alone."""
+        columns = list(drives)
+        return Evidence(self.signals[:, :, columns], None if self.shares is None else self.shares[:, :, columns])
 
 
 def make_batch(

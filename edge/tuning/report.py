@@ -15,7 +15,7 @@ from edge.domain import Kind
 from edge.errors import UnavailableError
 from edge.figure import new_figure
 from edge.tuning.score import Score
-from edge.tuning.tune import ENOUGH_FALSE, Point, Tuning, recommend, sections, shows_rate
+from edge.tuning.tune import ENOUGH_FALSE, HeldOut, Point, Tuning, recommend, sections, shows_rate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +81,8 @@ def summary(tuning: Tuning) -> list[str]:
     ]
     real = tuning.confirmation
     hours = f"the real decision on the first {real.drives} traces, {real.score.hours:.2f} h"
-    lines.append(f"{hours}: {_figures(real.score)}")
+    lines = [f"{line} (on the drives it was chosen on)" for line in [*lines, f"{hours}: {_figures(real.score)}"]]
+    lines.append(_held_out(tuning.held_out))
     limit = tuning.max_false_per_hour / len(tuning.chosen)
     if not shows_rate(tuning.batch.hours, limit):
         needed = f"{ENOUGH_FALSE / limit:.0f} h" if limit else "drives without end"
@@ -90,6 +91,17 @@ def summary(tuning: Tuning) -> list[str]:
             " of those that do as well, the thresholds nearest to the configured ones are given"
         )
     return lines
+
+
+def _held_out(held_out: HeldOut | None) -> str:
+    """The figure to expect of other drives: that of thresholds chosen without the traces it is measured on."""
+    if held_out is None:
+        return "held out: nothing; with one trace no figure tells of other drives"
+    score = held_out.score
+    return (
+        f"held out: thresholds chosen without a trace, {held_out.folds} parts in turn, give in the real decision on"
+        f" {held_out.traces} such traces, {score.hours:.2f} h: {_figures(score)}"
+    )
 
 
 def _said(settings: JudgeSettings, now: JudgeSettings) -> str:

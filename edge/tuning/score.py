@@ -56,6 +56,17 @@ class Score:
             self.delays + other.delays,
         )
 
+    @classmethod
+    def over(cls, parts: Sequence[Score]) -> Score:
+        """The same over several sets of hours."""
+        return cls(
+            sum(each.hours for each in parts),
+            sum(each.episodes for each in parts),
+            sum(each.found for each in parts),
+            sum(each.false_alarms for each in parts),
+            tuple(delay for each in parts for delay in each.delays),
+        )
+
     @property
     def recall(self) -> float:
         """Share of the episodes that were found; 1 where there are none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -36,6 +36,10 @@ RECALL_SLACK = 0.01
 """Of thresholds whose recall is within this of the best, the quickest are chosen."""
 TRIES = 5
 """So many choices are held against the real decision at most, where it gives more false alarms than the sweep saw."""
+FOLDS = 5
+"""Parts that the traces are dealt to, each of which is held out in turn; no more than there are traces."""
+HELD_OUT_HOURS = 4.0
+"""Hours of held-out drive, of all folds together, that the real decision is run on."""
 CONFIRMED_HOURS = 2.0
 """Hours of drive that the real decision is run on again with the recommended thresholds: it takes minutes for ten."""
 
@@ -65,8 +69,25 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """What the real decision comes to on traces that its thresholds were not chosen on.
+
+    The traces are dealt to ``folds`` parts; for each part thresholds are chosen on the others alone. ``traces`` are
+    those that the decision was run on, over HELD_OUT_HOURS in all.
+    """
+
+    folds: int
+    traces: int
+    score: Score
+
+
+@dataclass(frozen=True)
 class Tuning:
-    """All that was found. ``evidence`` is what the decision makes of the batch."""
+    """All that was found. ``evidence`` is what the decision makes of the batch.
+
+    The figures of ``points`` and of the ``confirmation`` are of traces that the thresholds were chosen on; those of
+    ``held_out`` are not. It is None where there is one trace only.
+    """
 
     traces: tuple[Path, ...]
     config: Config
@@ -75,6 +96,7 @@ class Tuning:
     points: tuple[Point, ...]
     chosen: dict[Kind, Point]
     confirmation: Confirmation
+    held_out: HeldOut | None
     max_false_per_hour: float
     faults: tuple[str, ...]
 
@@ -133,17 +155,72 @@ def tune(
         config.smoothing.max_step_s,
     )
     evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary_face(config.vision))
+    folds = deal(len(traces))
     with _progress(console) as progress:
-        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=len(batch.t) * len(_bases(config)))
-        points = sweep(batch, evidence, config, lambda: progress.advance(task))
+        steps = len(batch.t) * len(_bases(config)) * len(folds)
+        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=steps)
+        by_fold = [
+            sweep(batch.part(fold), evidence.part(fold), config, lambda: progress.advance(task)) for fold in folds
+        ]
+    points = together(by_fold)
     for kind in config.alerts.enabled:
         if kind not in config.alerts.expressions:
             points += try_judge(kind, traces, episodes, config, faults.append)
     chosen, confirmation = _choose_confirmed(
         points, config, max_false_per_hour, lambda tried: confirm(traces, episodes, tried, faults.append)
     )
-    said = tuple(dict.fromkeys(faults))
-    return Tuning(tuple(traces), config, batch, evidence, tuple(points), chosen, confirmation, max_false_per_hour, said)
+    held_out = hold_out(by_fold, folds, traces, episodes, config, max_false_per_hour)
+    return Tuning(
+        tuple(traces),
+        config,
+        batch,
+        evidence,
+        tuple(points),
+        chosen,
+        confirmation,
+        held_out,
+        max_false_per_hour,
+        tuple(dict.fromkeys(faults)),
+    )
+
+
+def deal(traces: int) -> list[list[int]]:
+    """The numbers of so many traces, dealt to FOLDS parts or as many as there are traces."""
+    count = min(FOLDS, traces)
+    return [list(range(first, traces, count)) for first in range(count)]
+
+
+def together(parts: Sequence[Sequence[Point]]) -> list[Point]:
+    """The same thresholds over several sets of drives."""
+    return [replace(same[0], score=Score.over([each.score for each in same])) for same in zip(*parts, strict=True)]
+
+
+def hold_out(
+    by_fold: Sequence[Sequence[Point]],
+    folds: Sequence[Sequence[int]],
+    traces: Sequence[Path],
+    episodes: Sequence[Episode],
+    config: Config,
+    max_false_per_hour: float,
+) -> HeldOut | None:
+    """Choose for each fold on the others alone, and run the real decision with that on the fold's traces.
+
+    Only kinds that go by expressions are chosen; the others keep what is configured, and do not count.
+    """
+    if len(folds) < 2:
+        return None
+    kinds, limit = tuple(config.alerts.expressions), max_false_per_hour / len(config.alerts.enabled)
+    found: list[Confirmation] = []
+    for number, fold in enumerate(folds):
+        known = together([points for other, points in enumerate(by_fold) if other != number])
+        chosen = {kind: choose([x for x in known if x.kind == kind], limit, config.alerts.of(kind)) for kind in kinds}
+        theirs = [replace(each, drive=fold.index(each.drive)) for each in episodes if each.drive in fold]
+        settings, hours = recommend(config, chosen), HELD_OUT_HOURS / len(folds)
+        found.append(confirm([traces[each] for each in fold], theirs, settings, lambda _: None, hours))
+    scores = [confirmation.scores[kind] for confirmation in found for kind in kinds]
+    hours = sum(each.hours for each in scores) / len(kinds)
+    score = replace(Score.over(scores), hours=hours)
+    return HeldOut(len(folds), sum(each.drives for each in found), score)
 
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
@@ -284,9 +361,13 @@ def sections(config: Config) -> str:
 
 
 def confirm(
-    traces: Sequence[Path], episodes: Sequence[Episode], config: Config, on_fault: Callable[[str], None]
+    traces: Sequence[Path],
+    episodes: Sequence[Episode],
+    config: Config,
+    on_fault: Callable[[str], None],
+    hours: float | None = None,
 ) -> Confirmation:
-    """Run the real decision, resting face and all, over the first traces that make up CONFIRMED_HOURS.
+    """Run the real decision, resting face and all, over the first traces that make up ``hours``, or CONFIRMED_HOURS.
 
     They are read line by line, so that times that go back are said too.
     """
@@ -300,7 +381,7 @@ def confirm(
             t = step.signals.t
             seconds, last_t = seconds + (0.0 if last_t is None else recorded_s(last_t, t)), t
             alerts += [Alert(number - 1, each.kind, each.t) for each in step.transitions if each.phase is Phase.START]
-        if seconds >= CONFIRMED_HOURS * 3600:
+        if seconds >= (CONFIRMED_HOURS if hours is None else hours) * 3600:
             break
     known = [each for each in episodes if each.drive < number]
     scores = {

@@ -1,17 +1,19 @@
-"""Simulated drives, their scoring, and the sweep's arithmetic beside the real decision."""
+"""Simulated drives: their faces, their drivers, what happens in them, and the sweep beside the real decision."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from calibration import drives as drives_of
-from calibration.drives import LOOKS, Drive, Readings, all_looks, film, plan, read_looks
+from calibration.drives import PLAIN_S, SCENARIO_S, SCENARIOS, SHOWN, SORTS, Drive, Plan, Readings, Sort, film, plan
+from calibration.faces import LOOKS, FaceSource, deal_drivers, looks_of, without_copies
+from calibration.people import DRESSES, FULL, Person, cast, draw, shot, weigh
 from calibration.readings import ReadingsFolder
 from calibration.rivals import confusion, frame_mean
+from calibration.workshop import side_by_side
 from edge.config import Config, QualityConfig
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSIONS, Phase, Sight
@@ -20,30 +22,50 @@ from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Alert, Episode, judge
 from edge.vision.crop import CropRule
 from edge.vision.ordinary import ordinary_face
+from models.training import near_copies
+from models.training.expression_data import Drivers
 
-RULE = CropRule(48, 0.5, 0.575, 0.376)
-SIZES = dict.fromkeys(LOOKS, 12)
-GROUPS = {"yawn": np.repeat(np.arange(3), 4), "cabin": np.repeat(np.arange(3), 4)}
-SHOWN = {"anger": "anger", "distress": "sadness", "yawn": "yawn", "smile": "happiness", "surprise": "surprise"}
+EACH = 12
+READ_AS = {"anger": "anger", "distress": "sadness", "yawn": "yawn", "smile": "happiness", "surprise": "surprise"}
+
+
+def noise(count: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Pictures no two of which are alike."""
+    return np.random.default_rng(seed).integers(0, 255, (count, 48, 48), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def readings() -> Readings:
-    """A model that is right with 0.5 to 0.9, and a quality that is good but in the dark."""
+def source() -> FaceSource:
+    """Twelve faces of each look, and two drivers."""
+    look = np.repeat(np.arange(len(LOOKS)), EACH)
+    seat = (look == LOOKS.index("yawn")) | (look == LOOKS.index("cabin"))
+    driver = np.where(seat, np.arange(len(look)) % 2, -1)
+    return FaceSource("made", noise(len(look), 1), look, driver)
+
+
+@pytest.fixture(scope="module")
+def people(source: FaceSource) -> list[Person]:
+    return cast(source, 4, seed=1)
+
+
+def read(source: FaceSource, script: Plan) -> Drive:
+    """The drive as a model reads it that is right with 0.6 to 0.9, and half sure of a mixture."""
+    shots, index = np.unique(script.shot, axis=0, return_inverse=True)
     random = np.random.default_rng(5)
-    probabilities, weights = {}, {}
-    for look in LOOKS:
-        read = np.full((12, 5, len(EXPRESSIONS)), 0.01, np.float32)
-        shown = EXPRESSIONS.index(SHOWN.get(look, "neutral"))
-        read[..., shown] = random.uniform(0.5, 0.9, (12, 1)) + random.normal(0, 0.02, (12, 5))
-        probabilities[look] = read / read.sum(-1, keepdims=True)
-        weights[look] = np.full((12, 5), 0.2 if look == "dark" else 1.0, np.float32)
-    return Readings(probabilities, weights)
+    probabilities = np.full((len(shots), len(EXPRESSIONS)), 0.01, np.float32)
+    for row, each in zip(shots, probabilities, strict=True):
+        for face, share in ((row[0], FULL - row[2]), (row[1], row[2])):
+            each[EXPRESSIONS.index(READ_AS.get(LOOKS[source.look[face]], "neutral"))] += share * random.uniform(
+                0.6, 0.9
+            )
+    probabilities /= probabilities.sum(1, keepdims=True)
+    weights = np.where(shots[:, 3] == list(DRESSES).index("dark"), 0.2, 1.0).astype(np.float32)
+    return film(script, index.reshape(-1), Readings(probabilities, weights))
 
 
 @pytest.fixture(scope="module")
-def drives(readings: Readings) -> list[Drive]:
-    return [film(plan(seed, SIZES, GROUPS), readings) for seed in range(3)]
+def drives(source: FaceSource, people: list[Person]) -> list[Drive]:
+    return [read(source, plan("episodes", seed, source, people)) for seed in range(1)]
 
 
 def decide(drives: list[Drive], config: Config) -> list[Alert]:
@@ -55,38 +77,122 @@ def decide(drives: list[Drive], config: Config) -> list[Alert]:
     return alerts
 
 
-def test_the_same_seed_gives_the_same_drive_and_another_one_another() -> None:
-    first, again, other = (plan(seed, SIZES, GROUPS) for seed in (1, 1, 2))
+def test_near_copies_of_trained_faces_and_of_another_source_s_are_left_out() -> None:
+    trained, one, other = noise(3, 1), noise(4, 2), noise(5, 3)
+    one[2] = trained[1][:, ::-1]
+    other[0] = np.clip(one[0].astype(int) + 3, 0, 255)
+    apart = without_copies({"one": one, "other": other}, near_copies.thumbnails(trained))
+    assert apart["one"].tolist() == [True, True, False, True]
+    assert apart["other"].tolist() == [False, True, True, True, True]
+
+
+def test_no_driver_is_dealt_to_two_sources_nor_one_that_trained() -> None:
+    group = np.array([str(number) for number in range(80) for _ in range(2)])
+    drivers = Drivers(noise(len(group), 1), np.zeros(len(group), bool), group)
+    hands = [set(hand.group.tolist()) for hand in deal_drivers(drivers, 3)]
+    assert all(hands)
+    assert sum(map(len, hands)) == len(set.union(*hands))
+    from models.training.expression_data import held_out  # noqa: PLC0415 - beside what it is held against
+
+    assert held_out(np.array(sorted(set.union(*hands)))).all()
+
+
+def test_disgust_and_contempt_are_shown_by_no_drive() -> None:
+    shown = looks_of(np.arange(len(EXPRESSIONS)))
+    assert {name for name, look in zip(EXPRESSIONS, shown, strict=True) if look < 0} == {"disgust", "contempt", "yawn"}
+
+
+def test_a_driver_s_faces_are_of_their_looks_and_like_the_first_one() -> None:
+    look = np.repeat(np.arange(len(LOOKS)), 40)
+    crops = noise(len(look), 1)
+    first = np.flatnonzero(look == LOOKS.index("rest"))[0]
+    angry = np.flatnonzero(look == LOOKS.index("anger"))
+    twins = angry[:12]
+    crops[twins] = np.clip(0.5 * crops[twins] + 0.5 * crops[first], 0, 255).astype(np.uint8)
+    seat = look >= LOOKS.index("yawn")
+    source = FaceSource("made", crops, look, np.where(seat, 0, -1))
+    people = cast(source, 40, seed=1)
+    assert len({person.rest[0] for person in people}) == 40
+    person = next(person for person in people if person.rest[0] == first)
+    assert set(person.shown["anger"]) <= set(twins.tolist())
+    assert all(source.look[face] == LOOKS.index("distress") for face in person.shown["distress"])
+
+
+def test_the_same_seed_gives_the_same_drive_and_another_one_another(source: FaceSource, people: list[Person]) -> None:
+    first, again, other = (plan("episodes", seed, source, people) for seed in (1, 1, 2))
     assert (first.t == again.t).all()
-    assert (first.picture == again.picture).all()
+    assert (first.shot == again.shot).all()
     assert first.episodes == again.episodes != other.episodes
+    assert (draw(source, first.shot[:50]) == draw(source, again.shot[:50])).all()
 
 
-def test_a_drive_is_minutes_long_with_both_kinds_of_episodes_and_blind_and_absent_moments(drives: list[Drive]) -> None:
+def test_drives_with_episodes_have_both_kinds_short_and_long_known_and_cold(
+    source: FaceSource, people: list[Person]
+) -> None:
+    plans = [plan("episodes", seed, source, people) for seed in range(8)]
+    episodes = [each for one in plans for each in one.episodes]
+    lengths = np.array([end - start for _, start, end in episodes])
+    assert {kind for kind, _, _ in episodes} == set(SHOWN)
+    assert lengths.min() < 6.0
+    assert 90.0 < lengths.max() < 185.0
+    assert {cold for one in plans for cold in one.cold} == {True, False}
+    for one in plans:
+        assert (np.diff(one.t) > 0).all()
+        ends = [0.0, *(end for _, _, end in one.episodes)]
+        assert all(start > end for (_, start, _), end in zip(one.episodes, ends, strict=False))
+
+
+def test_an_episode_rises_and_falls(source: FaceSource, people: list[Person]) -> None:
+    one = plan("episodes", 0, source, people)
+    kind, start, end = max(one.episodes, key=lambda each: each[2] - each[1])
+    emotional = np.isin(source.look[one.shot[:, :2]], [LOOKS.index(kind)])
+    shown = np.where(one.shot[:, 2] == 0, emotional[:, 0] * FULL, emotional[:, 1] * one.shot[:, 2])
+    assert shown[np.abs(one.t - start) < 0.7].min() < 2
+    assert shown[np.abs(one.t - end) < 0.9].min() < 2
+    inside = (one.t > start + 1.0) & (one.t < end - 1.5) & (one.sight == 0)
+    assert (shown[inside] >= 2).mean() > 0.9
+
+
+@pytest.mark.parametrize("sort", [sort for sort in SORTS if sort != "episodes"])
+def test_plain_hours_and_scenarios_have_no_episode(source: FaceSource, people: list[Person], sort: Sort) -> None:
+    one = plan(sort, 1, source, people)
+    assert one.episodes == ()
+    assert one.t[-1] >= (PLAIN_S if sort == "plain" else SCENARIO_S) - 1.0
+    if sort == "plain":
+        assert set(one.sight.tolist()) == {0, 1, 2}
+        assert {name for n, name in enumerate(DRESSES) if (one.shot[:, 3] == n).any()} == set(DRESSES)
+
+
+def test_steady_looks_are_never_a_full_expression(source: FaceSource, people: list[Person]) -> None:
+    emotional = [LOOKS.index(kind) for kind in SHOWN]
+    for sort in SCENARIOS:
+        for seed in range(3):
+            shots = plan(sort, seed, source, people).shot
+            assert not np.isin(source.look[shots[shots[:, 2] == 0, 0]], emotional).any()
+            assert (shots[np.isin(source.look[shots[:, 1]], emotional), 2] <= FULL // 2).all()
+
+
+def test_each_dress_changes_the_picture_and_darkness_its_weight(source: FaceSource) -> None:
+    rule, flat = CropRule(48, 0.5, 0.575, 0.376), QualityConfig()
+    ramp = np.clip(np.add.outer(np.arange(48) * 2, np.arange(48) * 2) + 40, 0, 255).astype(np.uint8)
+    textured = replace(source, crops=np.clip(source.crops // 4 + ramp // 2 + 40, 0, 255).astype(np.uint8))
+    rows = np.array([shot(0, 0, 0, dress, 0) for dress in DRESSES])
+    pictures = draw(textured, rows).astype(int)
+    assert all(np.abs(pictures[n] - pictures[0]).mean() > 2.0 for n in range(1, len(DRESSES)))
+    dark = draw(textured, rows)[list(DRESSES).index("dark")]
+    assert weigh(dark, rule, flat) < weigh(draw(textured, rows)[0], rule, flat)
+
+
+def test_a_mixture_of_no_step_or_of_all_is_a_single_face() -> None:
+    assert shot(3, 9, 0, "none", 1) == shot(3, 3, 0, "none", 1)
+    assert shot(3, 9, FULL, "none", 1) == shot(9, 9, 0, "none", 1)
+
+
+def test_where_no_face_is_seen_the_decision_gets_none(drives: list[Drive]) -> None:
     for drive in drives:
-        assert 420.0 < drive.t[-1] < 660.0
-        assert (np.diff(drive.t) > 0).all()
-        assert {kind for kind, _, _ in drive.episodes} == set(drives_of.SHOWN)
-        assert all(end - start >= 5.0 for _, start, end in drive.episodes)
-        assert set(drive.sight) == {Sight.FACE, Sight.NO_FACE, Sight.DARK}
-
-
-def test_one_drive_shows_the_yawns_of_one_driver() -> None:
-    drive = plan(1, SIZES, GROUPS)
-    assert len(set(GROUPS["yawn"][drive.picture[drive.look == LOOKS.index("yawn")]])) == 1
-
-
-def test_pictures_are_read_in_several_views_and_dark_ones_weigh_less() -> None:
-    random = np.random.default_rng(1)
-    crops = {look: random.integers(0, 255, (3, 48, 48), np.uint8) for look in LOOKS[:8]}
-
-    def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.full(len(EXPRESSIONS), crop.mean(), np.float32)
-
-    readings = read_looks(read, all_looks(crops, random), RULE, QualityConfig(), seed=1)
-    assert set(readings.weights) == set(LOOKS)
-    assert readings.probabilities["rest"].std(axis=1).max() > 0
-    assert readings.weights["dark"].mean() < readings.weights["rest"].mean()
+        seen = [observation.sight for observation in drive.observations()]
+        assert [sight is Sight.FACE for sight in seen] == (drive.sight == 0).tolist()
+        assert Sight.NO_FACE in seen
 
 
 def test_an_alert_counts_inside_an_episode_of_its_kind_and_a_second_after() -> None:
@@ -105,20 +211,10 @@ def test_a_short_episode_need_not_be_found_and_excuses_its_alert() -> None:
 
 @pytest.mark.parametrize("enabled", [False, True])
 def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[Drive], *, enabled: bool) -> None:
-    """With a face that is learned, alerts outside an episode teach the sweep and not the decision; here are none."""
+    """With a face that is learned, alerts outside an episode teach the sweep and not the decision; here are few."""
     config = Config.model_validate({"baseline": {"enabled": enabled}})
     base = config.alerts.expressions["anger"]
-    episodes = [episode for number, drive in enumerate(drives) for episode in drive.labels(number)]
-    alerts = config.alerts.expressions
-    weights = np.array([[each.weights.get(name, 0.0) for name in EXPRESSIONS] for each in alerts.values()])
-    batch = make_batch(
-        tuple(alerts),
-        [drive.t for drive in drives],
-        [drive.weight.astype(float) for drive in drives],
-        [weights @ drive.probabilities.T for drive in drives],
-        episodes,
-        config.smoothing.max_step_s,
-    )
+    made = side_by_side(drives, config)
     rules = Rules(
         enter=np.array([base.enter, 0.4]),
         exit=np.array([base.exit, 0.2]),
@@ -126,12 +222,12 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(drives: list[
         hold_s=np.array([base.hold_s, 0.5]),
         base=base,
     )
-    ordinary = ordinary_face(config.vision)
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary)
-    (shipped, _) = run_rules(batch, evidence, rules)
-    real = judge(decide(drives, config), episodes, batch.hours)
+    signals = smooth(made.batch, config.smoothing)
+    evidence = hold_against_rest(made.batch, signals, config.baseline, ordinary_face(config.vision))
+    (shipped, _) = run_rules(made.batch, evidence, rules)
+    real = judge(decide(drives, config), made.episodes, made.batch.hours)
     swept = shipped["anger"] + shipped["distress"]
-    assert real.episodes > 10
+    assert real.episodes > 5
     assert (swept.episodes, swept.found, swept.false_alarms) == (real.episodes, real.found, real.false_alarms)
     assert sorted(swept.delays) == pytest.approx(sorted(real.delays), abs=0.15)
 
@@ -140,7 +236,7 @@ def test_the_mean_of_a_second_forgets_what_is_older() -> None:
     t = np.arange(0.0, 5.0, 0.1)
     read = np.zeros((2, len(t)))
     read[0, 20:30] = 1.0
-    batch = make_batch(drives_of.SHOWN, [t], [np.ones(len(t))], [read], [], 0.4)
+    batch = make_batch(SHOWN, [t], [np.ones(len(t))], [read], [], 0.4)
     mean = frame_mean(batch, 1.0)[0, :, 0]
     assert mean[24] == pytest.approx(0.5)
     assert mean[29] == pytest.approx(1.0)
@@ -154,26 +250,23 @@ def test_a_confusion_matrix_has_what_is_read_of_each_expression() -> None:
     assert matrix.sum(1) == pytest.approx(1.0)
 
 
-def test_readings_are_kept_until_the_model_or_the_pictures_change(readings: Readings, tmp_path: Path) -> None:
+def test_readings_are_kept_until_the_model_the_faces_or_the_pictures_change(source: FaceSource, tmp_path: Path) -> None:
     model, folder = tmp_path / "model.tflite", ReadingsFolder(tmp_path / "kept")
-    looks = {look: np.full((12, 48, 48), 7, np.uint8) for look in LOOKS}
+    shots = np.array([shot(0, 1, 2, "none", 0)])
     made = []
 
     def make() -> Readings:
         made.append(1)
-        return readings
-
-    def ask() -> Readings:
-        return folder.of(model, looks, QualityConfig(), 1, make)
+        return Readings(np.full((1, 9), 0.1, np.float32), np.ones(1, np.float32))
 
     model.write_bytes(b"one")
-    ask()
-    again = ask()
+    for _ in range(2):
+        kept = folder.of(model, source, shots, QualityConfig(), make)
     assert len(made) == 1
-    assert all((again.probabilities[look] == readings.probabilities[look]).all() for look in LOOKS)
-    assert all((again.weights[look] == readings.weights[look]).all() for look in LOOKS)
+    assert (kept.probabilities == make().probabilities).all()
+    made.clear()
     model.write_bytes(b"other")
-    ask()
-    looks["rest"] = looks["rest"] + 1
-    ask()
+    folder.of(model, source, shots, QualityConfig(), make)
+    folder.of(model, replace(source, crops=source.crops + 1), shots, QualityConfig(), make)
+    folder.of(model, source, shots + 1, QualityConfig(), make)
     assert len(made) == 3

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from calibration import trade_off
+from calibration.faces import LOOKS
 from calibration.plots import trade_off as figure_of
 from calibration.points import Point, PointsFile, front
 from calibration.ways import SHIPPED, Way, mistaken, run_way, ways
@@ -80,7 +81,7 @@ def test_every_way_finds_plain_anger_with_some_of_its_thresholds(
 def test_what_is_kept_is_made_anew_where_drives_or_settings_differ(
     batch: Batch, answers: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> None:
-    from calibration.evaluate_decisions import Drives  # noqa: PLC0415 - it takes a second to load
+    from calibration.workshop import Drives  # noqa: PLC0415 - it takes a second to load
 
     drives, config = Drives([], list(batch.episodes), batch, answers), Config()
     same = trade_off.fingerprint(drives, drives, config)
@@ -151,10 +152,8 @@ def test_a_points_figures_are_those_of_its_score() -> None:
 
 
 def test_an_expression_that_the_data_lack_is_mistaken_as_its_twin_is() -> None:
-    from calibration.drives import LOOKS, Readings  # noqa: PLC0415 - as above
-
-    seen = {look: np.zeros((1, 1, len(EXPRESSIONS)), np.float32) for look in LOOKS}
+    seen = {look: np.zeros((1, len(EXPRESSIONS)), np.float32) for look in LOOKS}
     seen["anger"][..., EXPRESSIONS.index("disgust")] = 1.0
-    matrix = mistaken(Readings(seen, {look: np.ones((1, 1), np.float32) for look in LOOKS}))
+    matrix = mistaken(seen)
     assert (matrix[EXPRESSIONS.index("disgust")] == matrix[EXPRESSIONS.index("anger")]).all()
     assert matrix[EXPRESSIONS.index("anger")].argmax() == EXPRESSIONS.index("disgust")

@@ -21,7 +21,7 @@ from edge.traces.trace import TraceWriter
 from edge.tuning.labels import fit_labels, read_labels
 from edge.tuning.report import summary, write_report
 from edge.tuning.score import Episode, Score
-from edge.tuning.tune import Confirmation, Point, Tuning, choose, recommend, sections, tune
+from edge.tuning.tune import Confirmation, Point, Tuning, choose, deal, hold_out, recommend, sections, tune
 
 pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
 
@@ -491,3 +491,73 @@ def test_numbers_that_no_measurement_gives_are_no_readings(folder: Path, tmp_pat
 def test_an_engine_that_cannot_read_traces_is_named_with_those_that_can(folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"sqlite://: traces are read by duckdb:// and pyspark://"):
         tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5, engine="sqlite://")
+
+
+@pytest.fixture(scope="module")
+def held_out(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    """Two traces, both labelled, of which each is held out once."""
+    labels = tmp_path_factory.mktemp("labels") / "labels.csv"
+    rows = [f"drive{n}.jsonl,{line}" for n in (1, 2) for line in LABELS.split()[1:]]
+    labels.write_text("\n".join(["trace,start,end,kind", *rows]) + "\n")
+    traces = [folder / "drive1.jsonl", folder / "drive2.jsonl"]
+    return tune(traces, labels, Config(), max_false_per_hour=1000.0)
+
+
+def test_thresholds_are_quoted_from_traces_that_they_were_not_chosen_on(held_out: Tuning) -> None:
+    assert held_out.held_out is not None
+    assert (held_out.held_out.folds, held_out.held_out.traces) == (2, 2)
+    assert (held_out.held_out.score.found, held_out.held_out.score.episodes) == (6, 6)
+    assert held_out.held_out.score.hours == pytest.approx(300 / 3600, rel=0.01)
+    *chosen_on, said = summary(held_out)
+    assert said.startswith("held out: thresholds chosen without a trace, 2 parts in turn")
+    assert all(line.endswith("(on the drives it was chosen on)") for line in chosen_on)
+
+
+def test_each_part_is_held_out_with_a_choice_that_never_saw_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Low thresholds give no false alarm on the first trace, high ones none on the second."""
+
+    def points(low: int, high: int) -> list[Point]:
+        return [
+            point(kind, enter=enter, false_alarms=count)
+            for kind in ("anger", "distress")
+            for enter, count in ((0.4, low), (0.6, high))
+        ]
+
+    by_fold = [points(low=0, high=9), points(low=9, high=0)]
+    tried: list[tuple[str, float]] = []
+
+    def confirm(traces: list[Path], _: object, config: Config, *__: object) -> Confirmation:
+        tried.append((traces[0].name, config.alerts.expressions["anger"].enter))
+        scores = {kind: Score(1.0, 1, 1, 0, (2.0,)) for kind in ("anger", "distress")}
+        return Confirmation(1, scores, ())
+
+    monkeypatch.setattr("edge.tuning.tune.confirm", confirm)
+    hold_out(by_fold, [[0], [1]], [folder / "drive1.jsonl", folder / "drive2.jsonl"], [], Config(), 0.5)
+    assert tried == [("drive1.jsonl", 0.6), ("drive2.jsonl", 0.4)]
+
+
+def test_with_one_trace_nothing_is_held_out_and_this_is_said(tuning: Tuning) -> None:
+    assert tuning.held_out is None
+    assert "held out: nothing; with one trace no figure tells of other drives" in summary(tuning)
+
+
+def test_traces_are_dealt_to_parts_each_to_one() -> None:
+    assert deal(1) == [[0]]
+    assert deal(3) == [[0], [1], [2]]
+    parts = deal(12)
+    assert len(parts) == 5
+    assert sorted(each for part in parts for each in part) == list(range(12))
+
+
+def test_parts_of_a_batch_make_up_the_whole(held_out: Tuning) -> None:
+    batch = held_out.batch
+    one, other = batch.part([0]), batch.part([1])
+    assert one.hours + other.hours == pytest.approx(batch.hours)
+    assert [each.drive for each in (*one.episodes, *other.episodes)] == [0] * 6
+    for part, number in ((one, 0), (other, 1)):
+        starts = [each.start for each in batch.episodes if each.drive == number]
+        assert [each.start for each in part.episodes] == starts
+        inside = part.episode >= 0
+        assert (inside == (batch.episode[:, :, [number]] >= 0)).all()
+        kinds = [part.kinds.index(part.episodes[n].kind) for n in part.episode[inside]]
+        assert kinds == np.nonzero(inside)[0].tolist()
