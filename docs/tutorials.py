@@ -1,6 +1,6 @@
 """Runs what a tutorial shows and writes what it prints into the page: ``python -m docs.tutorials``.
 
-A block below ``<!-- file: NAME -->`` is that file. In a ``console`` block a line that begins with ``$ `` is a command,
+A block below ``<!-- file: NAME -->`` is that file. In a ``text`` block a line that begins with ``$ `` is a command,
 and what stands below it is what it prints. All commands of a page run in one empty folder, with the repository's
 ``edge`` in it.
 """
@@ -36,10 +36,10 @@ def played(page: str, folder: Path) -> str:
     def play(block: re.Match[str]) -> str:
         if block["file"]:
             (folder / block["file"]).write_text(block["body"], encoding="utf-8")
-        if block["language"] != "console":
+        if block["language"] != "text":
             return block[0]
         commands = re.findall(r"^\$ (.*)$", block["body"], re.MULTILINE)
-        return "```console\n" + "".join(f"$ {command}\n{_run(command, folder)}" for command in commands) + "```\n"
+        return "```text\n" + "".join(f"$ {command}\n{_run(command, folder)}" for command in commands) + "```\n"
 
     return BLOCK.sub(play, page)
 

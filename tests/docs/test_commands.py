@@ -24,7 +24,7 @@ DEFAULT = re.compile(r"`([a-z_]+(?:\.[a-z_]+)+)` \((\d[\d.]*)(?: s)?\)")
 def typed(page: Path) -> list[str]:
     """Every line of the blocks without or with a shell's language, and every piece of code within a line."""
     text = page.read_text(encoding="utf-8")
-    blocks = [block["body"] for block in BLOCK.finditer(text) if block["language"] in ("", "console")]
+    blocks = [block["body"] for block in BLOCK.finditer(text) if block["language"] in ("", "text")]
     pieces = CODE.findall(BLOCK.sub("", text))
     return [line.split(" # ")[0].strip() for line in [*"\n".join(blocks).splitlines(), *pieces]]
 
