@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import product
 
@@ -22,6 +22,12 @@ from edge.tuning.score import Score
 from edge.vision.ordinary import ordinary_face
 
 SHIPPED = "own face + budget"
+SETS = 192
+"""Sets of thresholds that each way is tried with: none is searched more than another."""
+LEVELS = tuple(np.arange(0.30, 0.86, 0.05).round(2).tolist())
+BELIEFS = (0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
+RESTS = (0.3, 0.6, 0.9)
+"""The most that a driver's face at rest is taken to show, where other ways are held against it."""
 
 Probabilities = NDArray[np.float32]
 
@@ -53,22 +59,34 @@ class Rule:
 def ways(batch: Batch, probabilities: Probabilities, matrix: Floats, config: Config) -> Iterator[Way]:
     """Every way with every setting, over drives of which the model answered ``probabilities`` (T, D, 9).
 
-    ``matrix`` (9, 9) is what the model reads on average of each expression shown.
+    ``matrix`` (9, 9) is what the model reads on average of each expression shown. Each way is tried with SETS sets of
+    thresholds in all. For those that are not ours a driver's own face is one of the settings: the signals as they are,
+    or held against it as far as one of RESTS.
     """
     base = config.alerts.expressions[SHOWN[0]]
     yield from _held_against_rest(batch, config, base)
-    levels, holds = np.arange(0.30, 0.86, 0.05).tolist(), (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
-    for tau in (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0):
-        smoothed = cache(partial(_smoothed, batch, tau))
-        yield Way("exponential", f"τ {tau:g}", smoothed, levels, (0.0,), base)
-        if tau <= 1.5:
-            yield Way("exponential + budget", f"τ {tau:g}", smoothed, levels, holds, base)
-    yield Way("leaky budget", "", lambda: Evidence(batch.read), levels, holds, base)
-    beliefs = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
-    for seconds in (0.2, 0.4, 0.7, 1.0, 1.5):
-        believed = cache(partial(_believed, batch, probabilities, matrix, seconds))
-        yield Way("hidden Markov", f"{seconds:g} s", believed, beliefs, (0.0,), base)
-        yield Way("hidden Markov + budget", f"{seconds:g} s", believed, beliefs, holds, base)
+    for most in (None, *RESTS):
+        rested = cache(partial(_rested, batch, probabilities, config, most))
+        yield from _others(rested, matrix, "as read" if most is None else f"own face to {most:g}", base)
+
+
+def _others(
+    rested: Callable[[], tuple[Batch, Probabilities]], matrix: Floats, face: str, base: ExpressionSettings
+) -> Iterator[Way]:
+    """The ways that are not ours, over signals that are held against a driver's face in one way."""
+    for tau in (0.5, 0.7, 1.0, 2.0):
+        smoothed = cache(partial(_smoothed, rested, tau))
+        yield Way("exponential", f"{face}, τ {tau:g}", smoothed, LEVELS, (0.0,), base)
+        if tau in (0.5, 1.0):
+            yield Way("exponential + budget", f"{face}, τ {tau:g}", smoothed, LEVELS[::2], (0.5, 1.0, 2.0, 3.0), base)
+    budget = cache(partial(_read, rested))
+    yield Way("leaky budget", face, budget, LEVELS[2:10], (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), base)
+    for seconds in (0.2, 0.4, 0.7, 1.5):
+        believed = cache(partial(_believed, rested, matrix, seconds))
+        yield Way("hidden Markov", f"{face}, {seconds:g} s", believed, BELIEFS, (0.0,), base)
+        if seconds in (0.4, 1.5):
+            holds = (0.5, 1.0, 2.0, 3.0)
+            yield Way("hidden Markov + budget", f"{face}, {seconds:g} s", believed, BELIEFS[::2], holds, base)
 
 
 def peer_rules(batch: Batch, config: Config) -> Iterator[Rule]:
@@ -125,12 +143,32 @@ def _held(batch: Batch, config: Config, *, enabled: bool) -> Evidence:
     return hold_against_rest(batch, smooth(batch, config.smoothing), baseline, ordinary_face(config.vision))
 
 
-def _smoothed(batch: Batch, tau: float) -> Evidence:
-    return Evidence(smooth(batch, SmoothingConfig(time_constant_s=tau)))
+def _rested(
+    batch: Batch, probabilities: Probabilities, config: Config, most: float | None
+) -> tuple[Batch, Probabilities]:
+    """The batch and the model's answers, held against each driver's mean face at rest up to ``most``; None: as read."""
+    if most is None:
+        return batch, probabilities
+    face = replace(ordinary_face(config.vision), most=most)
+    signals = hold_against_rest(batch, batch.read, config.baseline, face).signals
+    scaled = np.array(probabilities, np.float64)
+    for code, kind in enumerate(batch.kinds):
+        shown = [EXPRESSIONS.index(name) for name, weight in config.alerts.expressions[kind].weights.items() if weight]
+        scaled[..., shown] *= (signals[code] / np.maximum(batch.read[code], 1e-6))[..., None]
+    scaled /= np.maximum(scaled.sum(-1, keepdims=True), 1e-6)
+    return replace(batch, read=signals), scaled.astype(np.float32)
 
 
-def _believed(batch: Batch, probabilities: Probabilities, matrix: Floats, correlation_s: float) -> Evidence:
-    return Evidence(hidden_markov(batch, probabilities, matrix, correlation_s))
+def _smoothed(rested: Callable[[], tuple[Batch, Probabilities]], tau: float) -> Evidence:
+    return Evidence(smooth(rested()[0], SmoothingConfig(time_constant_s=tau)))
+
+
+def _read(rested: Callable[[], tuple[Batch, Probabilities]]) -> Evidence:
+    return Evidence(rested()[0].read)
+
+
+def _believed(rested: Callable[[], tuple[Batch, Probabilities]], matrix: Floats, correlation_s: float) -> Evidence:
+    return Evidence(hidden_markov(*rested(), matrix, correlation_s))
 
 
 def _mean(batch: Batch, seconds: float) -> Evidence:

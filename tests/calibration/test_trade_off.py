@@ -16,7 +16,7 @@ from calibration import trade_off
 from calibration.faces import LOOKS
 from calibration.plots import trade_off as figure_of
 from calibration.points import Point, PointsFile, front
-from calibration.ways import SHIPPED, Way, mistaken, run_way, ways
+from calibration.ways import SETS, SHIPPED, Way, mistaken, run_way, ways
 from edge.config import Config
 from edge.domain import EXPRESSIONS
 from edge.tuning.batch import Batch, make_batch
@@ -69,6 +69,10 @@ def test_every_way_finds_plain_anger_with_some_of_its_thresholds(
     matrix = np.full((9, 9), 0.02) + 0.82 * np.eye(9)
     tried = list(ways(batch, answers, matrix, Config()))
     assert tried[0].family == SHIPPED
+    sets: dict[str, int] = {}
+    for way in tried:
+        sets[way.family] = sets.get(way.family, 0) + len(way.levels) * len(way.holds)
+    assert sets == dict.fromkeys(sets, SETS), "no way is searched more than another"
     best: dict[str, float] = {}
     for way in tried:
         few = Way(way.family, way.setting, way.evidence, way.levels[:2], way.holds[:2], way.base)
@@ -157,3 +161,22 @@ def test_an_expression_that_the_data_lack_is_mistaken_as_its_twin_is() -> None:
     matrix = mistaken(seen)
     assert (matrix[EXPRESSIONS.index("disgust")] == matrix[EXPRESSIONS.index("anger")]).all()
     assert matrix[EXPRESSIONS.index("anger")].argmax() == EXPRESSIONS.index("disgust")
+
+
+def test_a_driver_s_own_face_is_taken_from_the_other_ways_signals() -> None:
+    """A face that always reads 0.4 of anger is no news to them, and 0.9 still is."""
+    t = np.arange(0.0, 120.0, 0.2)
+    read = np.full((2, len(t)), 0.02)
+    read[0] = np.where((t > 100.0) & (t < 110.0), 0.9, 0.4)
+    batch = make_batch(("anger", "distress"), [t], [np.ones(len(t))], [read], [Episode(0, "anger", 100.0, 110.0)], 0.4)
+    answers = np.zeros((len(t), 1, len(EXPRESSIONS)), np.float32)
+    answers[:, 0, EXPRESSIONS.index("anger")], answers[:, 0, 0] = read[0], 1.0 - read[0]
+    matrix = np.full((9, 9), 0.02) + 0.82 * np.eye(9)
+    tried = {(way.family, way.setting): way for way in ways(batch, answers, matrix, Config())}
+    late, shown = (t > 60.0) & (t < 99.0), (t > 103.0) & (t < 110.0)
+    for family, setting in (("leaky budget", ""), ("exponential", ", τ 0.5"), ("hidden Markov", ", 0.4 s")):
+        plain, own = (
+            tried[family, face + setting].evidence().signals[0, :, 0] for face in ("as read", "own face to 0.6")
+        )
+        assert own[late].mean() < 0.5 * plain[late].mean()
+        assert own[shown].mean() > 0.5
