@@ -43,7 +43,7 @@ from edge.vision.ordinary import ordinary_face
 from models.training.expression_readers import OURS, PEER, Candidate, open_candidates
 
 HERE = Path(__file__).parent
-FIGURES, PAGE = HERE / "decisions.json", HERE / "README.md"
+FIGURES, PAGE, SHORT_PAGE = HERE / "decisions.json", HERE / "README.md", HERE.parent / "docs/figures.md"
 CLIPS = ("driver_calm.avi", "driver_glasses.avi", "driver_yawn_smile.avi", "webcam.mp4")
 SETTLED_S = 60.0
 """Alerts of the first minute of a scenario are told apart: nobody is known yet."""
@@ -211,6 +211,21 @@ def markdown(made: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def short(made: Mapping[str, Any]) -> str:
+    """What the shipped model and settings come to on each source, in Markdown."""
+    told = next(model["shipped"] for model in made["models"] if model["shipped_model"])
+    rows = []
+    for source, each in told.items():
+        one, two = each["with_episodes"], each["plain"]
+        delays = (_spread(one["delay_known_s"]), _spread(one["delay_cold_s"]))
+        found = f"{one['found_percent']} % of {one['episodes']}"
+        rate = f"{two['false_per_hour']:.2f} ({' to '.join(f'{end:.2f}' for end in two['false_per_hour_interval'])})"
+        title = TITLES.get(source, source)
+        rows.append([title, found, *(f"{delay} s" for delay in delays), rate, f"{two['false_s_per_hour']:.1f}"])
+    head = ("faces", "episodes found", "delay, known driver (p90)", "cold (p90)", "calm: false/h (95 %)", "s false/h")
+    return _rows(head, rows)
+
+
 def _name(model: Mapping[str, Any]) -> str:
     return str(model["version"]) if model["shipped_model"] else f"{model['version']}, candidate"
 
@@ -341,8 +356,8 @@ def main() -> None:
         if path is not None:
             path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     if options.write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(replaced(page, {"decisions": markdown(made)}), encoding="utf-8")
+        for page, text in ((PAGE, markdown(made)), (SHORT_PAGE, short(made))):
+            page.write_text(replaced(page.read_text(encoding="utf-8"), {"decisions": text}), encoding="utf-8")
 
 
 if __name__ == "__main__":
