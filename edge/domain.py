@@ -92,6 +92,8 @@ class ReasonCode(StrEnum):
     STARTING = "starting"
     ALERT = "alert"
     CALM = "calm"
+    LASTING = "lasting"
+    RECALIBRATING = "recalibrating"
     PAUSED = "paused"
     STOPPED = "stopped"
     CAMERA = "camera"
@@ -233,12 +235,13 @@ class Judged:
     """What one judge says in one moment.
 
     ``signal`` is its smoothed evidence, 0 to 1; ``level`` that of its open alert, None without one. ``readable`` tells
-    whether the judge can say anything at all: where it cannot, no level is not calm.
+    whether the judge can say anything at all: where it cannot, for ``reason``, no level is not calm.
     """
 
     signal: float
     level: Level | None = None
     readable: bool = True
+    reason: Reason = NO_REASON
 
 
 @dataclass(frozen=True, slots=True)

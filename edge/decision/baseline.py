@@ -75,6 +75,17 @@ class Baseline:
         self._waiting: deque[tuple[float, list[float], float]] = deque()
         self._gone_s = 0.0
         self._last_face: Face | None = None
+        self._relearning = False
+
+    def relearn(self) -> None:
+        """Forget the driver because somebody asked for it; until ``floor_s`` were learned it is ``relearning``."""
+        self.restart()
+        self._relearning = True
+
+    @property
+    def relearning(self) -> bool:
+        """True from ``relearn`` until the driver's face is known again, or another driver is there."""
+        return self._relearning and self.config.enabled
 
     @property
     def calibrated_percent(self) -> float | None:
@@ -166,6 +177,7 @@ class Baseline:
         config, learned, recent = self.config, self._learned, self._recent
         learned.add(odds, seen_s, config.memory_s)
         recent.add(odds, seen_s, config.floor_s)
+        self._relearning = self._relearning and learned.seconds < config.floor_s
         if recent.seconds >= config.floor_s:
             pairs = zip(self._bounded(recent.mean), self._bounded(learned.mean), strict=True)
             if max(abs(now - before) for now, before in pairs) > config.changed_by:

@@ -108,7 +108,7 @@ class Decider:
         lost = ReasonCode(tracker.unknown or State.UNCERTAIN) if tracker.lost else ReasonCode.NONE
         moment = Moment(interval, observation, context, tracker.unknown, lost)
         for judge, own in zip(judges, opened, strict=True):
-            self._note(judge.update(moment, beside=sum(opened) > own))
+            self._pending += judge.follow(moment, beside=sum(opened) > own)
         return self._step(observation, context)
 
     def reconfigure(self, config: DecisionConfig) -> None:
@@ -143,8 +143,8 @@ class Decider:
         transitions, self._pending = tuple(self._pending), []
         self._forget()
         signals = self._signals()
-        unread = {kind: replace(judged, readable=False) for kind, judged in signals.kinds.items()}
         stopped = Reason(ReasonCode.STOPPED)
+        unread = {kind: replace(judged, readable=False, reason=stopped) for kind, judged in signals.kinds.items()}
         unseen = Observation(t, Sight.NO_PICTURE, reason=stopped)
         percent, silent = self.calibrated_percent, replace(signals, kinds=unread)
         return Step(unseen, silent, State.BLIND, stopped, transitions, calibrated_percent=percent)
@@ -154,7 +154,8 @@ class Decider:
         self._expression.restore(resting)
 
     def recalibrate(self) -> None:
-        """Forget the driver's resting face and learn it anew."""
+        """Forget the driver's resting face and learn it anew. Open episodes end; their ends come with the next step."""
+        self._end_episodes(ReasonCode.RECALIBRATING)
         self._expression.forget_driver()
         self._forget_evidence()
 
@@ -165,7 +166,7 @@ class Decider:
             self._forget_evidence()
         moment = Moment(unseen, observation, context, State.PAUSED, ReasonCode.NONE, paused=True)
         for judge in self._judges.values():
-            self._note(judge.update(moment, beside=False))
+            self._pending += judge.follow(moment, beside=False)
         return self._step(observation, context)
 
     def _forget(self) -> None:
@@ -192,12 +193,8 @@ class Decider:
 
     def _end_episodes(self, reason: ReasonCode) -> None:
         self._expression.look()
-        for judge in self._judges.values():
-            self._note(judge.end(self._now, reason))
-
-    def _note(self, transition: Transition | None) -> None:
-        if transition is not None:
-            self._pending.append(transition)
+        ends = [judge.end(self._now, reason) for judge in self._judges.values()]
+        self._pending += [end for end in ends if end is not None]
 
     def _step(self, observation: Observation, context: Context) -> Step:
         state, reason = self._state()
@@ -205,8 +202,20 @@ class Decider:
         return Step(observation, self._signals(), state, reason, transitions, context, self.calibrated_percent)
 
     def _signals(self) -> Signals:
-        kinds = {kind: Judged(judge.signal, judge.level, judge.readable) for kind, judge in self._judges.items()}
+        kinds = {kind: self._judged(judge) for kind, judge in self._judges.items()}
         return Signals(self._now, kinds, self._expression.confidence, self._expression.distribution)
+
+    def _judged(self, judge: Judge) -> Judged:
+        reason = self._unread(judge)
+        return Judged(judge.signal, judge.level, not reason, reason)
+
+    def _unread(self, judge: Judge) -> Reason:
+        """Why a kind cannot be read now; none where it can."""
+        if self.paused:
+            return Reason(ReasonCode.PAUSED)
+        if judge.readable and not judge.reason:
+            return NO_REASON
+        return self._tracker.reason or judge.reason or Reason(ReasonCode.UNREADABLE)
 
     def _state(self) -> tuple[State, Reason]:
         """Blind and absent outrank an open alert, whose driver is out of sight; an alert outranks uncertain.
@@ -224,8 +233,8 @@ class Decider:
             return State.URGENT if Level.URGENT in levels.values() else State.WARNING, alert
         if unknown is not None:
             return unknown, self._tracker.reason
-        unread = next((judge for judge in self._judges.values() if not judge.readable), None)
-        return (State.CALM, NO_REASON) if unread is None else (State.UNCERTAIN, unread.reason)
+        reason = next(filter(None, map(self._unread, self._judges.values())), NO_REASON)
+        return (State.UNCERTAIN, reason) if reason else (State.CALM, NO_REASON)
 
 
 def _weight(observation: Observation) -> float:

@@ -21,19 +21,29 @@ class Episode:
     """The episodes of one kind, of which at most one is open. ``count`` hands out numbers that all kinds share.
 
     A judge decides; this keeps what belongs to an alert and makes its transitions. Times are in seconds.
+
+    No alert is told without an end: ``outlast`` ends one that has lasted too long. The episode itself goes on untold,
+    ``lasting``, until the judge ends it because what made it is no longer there; only then can another one start.
     """
 
     def __init__(self, kind: Kind, count: Callable[[], int]) -> None:
         self._kind = kind
         self._count = count
         self._open: _Open | None = None
+        self.lasting = False
+        """True while an episode goes on whose alert has been ended for its length."""
         self.cooled_s = float("inf")
         """Seconds since the last episode ended."""
 
     @property
     def level(self) -> Level | None:
-        """Level of the open episode, None without one."""
-        return None if self._open is None else self._open.level
+        """Level of the alert that is on, None without one."""
+        return None if self._open is None or self.lasting else self._open.level
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an episode goes on, be it told or not."""
+        return self._open is not None
 
     def wait(self, elapsed_s: float) -> None:
         """Let time pass."""
@@ -51,18 +61,31 @@ class Episode:
 
     def escalate(self, t: float, score: float) -> Transition | None:
         """Make an open warning urgent; None where there is none."""
-        if self._open is None or self._open.level is not Level.WARNING:
+        if self._open is None or self.level is not Level.WARNING:
             return None
         self._open = replace(self._open, level=Level.URGENT)
         return self._transition(self._open, t, Phase.ESCALATE, score)
 
-    def end(self, t: float, score: float, reason: ReasonCode) -> Transition | None:
-        """Close the open episode for ``reason``; None where there is none."""
-        if self._open is None:
+    def outlast(self, t: float, score: float, longest_s: float) -> Transition | None:
+        """End the alert that has been on for ``longest_s``, as LASTING; None where none has."""
+        if self._open is None or self.lasting or t - self._open.started < longest_s:
             return None
-        transition = self._transition(self._open, t, Phase.END, score, reason)
-        self._open, self.cooled_s = None, 0.0
-        return transition
+        self.lasting, self.cooled_s = True, 0.0
+        return self._transition(self._open, t, Phase.END, score, ReasonCode.LASTING)
+
+    def end(self, t: float, score: float, reason: ReasonCode) -> Transition | None:
+        """Close the open episode for ``reason``; None where there is none, or where its alert has been ended before."""
+        episode, told = self._open, not self.lasting
+        self._open, self.lasting = None, False
+        if episode is None or not told:
+            return None
+        self.cooled_s = 0.0
+        return self._transition(episode, t, Phase.END, score, reason)
+
+    def let_go(self) -> None:
+        """Forget an episode that goes on untold: whoever is there now, it is not known to go on."""
+        if self.lasting:
+            self._open, self.lasting = None, False
 
     def _transition(
         self, episode: _Open, t: float, phase: Phase, score: float, reason: ReasonCode = ReasonCode.NONE

@@ -91,7 +91,12 @@ class FollowedExpression:
 
     def forget_driver(self) -> None:
         """Learn the resting face anew."""
-        self._baseline.restart()
+        self._baseline.relearn()
+
+    @property
+    def relearning(self) -> bool:
+        """True from ``forget_driver`` until the resting face is known again."""
+        return self._baseline.relearning
 
     def export(self) -> RestingFace:
         """What was learned of the driver's resting face."""

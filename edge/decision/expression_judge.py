@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.decision.judge import Judge, JudgeSettings, Moment
-from edge.domain import EXPRESSIONS, ReasonCode, Transition
+from edge.domain import EXPRESSIONS, NO_REASON, Reason, ReasonCode, Transition
 from edge.section import EXPERT, Share
 
 Weights = dict[str, Annotated[float, Field(ge=0, le=2)]]
@@ -129,7 +129,8 @@ class ExpressionJudge(Judge):
     An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less
     ``leak_open`` for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after ``release_s`` of good
     sight below ``exit`` or ``fade_s`` of it below ``enter`` (time above pays both back): a resting frown between both
-    thresholds upholds no alert. The next of its kind waits for ``cool_down_s``.
+    thresholds upholds no alert. The next of its kind waits for ``cool_down_s``. By the same rule ends what has gone on
+    untold after ``max_alert_s``; since nothing holds up the learning any more, the look may become this driver's own.
 
     The rule stands twice: ``edge.tuning.batch`` follows it over arrays, since this judge, called for every set of
     thresholds in turn, would take tuning far more than three times as long. Tests hold both to the same alerts.
@@ -158,9 +159,15 @@ class ExpressionJudge(Judge):
         return self.expression.signals[self._index]
 
     @property
+    def reason(self) -> Reason:
+        """Why this kind cannot be read now: an alert comes also while the face is learned anew, but no calm."""
+        anew = self.expression.relearning and self.level is None
+        return super().reason or (Reason(ReasonCode.RECALIBRATING) if anew else NO_REASON)
+
+    @property
     def pending(self) -> bool:
         """True while an expression is clear and adds up to evidence, of which an alert may come."""
-        return self.level is None and self._evidence_s > 0 and self._latest >= self.settings.enter
+        return not self.episode.is_open and self._evidence_s > 0 and self._latest >= self.settings.enter
 
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's signals; at most one transition comes of it."""
@@ -169,7 +176,7 @@ class ExpressionJudge(Judge):
         hold_s = self._hold_s(beside=beside)
         self.readable = moment.unknown is None
         self._weigh(interval, score, share, hold_s)
-        if self.level is None:
+        if not self.episode.is_open:
             self._latest = score if interval.seen_s > 0 else 0.0
             self._clearest = max(self._clearest, self._latest) if self._evidence_s > 0 else self._latest
             return self._start(interval) if self._should_start(interval, share, hold_s) else None
@@ -183,16 +190,16 @@ class ExpressionJudge(Judge):
         return None
 
     def forget(self) -> None:
-        """Drop the evidence for an alert that has not started."""
-        if self.level is None:
+        """Drop the evidence for an alert that has not started, and what is left of one that lasted too long."""
+        super().forget()
+        if not self.episode.is_open:
             self._evidence_s = self._clearest = 0.0
 
     def end(self, t: float, reason: ReasonCode) -> Transition | None:
         """Close the open alert, if there is one, for ``reason``."""
-        transition = super().end(t, reason)
-        if transition is not None:
+        if self.episode.is_open:
             self._evidence_s = self._clearest = self._calm_s = 0.0
-        return transition
+        return super().end(t, reason)
 
     def reconfigure(self, settings: ExpressionSettings) -> None:
         """Go on under other settings; evidence and an open alert are kept."""
@@ -204,7 +211,7 @@ class ExpressionJudge(Judge):
 
     def _weigh(self, interval: Interval, score: float, share: float, hold_s: float) -> None:
         config, seen_s = self.settings, interval.seen_s
-        waiting = self.level is None
+        waiting = not self.episode.is_open
         rate, limit = (self._rate(share), hold_s) if waiting else (self._open_rate(score), config.urgent_s)
         change = rate * seen_s - config.leak_unseen * (interval.elapsed_s - seen_s)
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)

@@ -55,6 +55,14 @@ class JudgeSettings(Section):
         description="Least time from an alert's end to the next start of its kind, seconds.",
     )
 
+    max_alert_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=3600,
+        json_schema_extra=BASIC,
+        description="An alert that has lasted so long ends; the kind is not readable until the look is gone, seconds.",
+    )
+
     @classmethod
     def at(cls, sensitivity: str, table: Mapping[str, Any]) -> dict[str, Any]:
         """``table`` with what its own sensitivity, else the one given, says of the keys that it does not set."""
@@ -88,6 +96,9 @@ class Judge(ABC):
 
     Pure: time comes in with the moments. ``expression`` is the one smoothed expression that all judges of expressions
     share; a judge of something else leaves it alone.
+
+    A judge's own rule looks at ``episode.is_open`` and ends what it started: an alert that lasts for ``max_alert_s`` is
+    ended by ``follow``, whatever the rule says, and the kind is not readable from then on until the rule ends it too.
     """
 
     kind: ClassVar[Kind]
@@ -117,7 +128,16 @@ class Judge(ABC):
     @property
     def reason(self) -> Reason:
         """Why this kind cannot be read now; none where it can, or where the state says it."""
-        return NO_REASON
+        return Reason(ReasonCode.LASTING) if self.episode.lasting else NO_REASON
+
+    def follow(self, moment: Moment, *, beside: bool) -> Iterator[Transition]:
+        """Take in one moment, with the bound that holds for alerts of every kind."""
+        for transition in (
+            self.update(moment, beside=beside),
+            self.episode.outlast(moment.interval.t, self.signal, self.settings.max_alert_s),
+        ):
+            if transition is not None:
+                yield transition
 
     @abstractmethod
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
@@ -127,8 +147,9 @@ class Judge(ABC):
         """Close the open alert, if there is one, for ``reason``."""
         return self.episode.end(t, self.signal, reason)
 
-    def forget(self) -> None:  # noqa: B027 - a judge that keeps no evidence has none to drop
-        """Drop the evidence for an alert that has not started."""
+    def forget(self) -> None:
+        """Drop the evidence for an alert that has not started, and what is left of one that lasted too long."""
+        self.episode.let_go()
 
     def reconfigure(self, settings: Any) -> None:
         """Go on under other settings; evidence and an open alert are kept."""
