@@ -20,6 +20,9 @@ MISSED_BEATS = 3
 """A value expires when this many of its messages in a row did not come."""
 
 
+_READ = "{{{{ 'online' if value_json.kinds.{kind}.readable or value_json.kinds.{kind}.level else 'offline' }}}}"
+
+
 def _expiry(period_s: float) -> int:
     return math.ceil(MISSED_BEATS * period_s)
 
@@ -84,6 +87,12 @@ def _alert_entities(topics: Topics, kinds: Iterable[Kind]) -> dict[str, dict[str
             "name": _title(kind),
             "device_class": "problem",
             "state_topic": topics.active(kind),
+            # no alert of a kind that cannot be read now is not 'off': then it is unavailable
+            "availability": [
+                {"topic": topics.availability},
+                {"topic": topics.state, "value_template": _READ.format(kind=kind)},
+            ],
+            "availability_mode": "all",
         }
         for kind in kinds
     }

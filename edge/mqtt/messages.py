@@ -156,6 +156,7 @@ class KindPart(Part):
     signal: Share = Field(description="Smoothed evidence, 0 to 1.")
     level: Level | None = Field(description="Level of the open alert; null without one.")
     readable: bool = Field(description="Whether this kind can be judged now; where not, no alert does not mean calm.")
+    reason_code: str = Field(default="", description="Why it cannot, as a word for programs; empty where it can.")
 
 
 class QualityPart(Part):
@@ -317,7 +318,12 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         reason_code=step.reason.code,
         reason=say(step.reason),
         kinds={
-            kind: KindPart(signal=_share(judged.signal), level=judged.level, readable=judged.readable)
+            kind: KindPart(
+                signal=_share(judged.signal),
+                level=judged.level,
+                readable=judged.readable,
+                reason_code=judged.reason.code,
+            )
             for kind, judged in signals.kinds.items()
         },
         confidence=_share(signals.confidence),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
-from edge.domain import Reason, Stamp, State, Step
+from edge.domain import NO_REASON, Kind, Level, Reason, Stamp, State, Step
 from edge.episodes import Episodes
 from edge.mqtt.messages import (
     ModelsPart,
@@ -56,7 +56,8 @@ class MqttSink:
         self._clock = clock
         self._stamp = stamp
         self._episodes = Episodes(entropy)
-        self._said: tuple[State, Reason] | None = None
+        self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool]]] | None = None
+        self._why: Reason = NO_REASON
         self._said_t = float("-inf")
 
     @property
@@ -127,12 +128,17 @@ class MqttSink:
 
     def _is_news(self, step: Step) -> bool:
         since_s = self._clock() - self._said_t
-        if self._said is None or step.state is not self._said[0] or since_s >= self._config.publish.heartbeat_s:
+        if _word(step) != self._said or since_s >= self._config.publish.heartbeat_s:
             return True
-        return step.reason != self._said[1] and since_s >= REASON_PERIOD_S
+        return step.reason != self._why and since_s >= REASON_PERIOD_S
 
     def _tell_state(self, step: Step) -> None:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
-        self._said, self._said_t = (step.state, step.reason), self._clock()
+        self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
         self._publisher.publish_state(state_message(step, self._stamp(), newest=self._publisher.newest))
+
+
+def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool]]]:
+    """What is said at once where it changes: the state, and each kind's level and whether it can be read."""
+    return step.state, {kind: (judged.level, judged.readable) for kind, judged in step.signals.kinds.items()}

@@ -96,8 +96,9 @@ class TraceLine(_Part):
 
     ``t`` is in seconds from the trace's origin. ``readings`` holds what each model said of this one frame, by name;
     ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``. ``signals`` are each kind's
-    evidence when the line was written, ``confidence`` beside them. Version 1 has no context, reasons in words
-    alone, and one reading, the expression's probabilities or null under ``expression``.
+    evidence when the line was written, ``confidence`` beside them; ``unread`` has the code of each kind's reason where
+    the state's own does not say it. Version 1 has no context, reasons in words alone, and one reading, the expression's
+    probabilities or null under ``expression``.
     """
 
     version: Literal[1, 2] = Field(alias="schema")
@@ -109,6 +110,7 @@ class TraceLine(_Part):
     readings: dict[str, dict[str, Share]] = Field(default_factory=dict)
     vehicle: ContextPart = ContextPart()
     signals: dict[Kind, Share]
+    unread: dict[Kind, str] = Field(default_factory=dict)
     state: State
     reason: str
 
@@ -245,6 +247,7 @@ def _to_json(step: Step, origin_t: float) -> str:
             **{kind: _share(judged.signal) for kind, judged in signals.kinds.items()},
             "confidence": _share(signals.confidence),
         },
+        **_unread(step),
         "state": step.state,
         "reason_code": step.reason.code,
         "reason": say(step.reason),
@@ -272,6 +275,12 @@ def _vehicle(context: Context) -> dict[str, dict[str, object]]:
     if not known:
         return {}
     return {"vehicle": known | {"age_s": {name: round(age, 2) for name, age in context.age_s.items() if name in known}}}
+
+
+def _unread(step: Step) -> dict[str, dict[Kind, str]]:
+    """What of the kinds' reasons the state's own does not say; left out where it says all."""
+    codes = {kind: str(judged.reason.code) for kind, judged in step.signals.kinds.items() if judged.reason}
+    return {"unread": codes} if any(code != step.reason.code for code in codes.values()) else {}
 
 
 def _face(face: Face) -> dict[str, object]:

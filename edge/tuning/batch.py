@@ -175,7 +175,7 @@ class _State:
         self.evidence, self.calm, self.faded = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.clearest = np.zeros(shape)
         self.cooled, self.unseen = np.full(shape, np.inf), np.zeros(shape)
-        self.open = np.zeros(shape, bool)
+        self.open, self.age = np.zeros(shape, bool), np.zeros(shape)
 
     def step(
         self, score: Floats, rate: Floats, seen: Floats, blank: Floats, elapsed: Floats, rules: Rules
@@ -183,13 +183,15 @@ class _State:
         """Go on by one moment; return where an alert starts."""
         base = rules.base
         high, low = score >= rules.enter, score < rules.exit
-        beside = self.open.sum(0) > self.open
+        told = self.open & (self.age < base.max_alert_s)
+        beside = told.sum(0) > told
         hold_s = np.where(beside, np.maximum(rules.hold_s, base.hold_beside_s), rules.hold_s)
         self.evidence += rate * seen - base.leak_unseen * blank
         np.clip(self.evidence, 0.0, hold_s, out=self.evidence)
         self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
         self.faded = np.maximum(0.0, self.faded + np.where(high, -seen, seen))
         self.cooled += elapsed
+        self.age = np.where(self.open, self.age + elapsed, 0.0)
         self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
         over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
         ends = self.open & (over & (seen > 0) | (self.unseen >= LOST_S))
@@ -200,7 +202,7 @@ class _State:
         self.open ^= ends | starts
         changed = ends | starts
         self.evidence[changed] = self.calm[changed] = self.faded[changed] = 0.0
-        self.cooled[ends] = 0.0
+        self.cooled[told & (ends | (self.age >= base.max_alert_s))] = 0.0
         return np.asarray(starts)
 
 

@@ -17,9 +17,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import Config
-from edge.domain import Kind, Phase, State
+from edge.domain import Kind, Level, Phase, State
 from edge.mqtt.discovery import discovery_payload, discovery_topic
-from edge.mqtt.messages import OutboxPart
+from edge.mqtt.messages import KindPart, OutboxPart
 from edge.service.loop import board_stamp
 
 TEXT = {"type": "string", "minLength": 1}
@@ -56,6 +56,7 @@ ENTITY = {
     "entity_category": {"enum": ["diagnostic"]},  # 'config' is for what can be set
     "enabled_by_default": {"type": "boolean"},
     "availability": AVAILABILITY,
+    "availability_mode": {"enum": ["all", "any", "latest"]},
     "qos": QOS,
     "encoding": TEXT,
 }
@@ -216,6 +217,21 @@ def test_a_broken_outbox_and_a_named_problem_are_problems() -> None:
         made_health(board_stamp(), fine, ("camera unplugged",)),
     ):
         assert render(COMPONENTS["problem"]["value_template"], health.payload()) == "ON"
+
+
+@pytest.mark.parametrize(
+    ("level", "readable", "said"), [(None, True, "online"), (None, False, "offline"), (Level.URGENT, False, "online")]
+)
+def test_no_alert_of_a_kind_that_cannot_be_read_is_unavailable_not_off(
+    level: Level | None, said: str, *, readable: bool
+) -> None:
+    state = made_state(board_stamp(), state=State.UNCERTAIN)
+    kinds = {"anger": KindPart(signal=0.1, level=level, readable=readable, reason_code="lasting")}
+    payload = state.model_copy(update={"kinds": kinds}).payload()
+    always, read = COMPONENTS["anger"]["availability"]
+    assert always["topic"].endswith("/availability")
+    assert render(read["value_template"], payload) == said
+    assert COMPONENTS["anger"]["availability_mode"] == "all"
 
 
 def test_every_state_is_an_option_of_the_state() -> None:

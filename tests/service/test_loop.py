@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -310,6 +311,19 @@ def test_a_state_is_published_when_it_changes_and_only_then() -> None:
     with Bench(Ticker, pipeline=FakePipeline(states)) as bench:
         eventually(lambda: len(bench.pipeline.seen) > 40)
     assert [message.state for message in bench.publisher.states] == ["calm", "warning", "urgent", "calm"]
+
+
+def test_a_kind_that_cannot_be_read_any_more_is_news_whatever_the_state() -> None:
+    stamp = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
+    publisher = FakePublisher()
+    sink = speak_of(quick(), publisher, lambda: stamp, clock=lambda: 0.0)
+    step = step_of(0.0, State.WARNING, "anger")
+    lasting = Judged(0.6, readable=False, reason=Reason(ReasonCode.LASTING))
+    unread = replace(step.signals, kinds={**step.signals.kinds, "distress": lasting})
+    for each in (step, step, replace(step, signals=unread), replace(step, signals=unread), step):
+        sink.take(each)
+    told = [message.kinds["distress"] for message in publisher.states]
+    assert [(part.readable, part.reason_code) for part in told] == [(True, ""), (False, "lasting"), (True, "")]
 
 
 def test_a_heartbeat_repeats_the_state() -> None:
