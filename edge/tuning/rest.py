@@ -2,7 +2,9 @@
 
 On the road nothing is learned while an alert is on; here nothing is learned in a labelled episode, so that one pass
 serves all thresholds. So a look without a label becomes usual here even where it is an alert on the road each time:
-false alarms that come again and again are counted too low. Where a face is in the picture is not looked at.
+false alarms that come again and again are counted too low. On the road what goes on after ``max_alert_s`` is learned
+too; here it is not, so that an episode after one of minutes is found a little sooner. Where a
+face is in the picture is not looked at.
 """
 
 from __future__ import annotations
