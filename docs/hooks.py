@@ -18,7 +18,9 @@ from mkdocs.structure.files import File, Files
 LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
 """A link to a file, without what has a scheme."""
 FETCHED = re.compile(
-    r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\"\s>]+)", re.IGNORECASE
+    r"<(?:script|link(?![^>]*\brel=\"?(?:canonical|next|prev)\b)|img|iframe|source)\b"
+    r"[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\"\s>]+)",
+    re.IGNORECASE,
 )
 """What a browser would fetch from another machine; a link that somebody may click is none."""
 
