@@ -7,7 +7,7 @@ Every time ``t`` is in seconds on a monotonic clock (or, in a replay, seconds fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -193,6 +193,50 @@ class Reading:
 
 EXPRESSION = "expression"
 """Name of the expression model's reading."""
+CUES = "cues"
+"""Name of the reading that holds the cues beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """What else a face shows, as the expression model reads it; a model need not tell it.
+
+    ``valence`` (-1 unpleasant to 1 pleasant) and ``arousal`` (-1 quiet to 1 stirred) say where the shown expression
+    lies on Russell's circumplex. The others are probabilities, 0 to 1: the brow is lowered, the lids cover more than
+    half of the iris, the lips meet, the jaws are apart, a hand or what it holds is before the mouth.
+    """
+
+    valence: float
+    arousal: float
+    brow_lowered: float
+    lids_lowered: float
+    mouth_closed: float
+    mouth_open: float
+    hand_at_mouth: float
+
+    def reading(self) -> Reading:
+        """The same by name."""
+        return Reading(CUE_NAMES, np.array(astuple(self), np.float32))
+
+
+CUE_NAMES = tuple(each.name for each in fields(Cues))
+"""Names of the cues' reading, in its order: valence and arousal first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """All that the expression model says of a face: ``probabilities`` (9,) in the order EXPRESSIONS, and its cues.
+
+    ``cues`` is None where the model tells none.
+    """
+
+    probabilities: NDArray[np.float32]
+    cues: Cues | None = None
+
+    def readings(self) -> dict[str, Reading]:
+        """What an observation holds of it, by the readings' names."""
+        read = {EXPRESSION: Reading.expression(self.probabilities)}
+        return read if self.cues is None else {**read, CUES: self.cues.reading()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from edge.domain import (
     UNKNOWN_CONTEXT,
     Context,
     Face,
+    FaceReading,
     Frame,
     Observation,
     Reading,
@@ -67,15 +68,15 @@ class Reader(Protocol):
     def manifest(self) -> NamedReader:
         """What is said of the model."""
 
-    def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
-        """Probabilities (9,) in the order EXPRESSIONS of the face in the picture (H, W)."""
+    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:
+        """What the face in the picture (H, W) shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldReading:
-    """An expression as it was read, of which face, in how many frames it was used and when last."""
+    """What was read, by the readings' names, of which face, in how many frames it was used and when last."""
 
-    reading: Reading
+    readings: Mapping[str, Reading]
     face: Face
     t: float
     frames: int = 1
@@ -145,17 +146,17 @@ class Pipeline:
         if quality.weight < quality_config.min_weight:
             poor = Reason(fault(quality, face.score, quality_config))
             return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
-        return Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: self._read(frame, face)})
+        return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
 
-    def _read(self, frame: Frame, face: Face) -> Reading:
-        """The face's expression; between the frames that are read, the last reading of the same face holds."""
+    def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
+        """What the expression model says of the face; between the frames that are read, the last reading of the same face holds."""
         if (held := self._held(frame, face)) is not None:
             self._reading = replace(held, frames=held.frames + 1, t=frame.t)
         else:
             with self.times.measure("expression"):
-                read = Reading.expression(self.reader.read(frame.luma, face))
+                read = self.reader.read_all(frame.luma, face).readings()
             self._reading = HeldReading(read, face, frame.t)
-        return self._reading.reading
+        return self._reading.readings
 
     def _held(self, frame: Frame, face: Face) -> HeldReading | None:
         """The last reading where it may stand for this frame too: not for another face, nor across a gap."""

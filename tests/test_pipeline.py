@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import EXPRESSIONS, Face, Frame, Sight, State
+from edge.domain import CUES, EXPRESSION, EXPRESSIONS, Cues, Face, FaceReading, Frame, Sight, State
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
 from edge.words import say
@@ -84,11 +84,12 @@ class FakeReader:
 
     def __init__(self) -> None:
         self.faces: list[Face] = []
+        self.cues: Cues | None = None
 
-    def read(self, luma: Luma, face: Face) -> NDArray[np.float32]:
+    def read_all(self, luma: Luma, face: Face) -> FaceReading:
         assert luma.ndim == 2
         self.faces.append(face)
-        return np.array([name == "anger" for name in EXPRESSIONS], np.float32)
+        return FaceReading(np.array([name == "anger" for name in EXPRESSIONS], np.float32), self.cues)
 
 
 def cabin(height: int = 480, width: int = 640) -> Luma:
@@ -112,6 +113,19 @@ def test_an_angry_face_becomes_an_alert() -> None:
     assert [x.kind for step in steps for x in step.transitions] == ["anger"]
     assert steps[-1].state is State.WARNING
     assert steps[-1].observation.quality is not None
+
+
+@pytest.mark.parametrize("cues", [None, Cues(-0.6, 0.7, 0.9, 0.1, 0.8, 0.05, 0.0)])
+def test_an_observation_holds_the_cues_by_name_where_the_model_tells_any(cues: Cues | None) -> None:
+    pipeline, _, reader = build()
+    reader.cues = cues
+    readings = pipeline.step(Frame(cabin(), 0.0)).observation.readings
+    assert readings[EXPRESSION].names == EXPRESSIONS
+    assert list(readings) == ([EXPRESSION] if cues is None else [EXPRESSION, CUES])
+    if cues is not None:
+        told = dict(zip(readings[CUES].names, readings[CUES].values.tolist(), strict=True))
+        assert told == pytest.approx(asdict(cues))
+    assert len(reader.faces) == 1
 
 
 def test_only_the_seat_is_searched_and_the_face_is_told_in_pixels_of_the_whole_picture() -> None:

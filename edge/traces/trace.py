@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from edge.domain import (
     EXPRESSION,
@@ -44,6 +44,19 @@ MOST_S = 1e9
 _log = logging.getLogger(__name__)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Read = Annotated[float, Field(ge=-1.0, le=1.0)]
+"""What a model says of a frame: a share, or where something lies between two opposites."""
+
+
+def _in_shares(readings: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Refuse an expression that is no share; other models may say less than 0."""
+    for name, value in readings.get(EXPRESSION, {}).items():
+        if value < 0:
+            raise ValueError(f"{EXPRESSION}.{name} should be greater than or equal to 0")
+    return readings
+
+
+Readings = Annotated[dict[str, dict[str, Read]], AfterValidator(_in_shares)]
 Pixels = Annotated[float, Field(ge=-1e6, le=1e6)]
 """No picture is that large; float32 and the sums of the decision hold it."""
 Degrees = Annotated[float, Field(ge=-360, le=360)]
@@ -107,7 +120,7 @@ class TraceLine(_Part):
     sight_reason: ReasonPart = ReasonPart()
     face: FacePart | None
     quality: QualityPart | None
-    readings: dict[str, dict[str, Share]] = Field(default_factory=dict)
+    readings: Readings = Field(default_factory=dict)
     vehicle: ContextPart = ContextPart()
     signals: dict[Kind, Share]
     unread: dict[Kind, str] = Field(default_factory=dict)
@@ -239,7 +252,7 @@ def _to_json(step: Step, origin_t: float) -> str:
         "face": observation.face and _face(observation.face),
         "quality": observation.quality and _quality(observation.quality),
         "readings": {
-            name: {each: _share(value) for each, value in zip(reading.names, reading.values, strict=True)}
+            name: {each: _rounded(value, -1.0) for each, value in zip(reading.names, reading.values, strict=True)}
             for name, reading in observation.readings.items()
         },
         **_vehicle(step.context),
@@ -303,6 +316,10 @@ def _quality(quality: Quality) -> dict[str, float]:
     }
 
 
-def _share(value: float | np.floating[np.typing.NBitBase]) -> float:
+def _share(value: float) -> float:
+    return _rounded(value, 0.0)
+
+
+def _rounded(value: float | np.floating[np.typing.NBitBase], least: float) -> float:
     # sums of float32 may pass 1 by a rounding error
-    return min(max(round(float(value), 4), 0.0), 1.0)
+    return min(max(round(float(value), 4), least), 1.0)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
-from edge.domain import EXPRESSIONS, Face
+from edge.domain import CUE_NAMES, EXPRESSIONS, Cues, Face, FaceReading
 from edge.errors import ModelError
 from edge.vision.crop import CropRule, cut_crop
 from edge.vision.manifest import Manifest, bundled
 from edge.vision.tflite import TfliteModel
 
+AFFECT, CUES = CUE_NAMES[:2], CUE_NAMES[2:]
+SHAPES = {"probabilities": (1, len(EXPRESSIONS)), "affect": (1, len(AFFECT)), "cues": (1, len(CUES))}
+"""The model's outputs in their order. A model without affect and cues, which come together, is read too."""
+
 
 class ExpressionReader:
-    """The expression model with its crop rule."""
+    """The expression model with its crop rule.
+
+    One look at a face gives all that the model says of it (``read_all``); ``read`` gives the probabilities alone.
+    """
 
     def __init__(self, model: TfliteModel, rule: CropRule) -> None:
         self.model = model
@@ -35,6 +43,7 @@ class ExpressionReader:
         model = TfliteModel.load(path, "expression", config.runtime, config.threads)
         if model.manifest.classes != EXPRESSIONS:
             raise ModelError(f"{path}: expected classes {', '.join(EXPRESSIONS)}, found {model.manifest.classes}")
+        _require_outputs(path, model.manifest)
         crop = model.manifest.crop
         if crop is None:
             raise ModelError(f"{path}: expected a [crop] section, found none")
@@ -50,11 +59,35 @@ class ExpressionReader:
 
     def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
         """Probabilities (9,) in the order EXPRESSIONS for a ``face`` in the (H, W) picture; they add up to 1."""
-        return self.read_crop(cut_crop(luma, face.points, self._rule))
+        return self.read_all(luma, face).probabilities
+
+    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:
+        """Probabilities, and cues where the model tells any, for a ``face`` in the (H, W) picture: one inference."""
+        return self.read_crop_all(cut_crop(luma, face.points, self._rule))
 
     def read_crop(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (9,) for a crop (side, side) that was cut by the model's rule."""
-        (probabilities,) = self.model.run(crop[None, :, :, None])
+        return self.read_crop_all(crop).probabilities
+
+    def read_crop_all(self, crop: NDArray[np.uint8]) -> FaceReading:
+        """Like ``read_all``, for a crop (side, side) that was cut by the model's rule."""
+        probabilities, *more = self.model.run(crop[None, :, :, None])
         flat = probabilities.reshape(-1)
         # Nine numbers in steps of 1/256 add up to 1 only nearly.
-        return np.asarray(flat / max(float(flat.sum()), 1e-6), np.float32)
+        shares = np.asarray(flat / max(float(flat.sum()), 1e-6), np.float32)
+        return FaceReading(shares, Cues(*(value for part in more for value in part.ravel().tolist())) if more else None)
+
+
+def _require_outputs(path: Path, manifest: Manifest) -> None:
+    """Hold the manifest's outputs and the names of its cues to those that are read here."""
+    found = {output.name: output.shape for output in manifest.outputs}
+    names = list(SHAPES)
+    if list(found) not in (names[:1], names):
+        raise ModelError(
+            f"{path}: expected outputs {' and '.join(names[:1])}, or {', '.join(names)}; found {', '.join(found)}"
+        )
+    for name, shape in found.items():
+        if shape != SHAPES[name]:
+            raise ModelError(f"{path}: {name}: expected shape {SHAPES[name]}, found {shape}")
+    if len(found) > 1 and manifest.cues != CUES:
+        raise ModelError(f"{path}: expected cues {', '.join(CUES)}, found {', '.join(manifest.cues) or 'none'}")

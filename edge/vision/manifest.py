@@ -85,6 +85,8 @@ class Manifest(_Part):
     input: TensorSpec
     outputs: tuple[TensorSpec, ...]
     classes: tuple[str, ...] = ()
+    cues: tuple[str, ...] = ()
+    """Names of the numbers of the output ``cues``, where the model has one."""
     temperature: float | None = None
     usual: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """By kind of alert, the share of the time in which ordinary faces at rest are read as such at 0.5 or more."""

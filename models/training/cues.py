@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.domain import CUE_NAMES
 from models.training.expression_data import read_tiles
 from models.training.expression_metrics import auroc
 
-CUES = ("brow_lowered", "lids_lowered", "mouth_closed", "mouth_open", "hand_at_mouth")
+AFFECT, CUES = CUE_NAMES[:2], CUE_NAMES[2:]
 LABELS = Path(__file__).with_name("face_cues.csv")
 TILE_PX = 72
 

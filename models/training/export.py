@@ -27,23 +27,48 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.vision.manifest import Manifest
-from models.training.nets import ConvBlock, ExpressionNet, FaceNet, Residual
+from models.training.nets import ConvBlock, CueHead, ExpressionNet, FaceNet, Residual
 
 Tensor = Any  # a symbolic Keras tensor
 TOLERANCE = 2e-3  # float32 rounding through some twenty layers
 
 
-def expression_graph(net: ExpressionNet, side: int, temperature: float) -> keras.Model:
-    """Raw luma (1, side, side, 1), 0 to 255, to probabilities (1, 9), with the calibration temperature folded in."""
+def expression_graph(
+    net: ExpressionNet, side: int, temperature: float, head: CueHead | None = None
+) -> keras.Model:
+    """Raw luma (1, side, side, 1), 0 to 255, to probabilities (1, 9), with the calibration temperature folded in.
+
+    With a ``head`` also to valence and arousal (1, 2) and to the cues' probabilities (1, 5).
+    """
     luma = keras.Input((side, side, 1), batch_size=1)
     x = _conv(net.stem, luma, gain=1 / 255)
-    for block in net.blocks:
+    detail = x
+    for number, block in enumerate(net.blocks, 1):
         x = _residual(block, x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    dense = keras.layers.Dense(net.classify.out_features)
-    x = dense(x)
-    dense.set_weights([_numpy(net.classify.weight).T / temperature, _numpy(net.classify.bias) / temperature])
-    return keras.Model(luma, keras.layers.Softmax(name="probabilities")(x))
+        detail = x if number == net.detailed else detail
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    weight, bias = net.classify.weight / temperature, net.classify.bias / temperature
+    probabilities = keras.layers.Softmax(name="probabilities")(_dense(weight, bias, pooled))
+    return keras.Model(luma, probabilities if head is None else [probabilities, *_cues(head, detail, x)])
+
+
+def _cues(head: CueHead, detail: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
+    """Valence and arousal, and the cues: 2 p - 1 of a logistic p is the hyperbolic tangent of half the logit."""
+    places = keras.layers.Concatenate()([_conv(head.near, detail), _conv(head.far, deep)])
+    _, height, width, channels = places.shape
+    # PyTorch counts channels first, Keras last.
+    weight = head.hidden.weight.reshape(-1, channels, height, width).permute(0, 2, 3, 1).flatten(1)
+    x = keras.layers.ReLU()(_dense(weight, head.hidden.bias, keras.layers.Flatten()(places)))
+    weight, bias = head.answer.weight, head.answer.bias
+    affect = keras.layers.Activation("tanh", name="affect")(_dense(weight[:2] / 2, bias[:2] / 2, x))
+    return affect, keras.layers.Activation("sigmoid", name="cues")(_dense(weight[2:], bias[2:], x))
+
+
+def _dense(weight: torch.Tensor, bias: torch.Tensor, x: Tensor) -> Tensor:
+    layer = keras.layers.Dense(len(bias))
+    x = layer(x)
+    layer.set_weights([_numpy(weight).T, _numpy(bias)])
+    return x
 
 
 def face_graph(net: FaceNet, height: int, width: int) -> keras.Model:

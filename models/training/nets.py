@@ -89,14 +89,43 @@ class ExpressionNet(nn.Module):
                 width, halve = channels, False
             halve = True
         self.blocks = nn.ModuleList(blocks)
+        self.detailed = len(blocks) - shape.stages[-1][1]
+        self.detail_channels, self.deep_channels = shape.stages[-2][0], width
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        return cast("Tensor", self.classify(self.dropout(self.features(x)[1].mean((2, 3)))))
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What a second head looks at: (N, 64, 12, 12) and (N, C, 6, 6), after the last two stages."""
         x = self.stem(x)
-        for block in self.blocks:
+        detail = x
+        for number, block in enumerate(self.blocks, 1):
             x = block(x)
-        return cast("Tensor", self.classify(self.dropout(x.mean((2, 3)))))
+            detail = x if number == self.detailed else detail
+        return detail, x
+
+
+class CueHead(nn.Module):
+    """Valence, arousal and cues from the features of an expression network, which it leaves as it is.
+
+    A crop shows brows, lids and mouth in about one place, so that a dense layer over the places of a few channels
+    tells more than the mean that expressions are read from.
+    """
+
+    def __init__(self, detail: int, deep: int, near: int = 16, far: int = 16, hidden: int = 24) -> None:
+        super().__init__()
+        self.near = ConvBlock(detail, near, stride=2)
+        self.far = ConvBlock(deep, far, kernel=1)
+        self.hidden = nn.Linear((near + far) * 36, hidden)
+        self.dropout = nn.Dropout(0.2)
+        self.answer = nn.Linear(hidden, 7)
+
+    def forward(self, detail: Tensor, deep: Tensor) -> Tensor:
+        """Logits (N, 7): half of 1 + valence, half of 1 + arousal, then the cues."""
+        x = torch.cat([self.near(detail), self.far(deep)], 1).flatten(1)
+        return cast("Tensor", self.answer(self.dropout(functional.relu(self.hidden(self.dropout(x))))))
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from models.training.nets import ConvBlock
 
 Net = TypeVar("Net", bound=nn.Module)
 Thing = TypeVar("Thing")
+HEAD_LAYERS = 5  # of a graph that also tells cues: nets.CueHead's, whose last is two there
 FULL_SCALE = 255.0  # a published graph takes raw luma, a network 0 to 1
 
 
@@ -42,8 +43,10 @@ def restore(candidates: Iterable[Net], path: Path, pictures: Tensor) -> Net:
     layers = _by_size(_read_layers(path), lambda layer: layer.kernel)
     for net in candidates:
         modules = _by_size((m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)), lambda m: m.weight)
-        if [m.weight.shape for m in modules] == [layer.kernel.shape for layer in layers]:
-            return _fill(net, dict(zip(modules, layers, strict=True)), pictures)
+        shapes = [m.weight.shape for m in modules]
+        own = [layer for layer in layers if layer.kernel.shape in shapes]
+        if shapes == [layer.kernel.shape for layer in own] and len(layers) - len(own) in (0, HEAD_LAYERS):
+            return _fill(net, dict(zip(modules, own, strict=True)), pictures)
     raise SystemExit(f"{path}: its layers are of another shape than the network's that is to take its weights")
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, Level, Observation, Quality, Reading, Sight, State
+from edge.domain import EXPRESSION, EXPRESSIONS, Face, FaceReading, Level, Observation, Quality, Reading, Sight, State
 from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
 from edge.pipeline import Pipeline
@@ -71,8 +71,8 @@ class Reader:
 
     manifest = ReaderModel()
 
-    def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:  # noqa: ARG002 - the interface
-        return probabilities("anger" if luma.mean() > ANGRY_LUMA else "neutral")
+    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:  # noqa: ARG002 - the interface
+        return FaceReading(probabilities("anger" if luma.mean() > ANGRY_LUMA else "neutral"))
 
 
 def probabilities(shown: str) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import (
+    CUES,
     EXPRESSION,
     EXPRESSIONS,
     UNKNOWN_CONTEXT,
     Context,
+    Cues,
     Face,
     Observation,
     Quality,
@@ -95,6 +98,20 @@ def test_what_is_known_of_the_vehicle_is_read_again_and_what_is_not_takes_no_roo
     assert "vehicle" not in json.loads(path.read_text().splitlines()[1])
 
 
+def test_cues_are_read_again_with_their_signs(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    seen = angry(0.0)
+    told = Cues(-0.5, 0.75, 0.9, 0.1, 0.8, 0.0, 0.25).reading()
+    with TraceWriter(path) as writer:
+        writer.write(decider.update(replace(seen, readings={**seen.readings, CUES: told})))
+        writer.write(decider.update(angry(0.1)))
+    first, second = read_trace(path)
+    read = first.observation().readings[CUES]
+    assert read.names == told.names
+    assert read.values.tolist() == told.values.tolist()
+    assert set(second.observation().readings) == {EXPRESSION}
+
+
 def test_a_trace_of_version_1_is_read_as_it_was_meant(write: Write) -> None:
     path = write()
     lines = [json.loads(text) for text in path.read_text().splitlines()]
@@ -160,6 +177,11 @@ def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
             {"readings": {"expression": {"anger": 7.0}}},
             "readings.expression.anger: input should be less than or equal to 1",
         ),
+        (
+            {"readings": {"expression": {"anger": -0.1}}},
+            "readings: value error, expression.anger should be greater than or equal to 0",
+        ),
+        ({"readings": {"cues": {"valence": -1.5}}}, "readings.cues.valence: input should be greater than or equal to -1"),
     ],
 )
 def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(
