@@ -31,7 +31,7 @@ SQLITE := .sqlite/sqlite3
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression \
+.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues \
 	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
@@ -118,6 +118,9 @@ train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on whe
 
 train-expression: $(TRAINING)/.training ## Train the expression model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_expression --data $(DATA) $(ARGS)
+
+train-cues: $(TRAINING)/.training ## Add valence, arousal and cues to the expression model: ARGS='--weights RUN'
+	$(TRAINING)/bin/python -m models.training.train_cues --data $(DATA) $(ARGS)
 
 evaluate-face: $(VENV)/.dev ## Measure the face model
 	$(VENV)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)

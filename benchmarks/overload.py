@@ -63,7 +63,7 @@ class SlowSteps:
         step = self._pipeline.step(frame)
         while time.monotonic() < end:
             if (face := step.observation.face) is not None:
-                self._pipeline.reader.read(frame.luma, face)
+                self._pipeline.reader.read_all(frame.luma, face)
             else:
                 self._pipeline.finder.find_all(frame.luma)
         return step

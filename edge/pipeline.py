@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -149,7 +150,7 @@ class Pipeline:
         return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
 
     def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
-        """What the expression model says of the face; between the frames that are read, the last reading of the same face holds."""
+        """What the model says of the face; between the frames that are read, the same face's last reading holds."""
         if (held := self._held(frame, face)) is not None:
             self._reading = replace(held, frames=held.frames + 1, t=frame.t)
         else:

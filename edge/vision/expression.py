@@ -43,7 +43,7 @@ class ExpressionReader:
         model = TfliteModel.load(path, "expression", config.runtime, config.threads)
         if model.manifest.classes != EXPRESSIONS:
             raise ModelError(f"{path}: expected classes {', '.join(EXPRESSIONS)}, found {model.manifest.classes}")
-        _require_outputs(path, model.manifest)
+        require_outputs(path, model.manifest)
         crop = model.manifest.crop
         if crop is None:
             raise ModelError(f"{path}: expected a [crop] section, found none")
@@ -78,8 +78,12 @@ class ExpressionReader:
         return FaceReading(shares, Cues(*(value for part in more for value in part.ravel().tolist())) if more else None)
 
 
-def _require_outputs(path: Path, manifest: Manifest) -> None:
-    """Hold the manifest's outputs and the names of its cues to those that are read here."""
+def require_outputs(path: Path, manifest: Manifest) -> None:
+    """Hold the outputs and cues of the manifest at ``path`` to those that are read here.
+
+    Raises:
+        ModelError: the model tells other things, or in another order.
+    """
     found = {output.name: output.shape for output in manifest.outputs}
     names = list(SHAPES)
     if list(found) not in (names[:1], names):

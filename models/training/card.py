@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.training import evaluate_expression, evaluate_face, robustness
+from models.training import cues, evaluate_expression, evaluate_face, robustness
 from models.training.expression_readers import OURS, PEER, TWIN
 from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
@@ -97,6 +97,22 @@ def source_tables(content: Content) -> str:
     return "\n\n".join(parts)
 
 
+def cue_table(content: Content) -> str:
+    """Cues, valence and arousal of the model and its float twin, with the shipped model's intervals."""
+    models = content.get("cues", {})
+    if OURS not in models:
+        return "This model tells no cues."
+    header = ["figure", "want", OURS, "95 % interval; faces that show it", *(name for name in models if name != OURS)]
+    lines = []
+    for row in cues.ROWS:
+        own, *others = (row.text(figures.get(row.key)) for figures in models.values())
+        reached = row.verdict(models[OURS].get(row.key)) == "yes"
+        lines.append(
+            [row.label, row.wanted(), f"**{own}**" if reached else own, cues.interval(models[OURS], row.key), *others]
+        )
+    return markdown(header, lines)
+
+
 def published_table(content: Content) -> str:
     """The shipped model on its split, and peers as published on theirs."""
     models = {f"**Evenkeel int8, {content['split']} split**": content["models"][OURS], **content["published"]["models"]}
@@ -166,6 +182,7 @@ def face_skin_table(content: Content) -> str:
 TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "sources": ("expression.json", source_tables),
+    "cues": ("expression.json", cue_table),
     "published": ("expression.json", published_table),
     "robustness": ("robustness.json", robustness_table),
     "fairness-faces": ("fairness.json", face_fairness_table),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ from rich.progress import track
 
 from edge.vision.manifest import bundled, load_manifest
 from models.training import expression_data as data
+from models.training.cues import ROWS as CUE_ROWS
+from models.training.cues import interval, measure_cues
 from models.training.expression_metrics import crowd_figures, driver_figures
 from models.training.expression_readers import OURS, PEER, TWIN, Candidate, Read, open_candidates, require_twins
 from models.training.expression_sources import ASKED, Quoted, present, quoted_figures, read_quoted
@@ -54,6 +57,7 @@ COMPARED: tuple[Row, ...] = (
     Row("calibration_error", "ECE"),
     Row("size_kb", "kB", 1, 0),
 )
+CUE_TITLE = "Cues on 300 faces labelled by eye (95 % interval; faces that show it), and generated faces"
 PRIVATE_TEST = "FER+ private test, n = 3,545 (A), 3,137 (B)"
 
 
@@ -125,6 +129,18 @@ def by_source(candidates: dict[str, Candidate], quoted: dict[str, Quoted]) -> di
     }
 
 
+def show_cues(models: dict[str, dict[str, float]], console: Console) -> None:
+    """Print how well cues, valence and arousal are read; the interval is the shipped model's."""
+    told = {
+        name: {row.key: figures[row.key] for row in CUE_ROWS if row.key in figures} for name, figures in models.items()
+    }
+    rows = [
+        replace(row, label=f"{row.label} ({said})" if (said := interval(models[OURS], row.key)) else row.label)
+        for row in CUE_ROWS
+    ]
+    show(CUE_TITLE, [row for row in rows if row.key in told[OURS]], told, console, OURS)
+
+
 def time_together(candidates: dict[str, Candidate], rounds: int = 60, calls: int = 20) -> dict[str, float]:
     """Median milliseconds a call, the readers taking turns so that a busy machine slows them alike."""
     crop = np.random.default_rng(0).integers(0, 256, (data.SIDE, data.SIDE), dtype=np.uint8)
@@ -160,6 +176,10 @@ def main() -> None:
     for name, models in sources.items():
         faces = f"{ASKED[name].title}, {models[OURS]['n']:.0f} of them"
         show(faces, present(name, models), models, console, OURS)
+    cues = {name: measure_cues(one.read_cues, arguments.data) for name, one in candidates.items() if one.read_cues}
+    cues = {name: figures for name, figures in cues.items() if figures}
+    if OURS in cues:
+        show_cues(cues, console)
     if TWIN not in rows:
         console.print("no float model (--float): what quantisation costs was not measured")
     if arguments.json:
@@ -169,13 +189,14 @@ def main() -> None:
             "split": arguments.split,
             "models": rows,
             "sources": sources,
+            "cues": cues,
             "published": {"split": PRIVATE_TEST, "models": PUBLISHED},
         }
         write_json(arguments.json, result)
     if arguments.parity:
         if TWIN not in candidates:
             raise SystemExit("--parity needs the float model; name it with --float")
-        write_parity(arguments.parity, manifest.sha256, candidates[TWIN].read)
+        write_parity(arguments.parity, manifest.sha256, candidates[TWIN].read, candidates[TWIN].read_cues)
 
 
 if __name__ == "__main__":

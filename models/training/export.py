@@ -33,9 +33,7 @@ Tensor = Any  # a symbolic Keras tensor
 TOLERANCE = 2e-3  # float32 rounding through some twenty layers
 
 
-def expression_graph(
-    net: ExpressionNet, side: int, temperature: float, head: CueHead | None = None
-) -> keras.Model:
+def expression_graph(net: ExpressionNet, side: int, temperature: float, head: CueHead | None = None) -> keras.Model:
     """Raw luma (1, side, side, 1), 0 to 255, to probabilities (1, 9), with the calibration temperature folded in.
 
     With a ``head`` also to valence and arousal (1, 2) and to the cues' probabilities (1, 5).

@@ -42,6 +42,13 @@ def auroc(score: NDArray[np.float32], positive: NDArray[np.bool_]) -> float:
     return float((ranks[positive].sum() - hits * (hits + 1) / 2) / (hits * misses))
 
 
+def concordance(answer: NDArray[np.float32], true: NDArray[np.float32]) -> float:
+    """Concordance correlation coefficient (Lin 1989) of answers (N,) with true values (N,)."""
+    apart = float(answer.mean() - true.mean())
+    together = float(((answer - answer.mean()) * (true - true.mean())).mean())
+    return 2 * together / (float(answer.var()) + float(true.var()) + apart**2)
+
+
 def calibration_error(probabilities: NDArray[np.float32], label: NDArray[np.int64], bins: int = 15) -> float:
     """Expected calibration error of the top probability (Guo et al. 2017), equal-width bins."""
     top = probabilities.max(1)

@@ -21,15 +21,21 @@ OURS = "evenkeel int8"
 TWIN = "evenkeel float"
 PEER = "vicksam/fer-model float"
 PEER_FILE = "ferplus_small_float.tflite"
+# Of outputs, in the order in which they are told: nine expressions or the peer's eight, affect, cues.
+OUTPUT_LENGTHS = (9, 8, 2, 5)
 FLOAT_FILE = Path("runs/expression/expression_float.tflite")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that reads a crop (48, 48) uint8 to nine probabilities, and the file that it came from."""
+    """A model that reads a crop (48, 48) uint8 to nine probabilities, and the file that it came from.
+
+    ``read_cues`` gives valence, arousal and cues (7,) where the model tells them.
+    """
 
     read: Read
     file: Path
+    read_cues: Read | None = None
 
     @property
     def size_kb(self) -> float:
@@ -45,11 +51,11 @@ def open_candidates(model: Path | None, twin: Path | None, peers: Path) -> dict[
     """
     manifest = model or bundled("expression")
     reader = ExpressionReader.load(VisionConfig(expression_model=manifest))
-    found = {OURS: Candidate(reader.read_crop, manifest.parent / reader.manifest.file)}
+    found = {OURS: Candidate(reader.read_crop, manifest.parent / reader.manifest.file, cue_reader(reader))}
     if twin is not None:
         if not twin.exists():
             raise SystemExit(f"{twin}: no such float model; training writes one beside its checkpoint")
-        found[TWIN] = Candidate(twin_reader(twin), twin)
+        found[TWIN] = Candidate(twin_reader(twin), twin, twin_cue_reader(twin))
     if (peers / PEER_FILE).exists():
         found[PEER] = Candidate(peer_reader(peers / PEER_FILE), peers / PEER_FILE)
     return found
@@ -58,7 +64,28 @@ def open_candidates(model: Path | None, twin: Path | None, peers: Path) -> dict[
 def twin_reader(path: Path) -> Read:
     """The same graph as the shipped model in float32: raw luma to nine probabilities."""
     invoke = _float_model(path)
-    return lambda crop: invoke(crop.astype(np.float32))
+    return lambda crop: invoke(crop.astype(np.float32))[0]
+
+
+def cue_reader(reader: ExpressionReader) -> Read | None:
+    """Valence, arousal and cues (7,) as the board reads them; None where the model tells none."""
+    if not reader.manifest.cues:
+        return None
+
+    def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        cues = reader.read_crop_all(crop).cues
+        assert cues is not None
+        return cues.reading().values
+
+    return read
+
+
+def twin_cue_reader(path: Path) -> Read | None:
+    """The same in float32."""
+    invoke = _float_model(path)
+    if len(invoke(np.zeros((SIDE, SIDE), np.float32))) == 1:
+        return None
+    return lambda crop: np.concatenate(invoke(crop.astype(np.float32))[1:])
 
 
 def peer_reader(path: Path) -> Read:
@@ -66,24 +93,27 @@ def peer_reader(path: Path) -> Read:
     invoke = _float_model(path)
 
     def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits = invoke(crop.astype(np.float32) / 255)
+        (logits,) = invoke(crop.astype(np.float32) / 255)
         powers = np.exp(logits - logits.max())
         return np.append(powers / powers.sum(), 0).astype(np.float32)
 
     return read
 
 
-def _float_model(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _float_model(path: Path) -> Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """A model's outputs, flat: the probabilities, then where it has them affect and cues, told by their lengths."""
     interpreter = open_runtime("auto")[1](model_path=str(path), num_threads=1)
     interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    source = interpreter.get_input_details()[0]
+    lengths = {int(np.prod(detail["shape"])): detail["index"] for detail in interpreter.get_output_details()}
+    targets = [lengths[length] for length in OUTPUT_LENGTHS if length in lengths]
     if int(np.prod(source["shape"])) != SIDE * SIDE or np.dtype(source["dtype"]) != np.float32:
         raise SystemExit(f"{path}: expected a float32 input of {SIDE} by {SIDE} pixels, found {source['shape']}")
 
-    def invoke(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    def invoke(crop: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         interpreter.set_tensor(source["index"], crop.reshape(source["shape"]))
         interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(target["index"]).reshape(-1), np.float32)
+        return [np.asarray(interpreter.get_tensor(target).reshape(-1), np.float32) for target in targets]
 
     return invoke
 

@@ -95,10 +95,22 @@ def digest(crops: dict[str, Luma]) -> str:
     return hashlib.sha256(b"".join(crop.tobytes() for crop in crops.values())).hexdigest()
 
 
-def write_parity(path: Path, sha256: str, read: Callable[[Luma], NDArray[np.float32]]) -> None:
-    """Write the answers of ``read`` (the float model) to the drawn faces; ``sha256`` is the shipped int8 model's."""
+Read = Callable[[Luma], NDArray[np.float32]]
+
+
+def write_parity(path: Path, sha256: str, read: Read, read_cues: Read | None = None) -> None:
+    """Write the answers of ``read`` (the float model) to the drawn faces; ``sha256`` is the shipped int8 model's.
+
+    With ``read_cues`` also its valence, arousal and cues.
+    """
     crops = parity_crops()
+    parts = [f'  "model_sha256": "{sha256}"', f'  "crops_sha256": "{digest(crops)}"', _answered("float", read, crops)]
+    if read_cues is not None:
+        parts.append(_answered("float_cues", read_cues, crops))
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _answered(key: str, read: Read, crops: dict[str, Luma]) -> str:
     answers = {name: [round(float(value), 5) for value in read(crop)] for name, crop in crops.items()}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(values)}" for name, values in answers.items())
-    head = f'  "model_sha256": "{sha256}",\n  "crops_sha256": "{digest(crops)}"'
-    path.write_text(f'{{\n{head},\n  "float": {{\n{lines}\n  }}\n}}\n', encoding="utf-8")
+    return f'  "{key}": {{\n{lines}\n  }}'

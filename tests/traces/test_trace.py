@@ -181,7 +181,10 @@ def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
             {"readings": {"expression": {"anger": -0.1}}},
             "readings: value error, expression.anger should be greater than or equal to 0",
         ),
-        ({"readings": {"cues": {"valence": -1.5}}}, "readings.cues.valence: input should be greater than or equal to -1"),
+        (
+            {"readings": {"cues": {"valence": -1.5}}},
+            "readings.cues.valence: input should be greater than or equal to -1",
+        ),
     ],
 )
 def test_a_wrong_line_is_said_with_its_key_and_the_others_are_used(

@@ -5,10 +5,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import astuple
 from importlib import resources
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, VisionConfig
 from edge.decision.kinds import registered
-from edge.domain import EXPRESSIONS
+from edge.domain import CUE_NAMES, EXPRESSIONS, Face
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
-from edge.vision.expression import ExpressionReader
+from edge.vision.crop import CropRule
+from edge.vision.expression import ExpressionReader, require_outputs
 from edge.vision.face import FaceFinder
-from edge.vision.manifest import bundled, load_manifest
+from edge.vision.manifest import Manifest, bundled, load_manifest
 from edge.vision.ordinary import ordinary_face
 from edge.vision.tflite import TfliteModel, open_runtime
 
@@ -208,6 +210,67 @@ def test_probabilities_add_up_to_one_for_any_crop() -> None:
         assert probabilities.shape == (len(EXPRESSIONS),)
         assert probabilities.dtype == np.float32
         assert probabilities.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+class Told:
+    """A model that tells fixed numbers and counts how often it runs."""
+
+    def __init__(self, *outputs: list[float]) -> None:
+        self.outputs = [np.array([each], np.float32) for each in outputs]
+        self.runs = 0
+
+    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        assert picture.shape == (1, 48, 48, 1)
+        self.runs += 1
+        return self.outputs
+
+
+def test_one_run_of_the_model_gives_probabilities_and_cues() -> None:
+    model = Told([0.5, 0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.0, 0.0], [-0.5, 0.25], [0.9, 0.1, 0.8, 0.0, 0.3])
+    reader = ExpressionReader(cast("TfliteModel", model), CropRule(48, 0.5, 0.575, 0.376))
+    luma = np.zeros((100, 100), np.uint8)
+    face = Face((20, 20, 60, 60), np.array([[35, 40], [65, 40], [50, 55], [38, 70], [62, 70]], np.float32), 0.9)
+    read = reader.read_all(luma, face)
+    assert model.runs == 1
+    assert read.probabilities.tolist() == pytest.approx([0.4, 0, 0, 0, 0.6, 0, 0, 0, 0])
+    assert read.cues is not None
+    assert astuple(read.cues) == pytest.approx((-0.5, 0.25, 0.9, 0.1, 0.8, 0.0, 0.3))
+    assert (reader.read(luma, face) == read.probabilities).all()
+
+
+def test_a_model_without_cues_tells_none() -> None:
+    reader = ExpressionReader(cast("TfliteModel", Told([1.0] * 9)), CropRule(48, 0.5, 0.575, 0.376))
+    assert reader.read_crop_all(np.zeros((48, 48), np.uint8)).cues is None
+
+
+def output(name: str, *shape: int) -> dict[str, object]:
+    return {"name": name, "dtype": "uint8", "shape": shape, "description": ""}
+
+
+@pytest.mark.parametrize(
+    ("more", "cues", "words"),
+    [
+        ([output("affect", 1, 2)], [], "found probabilities, affect"),
+        ([output("cues", 1, 5), output("affect", 1, 2)], list(CUE_NAMES[2:]), "found probabilities, cues, affect"),
+        ([output("affect", 1, 2), output("cues", 1, 6)], list(CUE_NAMES[2:]), "cues: expected shape (1, 5), found"),
+        ([output("affect", 1, 2), output("cues", 1, 5)], [], "found none"),
+        ([output("affect", 1, 2), output("cues", 1, 5)], list(CUE_NAMES[:1:-1]), "found hand_at_mouth, mouth_open"),
+    ],
+)
+def test_other_outputs_than_those_that_are_read_are_refused(
+    more: list[dict[str, object]], cues: list[str], words: str
+) -> None:
+    plain = load_manifest(bundled("expression"), "expression").model_dump()
+    plain["outputs"] = plain["outputs"][:1]
+    path = Path("some.toml")
+    require_outputs(path, Manifest.model_validate(plain | {"cues": []}))
+    told = [output("affect", 1, 2), output("cues", 1, 5)]
+    require_outputs(
+        path, Manifest.model_validate(plain | {"outputs": [*plain["outputs"], *told], "cues": CUE_NAMES[2:]})
+    )
+    with pytest.raises(ModelError) as caught:
+        require_outputs(path, Manifest.model_validate(plain | {"outputs": [*plain["outputs"], *more], "cues": cues}))
+    assert words in str(caught.value)
 
 
 def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:

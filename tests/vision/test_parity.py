@@ -47,6 +47,17 @@ def test_the_int8_model_answers_as_its_float_twin(twin: dict[str, Any]) -> None:
     assert max(apart) <= 0.15
 
 
+def test_the_int8_model_tells_cues_as_its_float_twin_if_it_tells_any(twin: dict[str, Any]) -> None:
+    reader = ExpressionReader.load()
+    told: dict[str, list[float]] = twin.get("float_cues", {})
+    assert bool(told) == bool(reader.manifest.cues), "run make figures after a training"
+    cues = {name: reader.read_crop_all(crop).cues for name, crop in parity_crops().items()}
+    apart = [np.abs(read.reading().values - told[name]).max() for name, read in cues.items() if read is not None]
+    assert len(apart) == len(told)
+    assert np.median([*apart, 0]) <= 0.06
+    assert max([*apart, 0]) <= 0.25
+
+
 def test_the_drawn_faces_are_not_all_one_expression(twin: dict[str, Any]) -> None:
     assert len({int(np.argmax(answer)) for answer in twin["float"].values()}) >= 3
 
