@@ -379,7 +379,13 @@ class PublishConfig(Section):
     )
     health_s: float = Field(default=30.0, ge=1, le=3600, description="Health is published this often, seconds.")
     max_pause_s: float = Field(
-        default=3600.0, ge=1, le=86400, description="Longest pause that a command may ask for, seconds."
+        default=1800.0, ge=1, le=3600, description="Longest pause that anybody may ask for, seconds."
+    )
+    max_pause_hourly_s: float = Field(
+        default=1800.0,
+        ge=0,
+        le=3600,
+        description="All pauses of any hour together, whoever asks for them, seconds; 0: none.",
     )
     max_command_age_s: float = Field(
         default=60.0, ge=1, le=86400, description="Greatest age of a command that tells when it was issued, seconds."

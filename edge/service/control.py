@@ -11,6 +11,7 @@ from edge.errors import EvenkeelError
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import CommandName
 from edge.service.ports import Memory, Outlet, Steps
+from edge.service.silence import Silence, SilenceRefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +45,26 @@ class Orders:
         self._memory = memory
         self._reload = reload
         self._clock = clock
+        self._silence = Silence(config.publish.max_pause_s, config.publish.max_pause_hourly_s)
         self.renamed = False
 
     def obey_commands(self) -> None:
         """Do what has been asked over MQTT, and answer."""
         while (command := self._publisher.poll_command()) is not None:
-            ok, message = self._obey(command)
-            _log.info("command %s: %s", command.name, message)
+            ok, message = self.ask(command)
             self._publisher.answer(command, ok=ok, message=message)
+
+    def ask(self, command: Command) -> tuple[bool, str]:
+        """Do what anybody asks for, a sender of commands, a button or a page; whether it was done, and what or why not.
+
+        All of them share what silence there may be.
+        """
+        try:
+            ok, message = self._obey(command)
+        except SilenceRefusedError as error:
+            ok, message = False, str(error)
+        _log.info("command %s: %s", command.name, message)
+        return ok, message
 
     def reload(self, *, started: bool = True) -> tuple[bool, str]:
         """Read the configuration again; where it is wrong keep the old one and say why.
@@ -93,12 +106,17 @@ class Orders:
         match command.name:
             case CommandName.PAUSE:
                 seconds = command.seconds or 0.0
+                self._silence.pause(now, seconds)
                 decider.pause(now, seconds)
                 return True, f"paused for {seconds:g} s"
             case CommandName.RESUME:
+                self._silence.resume(now)
                 decider.resume(now)
                 return True, "resumed"
             case CommandName.RECALIBRATE:
+                if not self.config.baseline.enabled:
+                    return False, "no resting face is learned here (baseline.enabled = false)"
+                self._silence.recalibrate(now)
                 decider.recalibrate()
                 self._memory.clear()
                 return True, "the driver's resting face is learned anew"

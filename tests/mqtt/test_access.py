@@ -203,3 +203,21 @@ def test_alerts_cross_the_bridge_also_those_of_a_time_without_network(
     later.wait_for("evenkeel/van-7/alert", count=2)
     alerts = [json.loads(payload)["reason"] for payload in later.payloads("evenkeel/van-7/alert")]
     assert alerts == ["first", "second"]
+
+
+def test_a_retained_command_that_a_bridge_brings_is_not_obeyed(
+    guarded: Guarded, make_mosquitto: Callable[..., Mosquitto], publish_to: Publish, subscribe: Subscribe
+) -> None:
+    """The device is connected before the bridge brings it, so the broker on board sends it as it comes."""
+    fleet = guarded("fleet.acl", "van-7", "fleet-operator")
+    vehicle = make_mosquitto(f"allow_anonymous true\n{bridge_to(fleet.port)}\nremote_password van-7")
+    publisher = publish_to(vehicle.port)
+    desk = subscribe(fleet.port, user=("fleet-operator",) * 2)
+    onboard = subscribe(vehicle.port)
+    desk.wait_for("evenkeel/van-7/link", b"1")
+    desk.wait_for("evenkeel/van-7/state")
+    desk.publish("evenkeel/van-7/command/pause", '{"seconds": 60}', retain=True)
+    onboard.wait_for("evenkeel/van-7/command/pause")
+    desk.publish("evenkeel/van-7/command/pause", '{"seconds": -1}')
+    desk.wait_for("evenkeel/van-7/command/pause/result")  # of the second one: it was taken up, so the first had come
+    assert publisher.poll_command() is None
