@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from docs.tutorials import BLOCK, ROOT
 from edge.cli import app
 from edge.config import Config
+from edge.vision.manifest import bundled, load_manifest
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "systemd/README.md", *sorted(ROOT.glob("docs/*.md"))]
 COMMANDS = typer.main.get_command(app)
@@ -76,4 +77,11 @@ def test_the_defaults_that_the_pages_name_are_the_defaults() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1250
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1250  # with the generated table
+
+
+def test_what_the_driver_is_told_of_cues_is_so() -> None:
+    tells = bool(load_manifest(bundled("expression"), "expression").cues)
+    page, glossary = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/driver.md", "docs/glossary.md"))
+    assert ("does not yet" in page) is not tells
+    assert ("the shipped model tells none" in glossary) is not tells
