@@ -51,6 +51,7 @@ ALLOWED_PER_HOUR = 0.5
 """False starts an hour that chosen settings may have on the drives they are chosen on."""
 CHOSEN_ON: tuple[Sort, ...] = ("episodes", "plain")
 """The sorts of drives that settings are chosen on."""
+CHOSEN_KEYS = ("enter", "seldom", "hold_s")
 ALL = "all"
 SHOWN_HEAD = ("episodes found", "delay, known (p90)", "cold", "false/h", "s false/h", "late ends", "urgent late")
 PLAIN_HEAD = ("hours", "false/h (95 %)", "s false/h (95 %)", "longest", *SCENARIOS)
@@ -286,6 +287,8 @@ def evaluate(
         settings = choices(workshop, candidate, config)
         chosen = {name: measure(workshop, name, candidate, settings[name], options.workers) for name in settings}
         told["chosen_on_the_others"] = _by_source(chosen)
+        told["chosen_settings"] = {name: _told_settings(each) for name, each in settings.items()}
+        console.print(json.dumps(told["chosen_settings"]))
         for table in tables(f"{version}, settings chosen on the other sources", told["chosen_on_the_others"]):
             console.print(table)
     if not options.no_clips:
@@ -293,6 +296,12 @@ def evaluate(
         for name, alerts in told["calm_clips"].items():
             console.print(f"{name}: {alerts} alerts")
     return told
+
+
+def _told_settings(config: Config) -> dict[str, dict[str, float]]:
+    """What was chosen for each kind."""
+    kinds = config.alerts.expressions.items()
+    return {kind: {name: getattr(settings, name) for name in CHOSEN_KEYS} for kind, settings in kinds}
 
 
 def _by_source(measured: Mapping[str, Measured]) -> dict[str, Any]:
