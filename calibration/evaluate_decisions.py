@@ -350,17 +350,23 @@ def main() -> None:
         raise SystemExit(f"{options.data}: no such folder; give the data with --data")
     if not 2 <= options.people <= 100:
         raise SystemExit(f"--people {options.people}: give 2 to 100")
-    if options.only and not options.expression_model:
-        raise SystemExit("--only: name a manifest with --expression-model")
+    if options.only and (options.write or not options.expression_model):
+        raise SystemExit("--only: name a manifest with --expression-model, and give no --write, which is of what ships")
     cv2.setNumThreads(1)
     console = Console(width=150)
     workshop = Workshop(options.data, Config(), ReadingsFolder(options.cache), options.people)
     for name, source in workshop.sources.items():
         console.print(f"{name}: {TITLES[name]}, {(source.driver < 0).sum()} faces, {(source.driver >= 0).sum()} frames")
     manifests = [*([] if options.only else [None]), *options.expression_model]
-    told = [evaluate(workshop, manifest, options, console) for manifest in manifests]
+    told: list[dict[str, Any]] = []
+    for manifest in manifests:
+        told.append(evaluate(workshop, manifest, options, console))
+        _write({"people": options.people, "in_scenarios": min(options.people, IN_SCENARIOS), "models": told}, options)
     _print_peers(workshop, options, console)
-    made = {"people": options.people, "in_scenarios": min(options.people, IN_SCENARIOS), "models": told}
+
+
+def _write(made: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """Write what was measured so far where the options say."""
     for path in [options.json, *([FIGURES] if options.write else [])]:
         if path is not None:
             path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
