@@ -7,7 +7,7 @@ Every time ``t`` is in seconds on a monotonic clock (or, in a replay, seconds fr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -216,7 +216,7 @@ class Cues:
 
     def reading(self) -> Reading:
         """The same by name."""
-        return Reading(CUE_NAMES, np.array(astuple(self), np.float32))
+        return Reading(CUE_NAMES, np.array([getattr(self, name) for name in CUE_NAMES], np.float32))
 
 
 CUE_NAMES = tuple(each.name for each in fields(Cues))

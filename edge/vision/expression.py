@@ -67,15 +67,19 @@ class ExpressionReader:
 
     def read_crop(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (9,) for a crop (side, side) that was cut by the model's rule."""
-        return self.read_crop_all(crop).probabilities
+        return _in_shares(self.model.real(0, self.model.run_raw(crop[None, :, :, None])[0]))
 
     def read_crop_all(self, crop: NDArray[np.uint8]) -> FaceReading:
         """Like ``read_all``, for a crop (side, side) that was cut by the model's rule."""
         probabilities, *more = self.model.run(crop[None, :, :, None])
-        flat = probabilities.reshape(-1)
-        # Nine numbers in steps of 1/256 add up to 1 only nearly.
-        shares = np.asarray(flat / max(float(flat.sum()), 1e-6), np.float32)
-        return FaceReading(shares, Cues(*(value for part in more for value in part.ravel().tolist())) if more else None)
+        cues = Cues(*(value for part in more for value in part[0].tolist())) if more else None
+        return FaceReading(_in_shares(probabilities), cues)
+
+
+def _in_shares(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As (9,) that add up to 1: nine numbers in steps of 1/256 do so only nearly."""
+    flat = probabilities.reshape(-1)
+    return np.asarray(flat / max(float(flat.sum()), 1e-6), np.float32)
 
 
 def require_outputs(path: Path, manifest: Manifest) -> None:
