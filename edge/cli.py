@@ -368,9 +368,15 @@ def bench(
 @app.command()
 def tune(
     traces: Annotated[
-        list[Path], typer.Argument(help="Traces of drives, written by 'run --trace' or 'replay --trace'.")
-    ],
-    labels: Annotated[Path, typer.Option(help="CSV file: start, end, kind[, trace]; times in seconds of the trace.")],
+        list[Path] | None,
+        typer.Argument(help="Traces of drives, written by 'run --trace' or 'replay --trace'; with --shadow, records."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV file: start, end, kind[, trace]; times in seconds of the trace.")
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Only report what would have been said in shadow mode; no labels needed.")
+    ] = False,
     max_false_per_hour: Annotated[float, typer.Option(min=0, help="False alarms an hour to allow.")] = 0.5,
     config: ConfigFile = None,
     report: Annotated[Path, typer.Option(help="Write the report with its plots here.")] = Path("tuning.html"),
@@ -380,6 +386,13 @@ def tune(
     ] = False,
 ) -> None:
     """Find alert thresholds from recorded drives: prints sections to paste, writes a report with plots."""
+    if shadow:
+        _report_shadow(traces, config)
+        return
+    if not traces:
+        raise UsageError("name the traces to tune on, as 'run --trace' writes them; or --shadow")
+    if labels is None:
+        raise UsageError("--labels is missing: the CSV file that says what the traces show")
     from edge.tuning.report import summary, write_report
     from edge.tuning.tune import recommend, sections
     from edge.tuning.tune import tune as tune_traces
@@ -403,6 +416,23 @@ def tune(
     if found.broken:
         remedy = "nothing is recommended; record more drives, correct the labels, or allow more"
         raise UnavailableError("\n".join(f"{reason}; {remedy}" for reason in found.broken))
+
+
+def _report_shadow(records: list[Path] | None, config: Path | None) -> None:
+    """Without a record the one of this device, beside its outbox."""
+    from rich.console import Console
+
+    from edge.mqtt.outbox import outbox_path
+    from edge.tables import print_table
+    from edge.traces.shadow import SHADOW_FILE, report_shadow
+
+    own = outbox_path(load_config(config).outbox, os.environ).parent / SHADOW_FILE
+    found = report_shadow(records or [own])
+    for fault in found.faults:
+        typer.echo(f"evenkeel: {fault}", err=True)
+    for line in found.lines():
+        typer.echo(line)
+    print_table(Console(), found.table())
 
 
 def _load(path: Path | None, source: str | None) -> Config:

@@ -25,6 +25,10 @@ class AlertsConfig(Section):
         default="normal",
         description="How readily all kinds alert; the sensitivity of a kind, and keys that are set, go before it.",
     )
+    shadow: bool = Field(
+        default=False,
+        description="Decide, count and trace, but publish nothing except health, to see what would have been said.",
+    )
     kinds: Mapping[Kind, SerializeAsAny[JudgeSettings]]
 
     @classmethod
@@ -62,7 +66,7 @@ class AlertsConfig(Section):
     @classmethod
     def keys(cls) -> list[str]:
         """The registered kinds, and what is set for all of them."""
-        return sorted({"sensitivity", *registered()})
+        return sorted({"sensitivity", "shadow", *registered()})
 
     @model_validator(mode="before")
     @classmethod
@@ -95,7 +99,8 @@ class AlertsConfig(Section):
 
     @model_serializer
     def _write(self) -> dict[str, Any]:
-        return {"sensitivity": self.sensitivity} | {kind: each.model_dump() for kind, each in self.kinds.items()}
+        for_all = {"sensitivity": self.sensitivity, "shadow": self.shadow}
+        return for_all | {kind: each.model_dump() for kind, each in self.kinds.items()}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -103,9 +108,10 @@ class AlertsConfig(Section):
             kind: judge.Settings.__get_pydantic_json_schema__(judge.Settings.__pydantic_core_schema__, handler)
             for kind, judge in registered().items()
         }
-        for_all = handler.resolve_ref_schema(handler(schema))["properties"]["sensitivity"]
+        described = handler.resolve_ref_schema(handler(schema))["properties"]
+        for_all = {name: described[name] | {"layer": cls.layer.value} for name in ("sensitivity", "shadow")}
         description = (cls.__doc__ or "").strip()
-        properties = {"sensitivity": for_all | {"layer": cls.layer.value}} | tables
+        properties = for_all | tables
         return {"type": "object", "description": description, "properties": properties, "additionalProperties": False}
 
 

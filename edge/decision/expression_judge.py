@@ -116,7 +116,7 @@ class ExpressionSettings(JudgeSettings):
 
 
 class ExpressionJudge(Judge):
-    """A leaky budget of evidence with hysteresis.
+    """A CUSUM of surprise (Page 1954, https://doi.org/10.1093/biomet/41.1-2.100), with hysteresis in an open alert.
 
     What starts an alert is what is out of the ordinary for this driver. A frame's ``share`` tells for how much of the
     time the driver shows as much: a second of good sight of what is as seldom as ``rare`` adds a second of evidence, of

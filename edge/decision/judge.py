@@ -29,7 +29,7 @@ Sensitivity = Literal["low", "normal", "high"]
 """How readily alerts come; ``normal`` is what the settings' own defaults are."""
 
 
-RESERVED = frozenset({"kinds", "sensitivity"})
+RESERVED = frozenset({"kinds", "sensitivity", "shadow"})
 """What no kind may be called, since [alerts] has its own use for it."""
 
 
@@ -59,7 +59,6 @@ class JudgeSettings(Section):
         default=120.0,
         ge=1,
         le=3600,
-        json_schema_extra=BASIC,
         description="An alert that has lasted so long ends; the kind is not readable until the look is gone, seconds.",
     )
 

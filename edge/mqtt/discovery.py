@@ -45,14 +45,13 @@ def object_id(config: Config) -> str:
 def discovery_payload(config: Config, version: str) -> bytes:
     """The device's description; ``version`` is that of this software."""
     topics = Topics(config.mqtt.prefix, config.device.id)
-    components = (
-        _alert_entities(topics, config.alerts.enabled)
-        | _state_entities(topics, config)
-        | _health_entities(topics, config)
-    )
+    spoken = _alert_entities(topics, config.alerts.enabled) | _state_entities(topics, config)
+    components = _health_entities(topics, config) if config.alerts.shadow else spoken | _health_entities(topics, config)
     identifier = f"{DEFAULT_PREFIX}_{object_id(config)}"
     for key, component in components.items():
         component["unique_id"] = f"{identifier}_{key}"
+    if config.alerts.shadow:  # a component with its platform alone is one that Home Assistant removes
+        components |= {key: {"platform": component["platform"]} for key, component in spoken.items()}
     payload = {
         "device": {
             "identifiers": [identifier],

@@ -253,6 +253,13 @@ class SinkPart(Part):
     problem: str | None = Field(description="What is wrong with it; null when nothing is.")
 
 
+class ShadowPart(Part):
+    """What a device in shadow mode would have said since the service started."""
+
+    driven_h: float = Field(ge=0, description="Hours with a face in sight, not known to stand.")
+    alerts: dict[OpenKind, int] = Field(description="Alerts of each kind that would have started.")
+
+
 class HealthMessage(Telling):
     """How the device is. A value that a board cannot tell is null."""
 
@@ -269,6 +276,9 @@ class HealthMessage(Telling):
     throttled: bool | None = Field(description="Whether the board slows itself down (heat, low voltage).")
     outbox: OutboxPart
     sinks: dict[str, SinkPart] = Field(description="What takes what is decided, by its name.")
+    shadow: ShadowPart | None = Field(
+        default=None, description="In shadow mode, what would have been said; null where it is said."
+    )
     problems: list[str] = Field(description="What is wrong now, in words.")
     versions: VersionsPart
 
@@ -375,6 +385,7 @@ def health_message(
     temperature_c: float | None = None,
     throttled: bool | None = None,
     sinks: Mapping[str, SinkPart] | None = None,
+    shadow: ShadowPart | None = None,
     problems: tuple[str, ...] = (),
 ) -> HealthMessage:
     """How the device is; leave out what the board cannot tell."""
@@ -393,6 +404,7 @@ def health_message(
         throttled=throttled,
         outbox=outbox,
         sinks=dict(sinks or {}),
+        shadow=shadow,
         problems=list(problems),
         versions=versions,
     )

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
+CLEARED = b""
+"""What has a broker keep nothing on a retained topic."""
 
 LAST_WORDS_S = 0.4
 """Longest time that a stop gives to what is still to be said before ``offline``; alerts beyond it stay stored."""
@@ -80,6 +82,8 @@ class Sending:
 
         # an alert that an earlier run left ON is over: its episode died with that process
         values = {topics.availability: ONLINE, **{topics.active(kind): OFF for kind in config.alerts.enabled}}
+        if config.alerts.shadow:  # what was said before it is not of now, and nothing takes its place
+            values |= dict.fromkeys((topics.state, *map(topics.active, config.alerts.enabled)), CLEARED)
         if config.discovery.enabled:
             values[self._discovery] = discovery_payload(config, __version__)
         self._slots = Slots(values)

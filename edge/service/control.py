@@ -82,7 +82,9 @@ class Orders:
         if not renamed:  # else it is for who begins under the new name to be ready
             self._say_ready(started)
         before = self.config
-        self.config = before.model_copy(update={name: getattr(fresh, name) for name in RELOADABLE})
+        changed = {name: getattr(fresh, name) for name in RELOADABLE}
+        changed["alerts"] = fresh.alerts.model_copy(update={"shadow": before.alerts.shadow})  # it waits for a restart
+        self.config = before.model_copy(update=changed)
         message = "reloaded"
         if renamed:
             mqtt = before.mqtt.model_copy(update={"prefix": fresh.mqtt.prefix})

@@ -26,6 +26,7 @@ from edge.episodes import ENTROPY_BYTES
 from edge.mqtt.client import Publisher
 from edge.mqtt.exclusive import BRIEF_S, hold
 from edge.mqtt.identity import IdentityFile
+from edge.mqtt.messages import ShadowPart
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
 from edge.service.control import Orders
@@ -35,12 +36,14 @@ from edge.service.pacing import Pace
 from edge.service.ports import Frames, Memory, Outlet, Steps
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.retirements import Retirements
+from edge.service.shadow_sink import ShadowSink
 from edge.service.sinks import Sink, Sinks
 from edge.service.status_sink import StatusSink
 from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.parts import RotatingTrace
+from edge.traces.shadow import SHADOW_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -134,6 +137,7 @@ def build_service(
         notifier = Notifier.from_environment()
         memory = RestingFaceSink(file, lambda: pipeline.decider.resting_face, clock, stamp)
         about = About.of(config.vision)
+        shadow = ShadowSink(path.parent / SHADOW_FILE, config, clock, stamp) if config.alerts.shadow else None
         speak = MqttSink(
             config,
             publisher=publisher,
@@ -141,8 +145,13 @@ def build_service(
             entropy=lambda: os.urandom(ENTROPY_BYTES),
             clock=clock,
             stamp=stamp,
+            shadow=None
+            if shadow is None
+            else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
         )
         sinks: list[Sink] = [speak, StatusSink(notifier, publisher), memory]
+        if shadow is not None:
+            sinks.append(shadow)
         if trace is not None:
             recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
             sinks.append(TraceSink(recording, clock))
@@ -207,7 +216,7 @@ class Service:
         self._pipeline = pipeline
         self._publisher = publisher
         self._notifier = notifier
-        self._sinks = Sinks(sinks)
+        self._sinks = Sinks(sinks, shadow=config.alerts.shadow)
         self._clock = clock
         self._sleep = sleep
         self._settled = settled

@@ -13,6 +13,7 @@ from edge.domain import NO_REASON, Kind, Level, Reason, Stamp, State, Step
 from edge.episodes import Episodes
 from edge.mqtt.messages import (
     ModelsPart,
+    ShadowPart,
     SinkPart,
     StagePart,
     VersionsPart,
@@ -34,11 +35,13 @@ REASON_PERIOD_S = 1.0
 class MqttSink:
     """Gives the publisher what it is to bring to the broker; storing an alert is all that is waited for.
 
-    ``entropy`` gives ten random bytes for each episode's id. What ``config`` says of periods holds until a restart.
+    ``entropy`` gives ten random bytes for each episode's id; ``shadow`` tells what would have been said in shadow mode.
+    What ``config`` says of periods holds until a restart.
     The publisher is begun and ended by the service, whose first and last words it brings.
     """
 
     name = "mqtt"
+    outward = True
 
     def __init__(
         self,
@@ -49,12 +52,14 @@ class MqttSink:
         entropy: Callable[[], bytes],
         clock: Callable[[], float],
         stamp: Callable[[], Stamp],
+        shadow: Callable[[], ShadowPart] | None = None,
     ) -> None:
         self._config = config
         self._publisher = publisher
         self._about = about
         self._clock = clock
         self._stamp = stamp
+        self._shadow = shadow
         self._episodes = Episodes(entropy)
         self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool]]] | None = None
         self._why: Reason = NO_REASON
@@ -100,6 +105,7 @@ class MqttSink:
                 sinks={
                     name: SinkPart(dropped=sink.dropped, problem=sink.problem) for name, sink in health.sinks.items()
                 },
+                shadow=None if self._shadow is None else self._shadow(),
                 problems=(*map(redact, self._publisher.problems), *health.problems),
             )
         )

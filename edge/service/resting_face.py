@@ -121,6 +121,7 @@ class RestingFaceSink:
     """Keeps what is ``learned`` of the driver every PERIOD_S and at the end, written in a thread of its own."""
 
     name = "resting face"
+    outward = False
 
     def __init__(
         self,

@@ -30,6 +30,10 @@ class Sink(Protocol):
     def name(self) -> str:
         """What it is called in health and logs."""
 
+    @property
+    def outward(self) -> bool:
+        """Whether what it is told reaches people or other machines: then it hears no step in shadow mode."""
+
     def take(self, step: Step) -> None:
         """Take one step."""
 
@@ -47,16 +51,18 @@ class Sink(Protocol):
 class Sinks:
     """All sinks of a service. What goes wrong in one is logged once, told in health, and keeps from none of the others.
 
-    Those that come first get each step first: the one that publishes alerts.
+    Those that come first get each step first: the one that publishes alerts. In ``shadow`` mode no step goes to those
+    that are outward, whatever they are; health still does.
     """
 
-    def __init__(self, sinks: Iterable[Sink]) -> None:
+    def __init__(self, sinks: Iterable[Sink], *, shadow: bool = False) -> None:
         self._sinks: Sequence[Sink] = tuple(sinks)
+        self._heard = tuple(sink for sink in self._sinks if not (shadow and sink.outward))
         self._failed: dict[str, str] = {}
 
     def take(self, step: Step) -> None:
         """Hand a step to each."""
-        for sink in self._sinks:
+        for sink in self._heard:
             self._guard(sink, lambda sink=sink: sink.take(step))  # type: ignore[misc]
 
     def probe(self, health: Health) -> None:

@@ -13,6 +13,7 @@ class StatusSink:
     """One line with each look at the device's health."""
 
     name = "status"
+    outward = False
 
     def __init__(self, notifier: Notifier, publisher: Outlet) -> None:
         self._notifier = notifier

@@ -19,6 +19,7 @@ class TraceSink:
     """Writes each step to ``trace``; after a fault of the disk steps are passed over for RETRY_S, and counted."""
 
     name = "trace"
+    outward = False
 
     def __init__(
         self, trace: Trace, clock: Callable[[], float], *, retry_s: float = RETRY_S, size: int = QUEUE_SIZE

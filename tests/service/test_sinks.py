@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ class Listening:
     """Keeps what it takes; ``fault`` is raised instead where there is one."""
 
     def __init__(self, name: str, fault: Exception | None = None) -> None:
+        self.outward = False
         self.name = name
         self.fault = fault
         self.taken: list[float] = []
@@ -51,6 +53,17 @@ class Listening:
 
     def close(self) -> None:
         self.closed = True
+
+
+def test_in_shadow_mode_no_step_reaches_what_is_outward_and_health_still_does() -> None:
+    cab, trace = Listening("cab"), Listening("trace")
+    cab.outward = True
+    for shadow in (True, False):
+        sinks = Sinks([cab, trace], shadow=shadow)
+        sinks.take(step(1.0))
+        sinks.probe(MagicMock())
+        sinks.close()
+    assert (cab.taken, trace.taken, cab.probed, cab.closed) == ([1.0], [1.0, 1.0], 2, True)
 
 
 def test_every_sink_gets_every_step_though_one_fails_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
