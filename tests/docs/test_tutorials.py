@@ -31,6 +31,7 @@ def alike(shown: str, printed: str) -> bool:
     return all(abs(float(a) - float(b)) <= max(0.2, 0.02 * abs(float(a))) for a, b in pairs)
 
 
+@pytest.mark.timeout(600)  # models, matplotlib and DuckDB start for each command
 @pytest.mark.parametrize("name", PLAYED)
 def test_a_tutorial_shows_what_its_commands_print(name: str, tmp_path: Path) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
