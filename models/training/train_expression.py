@@ -102,7 +102,8 @@ class Lesson:
     alone, give ``share`` of the targets of those and most of the web faces'. ``answers`` is a file of a teacher's
     answers to all faces, which give ``told`` of the targets of those that no teacher answers. ``cabin_share`` of the
     crops get a cabin's light and sensor, ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are
-    not seen.
+    not seen. With ``leans``, how each source's labels lean is learned apart and left behind; without, the network itself
+    learns it, as far as it tells sources apart.
     """
 
     shape: str
@@ -114,6 +115,7 @@ class Lesson:
     told: float = 0.5
     mixed: float = 0.0
     without: tuple[str, ...] = ()
+    leans: bool = False
 
 
 def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
@@ -173,6 +175,7 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> None:
 
     about = {"shape": lesson.shape}
     leaning = Leaning(net, len(faces.parts))
+    leaning.leans.requires_grad_(lesson.leans)
     fit(leaning, faces, weights, EPOCH_FACES, loss, schedule, str(lesson), folder, evaluate, about)
 
 
@@ -378,6 +381,7 @@ def main() -> None:
     parser.add_argument("--told", type=float, default=0.5, help="share of a face's target that --answers give")
     parser.add_argument("--mixed", type=float, default=0.0, help="share of batches that are mixed pairwise")
     parser.add_argument("--without", nargs="+", default=[], choices=sorted(READERS), help="sources that are not seen")
+    parser.add_argument("--leans", action="store_true", help="learn apart how each source's labels lean")
     parser.add_argument("--rate", type=float, help="peak learning rate; by default 0.002, with --weights half of it")
     parser.add_argument("--cabin", type=float, default=0.4, help="share of crops that get a cabin's light and sensor")
     parser.add_argument("--seed", type=int, default=1)
@@ -400,6 +404,7 @@ def main() -> None:
         arguments.told,
         arguments.mixed,
         tuple(arguments.without),
+        arguments.leans,
     )
     train(arguments.data, arguments.runs, schedule, lesson)
     if is_first():
