@@ -102,8 +102,8 @@ class Lesson:
     alone, give ``share`` of the targets of those and most of the web faces'. ``answers`` is a file of a teacher's
     answers to all faces, which give ``told`` of the targets of those that no teacher answers. ``cabin_share`` of the
     crops get a cabin's light and sensor, ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are
-    not seen. With ``leans``, how each source's labels lean is learned apart and left behind; without, the network itself
-    learns it, as far as it tells sources apart.
+    not seen. With ``leans``, how each source's labels lean is learned apart and left behind; without, the network
+    itself learns it, as far as it tells sources apart.
     """
 
     shape: str
