@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.config import VisionConfig
 from edge.domain import EXPRESSIONS
-from edge.vision.expression import ExpressionReader
 from models.training import answers, augment, near_copies, sources
 from models.training.expression_data import TrainingFaces, narrow
 from models.training.expression_sources import (
@@ -277,9 +275,3 @@ def test_the_teacher_s_answers_that_are_kept_are_whole() -> None:
     for name, said in found.by_source.items():
         assert said.shape == (counts[name], 9)
         assert said.sum(1) == pytest.approx(1, abs=1e-5), name
-
-
-def test_the_candidate_is_a_model_that_the_board_could_read() -> None:
-    path = Path(sources.__file__).parent / "candidate" / "expression.toml"
-    reader = ExpressionReader.load(VisionConfig(expression_model=path))
-    assert reader.read_crop(np.full((48, 48), 100, np.uint8)).sum() == pytest.approx(1)
