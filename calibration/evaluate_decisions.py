@@ -228,7 +228,7 @@ def short(made: Mapping[str, Any]) -> str:
 
 
 def _name(model: Mapping[str, Any]) -> str:
-    return str(model["version"]) if model["shipped_model"] else f"{model['version']}, candidate"
+    return str(model["version"]) if model["shipped_model"] else f"{model['version']}, not shipped"
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

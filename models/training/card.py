@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.training import cues, evaluate_expression, evaluate_face, robustness
+from models.training import cues, evaluate_expression, evaluate_face, left_out, robustness
 from models.training.expression_readers import OURS, PEER, TWIN
 from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
@@ -95,6 +95,19 @@ def source_tables(content: Content) -> str:
         table = _beside(present(name, found), found, OURS)
         parts.append(f"{ASKED[name].title}, {found[OURS]['n']:.0f} of them:\n\n{table}")
     return "\n\n".join(parts)
+
+
+def left_out_table(content: Content) -> str:
+    """Sources as models read them that were trained without them, beside the model that was shipped before."""
+    before = content["before"]
+    lines = []
+    for name, models in content["sources"].items():
+        rows = {row.key: row for row in present(name, models)}
+        for key in left_out.SHOWN:
+            if key in rows:
+                cells = [rows[key].text(models[model].get(key)) for model in ("without", "before")]
+                lines.append([ASKED[name].title, rows[key].label, *cells])
+    return markdown(["source", "figure", "trained without it", before], lines)
 
 
 def cue_table(content: Content) -> str:
@@ -183,6 +196,7 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "sources": ("expression.json", source_tables),
     "cues": ("expression.json", cue_table),
+    "left-out": ("left_out.json", left_out_table),
     "published": ("expression.json", published_table),
     "robustness": ("robustness.json", robustness_table),
     "fairness-faces": ("fairness.json", face_fairness_table),

@@ -20,6 +20,7 @@ from edge.domain import EXPRESSIONS, Phase, Sight
 from edge.tuning.batch import Rules, make_batch, run_rules, smooth
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Alert, Episode, judge
+from edge.tuning.table import STEP_S
 from edge.vision.crop import CropRule
 from edge.vision.ordinary import ordinary_face
 from models.training import near_copies
@@ -232,7 +233,7 @@ def test_the_sweep_starts_the_alerts_that_the_real_decision_starts(
     swept = shipped["anger"] + shipped["distress"]
     assert real.episodes > 5
     assert (swept.episodes, swept.found, swept.false_alarms) == (real.episodes, real.found, real.false_alarms)
-    assert sorted(swept.delays) == pytest.approx(sorted(real.delays), abs=0.15)
+    assert sorted(swept.delays) == pytest.approx(sorted(real.delays), abs=STEP_S)
 
 
 def test_the_mean_of_a_second_forgets_what_is_older() -> None:
