@@ -214,7 +214,6 @@ class Service:
         self._camera = config.camera
         self._frames = frames
         self._pipeline = pipeline
-        self._publisher = publisher
         self._notifier = notifier
         self._sinks = Sinks(sinks, shadow=config.alerts.shadow)
         self._clock = clock
@@ -276,8 +275,6 @@ class Service:
             self._heat.close()
             if self._started:
                 self._end_episodes()
-            if self._started:
-                self._publisher.stop()
             self._sinks.close()
             self._notifier.close()
 
@@ -338,11 +335,10 @@ class Service:
         return step
 
     def _take(self, step: Step) -> None:
-        """Publish what a step says, the first one before the connection is begun."""
+        """Hand a step to the sinks; behind the first one the service is ready."""
         self._step = step
         self._sinks.take(step)
         if not self._started:
-            self._publisher.start()
             self._notifier.ready()
             self._started = True
             self._settled()

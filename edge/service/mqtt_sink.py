@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from edge import __version__
 from edge.config import Config
@@ -23,6 +24,7 @@ from edge.mqtt.messages import (
 )
 from edge.service.health import Health, SinkHealth
 from edge.service.ports import Outlet
+from edge.service.sinks import Worker
 from edge.service.versions import About
 from edge.words import say
 
@@ -30,14 +32,16 @@ _log = logging.getLogger(__name__)
 
 REASON_PERIOD_S = 1.0
 """A reason that changes while the state does not is published this often at most."""
+WAITING = 1000
+"""What waits for a disk that hangs, at most: alerts, and states at the rate above, for a quarter of an hour."""
 
 
 class MqttSink:
-    """Gives the publisher what it is to bring to the broker; storing an alert is all that is waited for.
+    """Gives the publisher what it is to bring to the broker, in a thread of its own: a slow disk holds up no frame.
 
-    ``entropy`` gives ten random bytes for each episode's id; ``shadow`` tells what would have been said in shadow mode.
-    What ``config`` says of periods holds until a restart.
-    The publisher is begun and ended by the service, whose first and last words it brings.
+    Behind the first that it takes (a step, of which the state is set at once, or health) the connection begins; ``close``
+    ends it when all that was taken has been handed on. ``entropy`` gives ten random bytes for each episode's id;
+    ``shadow`` tells what would have been said in shadow mode. What ``config`` says of periods holds until a restart.
     """
 
     name = "mqtt"
@@ -61,26 +65,66 @@ class MqttSink:
         self._stamp = stamp
         self._shadow = shadow
         self._episodes = Episodes(entropy)
+        self._begun = False
         self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool]]] | None = None
         self._why: Reason = NO_REASON
         self._said_t = float("-inf")
+        self._worker: Worker[Callable[[], None]] = Worker("mqtt sink", lambda tell: tell(), WAITING)
 
     @property
     def health(self) -> SinkHealth:
-        """Nothing is lost here: what cannot leave waits in the outbox, which health tells of by itself."""
-        return SinkHealth(problem=self._problem)
+        """What cannot leave waits in the outbox, which health tells of by itself; lost is what not even got there."""
+        own = self._worker.health
+        return SinkHealth(own.dropped, redact(self._publisher.problem or "") or own.problem)
 
     def take(self, step: Step) -> None:
-        """Publish what a step says, alerts first."""
-        self._tell_alerts(step)
-        if self._is_news(step):
-            self._tell_state(step)
+        """Have published what a step says, alerts first."""
+        news = self._is_news(step)
+        if news:
+            self._note(step)
+        if news or step.transitions:
+            self._hand_on(partial(self._tell, step, self._stamp(), news=news))
 
     def probe(self, health: Health) -> None:
-        """Publish health."""
+        """Have health published."""
+        self._hand_on(partial(self._tell_health, health, self._stamp()))
+
+    def close(self) -> None:
+        """Hand on what was taken, then say ``offline`` and disconnect."""
+        self._worker.close()
+        if self._begun:
+            self._publisher.stop()
+
+    def _hand_on(self, tell: Callable[[], None]) -> None:
+        if self._begun:
+            self._worker.put(tell)
+            return
+        self._begun = True
+        try:
+            tell()
+        finally:
+            self._publisher.start()
+
+    def _tell(self, step: Step, stamp: Stamp, *, news: bool) -> None:
+        for transition in step.transitions:
+            models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
+            self._publisher.publish_alert(
+                alert_message(
+                    transition,
+                    episode=self._episodes.of(transition, stamp.time),
+                    device_id=self._config.device.id,
+                    stamp=stamp,
+                    models=models,
+                )
+            )
+            _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
+        if news:
+            self._publisher.publish_state(state_message(step, stamp, newest=self._publisher.newest))
+
+    def _tell_health(self, health: Health, stamp: Stamp) -> None:
         self._publisher.publish_health(
             health_message(
-                self._stamp(),
+                stamp,
                 newest=self._publisher.newest,
                 versions=VersionsPart(
                     evenkeel=__version__,
@@ -110,39 +154,16 @@ class MqttSink:
             )
         )
 
-    def close(self) -> None:
-        """The service ends the publisher, after the last step."""
-
-    @property
-    def _problem(self) -> str | None:
-        return redact(self._publisher.problem or "") or None
-
-    def _tell_alerts(self, step: Step) -> None:
-        for transition in step.transitions:
-            stamp = self._stamp()
-            models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
-            self._publisher.publish_alert(
-                alert_message(
-                    transition,
-                    episode=self._episodes.of(transition, stamp.time),
-                    device_id=self._config.device.id,
-                    stamp=stamp,
-                    models=models,
-                )
-            )
-            _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
-
     def _is_news(self, step: Step) -> bool:
         since_s = self._clock() - self._said_t
         if _word(step) != self._said or since_s >= self._config.publish.heartbeat_s:
             return True
         return step.reason != self._why and since_s >= REASON_PERIOD_S
 
-    def _tell_state(self, step: Step) -> None:
+    def _note(self, step: Step) -> None:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
         self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
-        self._publisher.publish_state(state_message(step, self._stamp(), newest=self._publisher.newest))
 
 
 def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool]]]:

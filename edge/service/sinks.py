@@ -20,6 +20,9 @@ QUEUE_SIZE = 256
 CLOSE_S = 2.0
 """Longest wait at the end for what a worker still has to do, seconds."""
 
+STEADY = 200
+"""After so much without a fault the next one is logged again: a sink that comes and goes fills no log."""
+
 Item = TypeVar("Item")
 
 
@@ -59,6 +62,7 @@ class Sinks:
         self._sinks: Sequence[Sink] = tuple(sinks)
         self._heard = tuple(sink for sink in self._sinks if not (shadow and sink.outward))
         self._failed: dict[str, str] = {}
+        self._unsteady: dict[str, int] = {}
 
     def take(self, step: Step) -> None:
         """Hand a step to each."""
@@ -71,8 +75,8 @@ class Sinks:
             self._guard(sink, lambda sink=sink: sink.probe(health))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Close each, the last first."""
-        for sink in reversed(self._sinks):
+        """Close each, in their order: the one that publishes has its last words whatever the disk of another does."""
+        for sink in self._sinks:
             self._guard(sink, sink.close)
 
     @property
@@ -80,20 +84,31 @@ class Sinks:
         """Each sink's, by its name."""
         told = {}
         for sink in self._sinks:
-            own = sink.health
-            told[sink.name] = SinkHealth(own.dropped, own.problem or self._failed.get(sink.name))
+            told[sink.name] = self._health_of(sink)
         return told
+
+    def _health_of(self, sink: Sink) -> SinkHealth:
+        try:
+            own = sink.health
+        except Exception as error:  # noqa: BLE001 - as below
+            return SinkHealth(problem=_fault(error))
+        return SinkHealth(own.dropped, own.problem or self._failed.get(sink.name))
 
     def _guard(self, sink: Sink, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the others
-            fault = str(error) if isinstance(error, EvenkeelError) else f"unexpected fault: {error!r}"
-            if self._failed.get(sink.name) != fault:
-                _log.exception("%s: %s", sink.name, fault)
-            self._failed[sink.name] = fault
+            fault = _fault(error)
+            if not self._unsteady.get(sink.name):
+                _log.warning("%s: %s", sink.name, fault, exc_info=not isinstance(error, EvenkeelError))
+            self._failed[sink.name], self._unsteady[sink.name] = fault, STEADY
         else:
             self._failed.pop(sink.name, None)
+            self._unsteady[sink.name] = max(0, self._unsteady.get(sink.name, 0) - 1)
+
+
+def _fault(error: Exception) -> str:
+    return str(error) if isinstance(error, EvenkeelError) else f"unexpected fault: {error!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +163,14 @@ class Worker(Generic[Item]):
                 self._handle(item)
             except Exception as error:  # noqa: BLE001 - a fault of one item ends neither the thread nor the service
                 self._dropped += 1
-                self._fail(str(error) if isinstance(error, EvenkeelError) else f"unexpected fault: {error!r}")
+                self._fail(error)
             else:
                 if self._problem is not None:
                     _log.info("%s: goes on", self._name)
                 self._problem = None
 
-    def _fail(self, problem: str) -> None:
+    def _fail(self, error: Exception) -> None:
+        problem = _fault(error)
         if self._problem is None:
-            _log.warning("%s: %s", self._name, problem)
+            _log.warning("%s: %s", self._name, problem, exc_info=not isinstance(error, EvenkeelError))
         self._problem = problem

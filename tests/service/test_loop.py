@@ -51,6 +51,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, StateMessage
 from edge.mqtt.outbox import Outbox
+from edge.service.health import Health, SinkHealth
 from edge.service.loop import Service, board_stamp, serve
 from edge.service.mqtt_sink import MqttSink
 from edge.service.ports import Outlet
@@ -139,6 +140,31 @@ class FakePipeline:
     def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
         self.blind.append((sight, reason))
         return step_of(t, State.BLIND, reason)
+
+
+def transition(phase: Phase) -> Transition:
+    now = uptime_s()
+    return Transition(now, "anger", phase, Level.WARNING, 1, now, 0.8, 0.9, "anger")
+
+
+class Counting:
+    """A sink that counts what it gets."""
+
+    name = "counting"
+    health = SinkHealth()
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self, step: Step) -> None:
+        del step
+        self.taken += 1
+
+    def probe(self, health: Health) -> None:
+        del health
+
+    def close(self) -> None:
+        pass
 
 
 class FakePublisher:
@@ -346,6 +372,42 @@ def test_the_steps_of_an_episode_become_alerts_with_one_id() -> None:
     assert first.id == last.id
     assert isinstance(first.id, UUID)
     assert first.models.face == "face 1"
+
+
+def test_a_disk_that_hangs_holds_up_neither_frames_nor_other_sinks_and_no_alert_is_lost() -> None:
+    gate, hangs = threading.Event(), threading.Event()
+    pipeline, other = FakePipeline(), Counting()
+
+    def store(message: AlertMessage) -> AlertMessage:
+        hangs.set()
+        assert gate.wait(DEADLINE_S)
+        return FakePublisher.publish_alert(bench.publisher, message)
+
+    with Bench(Ticker, pipeline=pipeline, sinks=[other]) as bench:
+        bench.publisher.publish_alert = store  # type: ignore[method-assign]
+        eventually(lambda: "start" in bench.publisher.log)
+        for phase in (Phase.START, Phase.END):
+            pipeline.transitions = [transition(phase)]
+            eventually(lambda: not pipeline.transitions)
+        assert hangs.wait(DEADLINE_S)
+        seen = other.taken
+        eventually(lambda: other.taken > seen + 20)
+        assert bench.publisher.alerts == []
+        gate.set()
+        eventually(lambda: [each.phase for each in bench.publisher.alerts] == [Phase.START, Phase.END])
+    assert bench.publisher.log[-1] == "stop"
+
+
+def test_what_was_decided_last_is_handed_on_before_the_service_says_offline() -> None:
+    def slow(message: AlertMessage) -> AlertMessage:
+        time.sleep(0.2)
+        return FakePublisher.publish_alert(bench.publisher, message)
+
+    with Bench(Ticker) as bench:
+        eventually(lambda: "start" in bench.publisher.log)
+        bench.publisher.publish_alert = slow  # type: ignore[method-assign]
+        bench.pipeline.decider.last = last_step(uptime_s())
+    assert bench.publisher.log[-3:] == ["alert anger end", "state blind", "stop"]
 
 
 def test_the_watchdog_is_fed_once_for_every_frame_that_was_read() -> None:

@@ -20,7 +20,7 @@ from edge.domain import (
 )
 from edge.errors import UnavailableError
 from edge.service.health import Health, SinkHealth
-from edge.service.sinks import Sinks, Worker
+from edge.service.sinks import STEADY, Sinks, Worker
 
 PATIENCE_S = 5.0
 
@@ -90,6 +90,36 @@ def test_a_bug_in_one_sink_is_named_and_the_others_are_closed_all_the_same() -> 
     assert before.closed
     assert after.closed
     assert sinks.health["bug"].problem == "unexpected fault: ZeroDivisionError('a bug')"
+
+
+def test_a_sink_that_comes_and_goes_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    pin = Listening("pin")
+    sinks = Sinks([pin])
+    for n in range(400):
+        pin.fault = UnavailableError(f"pin 17: busy for {n} ms") if n % 2 else None
+        sinks.take(step(n))
+    assert caplog.text.count("pin 17: busy") == 1
+    assert sinks.health["pin"].problem == "pin 17: busy for 399 ms"
+    pin.fault = None
+    for n in range(STEADY):
+        sinks.take(step(n))
+    pin.fault = UnavailableError("pin 17: gone")
+    sinks.take(step(0))
+    assert "pin 17: gone" in caplog.text
+
+
+def test_a_sink_that_cannot_even_say_how_it_is_costs_no_other_its_health() -> None:
+    class Bug(Listening):
+        @property
+        def health(self) -> SinkHealth:
+            raise ZeroDivisionError("a bug")
+
+        @health.setter
+        def health(self, _: SinkHealth) -> None:
+            pass
+
+    told = Sinks([Bug("bug"), Listening("mqtt")]).health
+    assert told == {"bug": SinkHealth(problem="unexpected fault: ZeroDivisionError('a bug')"), "mqtt": SinkHealth()}
 
 
 @pytest.fixture
