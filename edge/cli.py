@@ -27,7 +27,7 @@ PANELS_COLUMNS = 80
 _log = logging.getLogger(__name__)
 
 app = typer.Typer(
-    help="On-board driver monitor: camera in, anger and distress alerts over MQTT out.",
+    help="On-board driver monitor: reads the driver's displayed expression and publishes alerts over MQTT.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -43,7 +43,7 @@ class LogLevel(StrEnum):
 
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (TOML).")]
-TraceFile = Annotated[Path | None, typer.Option("--trace", help="Write every observation here, as JSON Lines.")]
+TraceFile = Annotated[Path | None, typer.Option("--trace", help="Record every observation in this file (JSON Lines).")]
 
 
 def main() -> None:
@@ -61,9 +61,9 @@ def main() -> None:
         _say(redact(of_system(error)))
         _end(EXIT_UNAVAILABLE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: it is said, and logged whole
-        _log.debug("unexpected fault", exc_info=True)
+        _log.debug("unexpected error", exc_info=True)
         fault = f"{type(error).__name__}: {redact(str(error))}"
-        _say(f"unexpected fault: {fault}; evenkeel --log-level debug … tells more")
+        _say(f"unexpected error: {fault}; run evenkeel --log-level debug … for details")
         _end(EXIT_INTERNAL)
 
 
@@ -91,7 +91,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 @app.callback()
 def _root(
     context: typer.Context,
-    log_level: Annotated[LogLevel, typer.Option(help="Least level that is logged.")] = LogLevel.INFO,
+    log_level: Annotated[LogLevel, typer.Option(help="Minimum log level.")] = LogLevel.INFO,
     version: Annotated[  # noqa: ARG001 - its callback prints and ends
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -104,11 +104,11 @@ def _root(
 @app.command()
 def run(
     config: ConfigFile = None,
-    source: Annotated[str | None, typer.Option(help="Frame source instead of the configured one.")] = None,
+    source: Annotated[str | None, typer.Option(help="Use this frame source instead of the configured one.")] = None,
     trace: TraceFile = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a video file in a loop.")] = False,
 ) -> None:
-    """Run the service: read the camera, publish state and alerts over MQTT."""
+    """Run the service: read the camera and publish state and alerts over MQTT."""
     import signal
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is not read yet; by default it would end us
@@ -120,9 +120,9 @@ def run(
 
 @app.command()
 def demo(
-    fast: Annotated[bool, typer.Option("--fast", help="Hurry: every frame as soon as the one before is done.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Process frames as fast as possible, not in real time.")] = False,
 ) -> None:
-    """Play a bundled clip against a broker in this process, and show what a subscriber receives."""
+    """Play the bundled clip through the service and an embedded broker, and show what a subscriber receives."""
     from edge.tools.demo import run_demo
 
     raise typer.Exit(run_demo(fast=fast))
@@ -130,15 +130,15 @@ def demo(
 
 @app.command()
 def replay(
-    path: Annotated[Path, typer.Argument(help="Clip, folder of pictures, or trace.")],
+    path: Annotated[Path, typer.Argument(help="Video file, folder of pictures, or trace.")],
     config: ConfigFile = None,
-    events: Annotated[Path | None, typer.Option(help="Write the alerts here, as JSON Lines.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Write the alerts to this file (JSON Lines).")] = None,
     trace: TraceFile = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw signals, states and alerts over time here (.png, .svg, .pdf).")
+        Path | None, typer.Option(help="Plot signals, states and alerts over time to this file (.png, .svg or .pdf).")
     ] = None,
 ) -> None:
-    """Run a clip or a trace through the same pipeline, as fast as possible, and list its alerts."""
+    """Run a clip or a trace through the pipeline as fast as possible and list its alerts."""
     from rich.console import Console
 
     from edge.tables import print_table
@@ -158,19 +158,19 @@ def replay(
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="Configuration file (TOML); none: defaults.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema, for editors.")] = False,
+    file: Annotated[Path | None, typer.Argument(help="Configuration file (TOML); defaults if omitted.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema (for editors).")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print basic and changed keys: value in effect, and where it comes from.")
+        bool, typer.Option("--show", help="Print the effective value and the origin of basic and changed keys.")
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="With --show: print every key.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --show: include every key.")] = False,
 ) -> None:
-    """Check a configuration: name each fault with file, key, value and what is allowed."""
+    """Validate a configuration; report each error with its file, key, value and what is allowed."""
     if schema:
         typer.echo(schema_json())
         return
     if every and not show:
-        raise UsageError("--all goes with --show")
+        raise UsageError("--all needs --show")
     configuration = load_config(file)
     typer.echo(f"{'# ' if show else ''}{file or 'defaults'}: valid")
     if show:
@@ -187,15 +187,17 @@ def check(
 @app.command()
 def aim(
     config: ConfigFile = None,
-    source: Annotated[str | None, typer.Option(help="Frame source instead of the configured one.")] = None,
-    until_good: Annotated[bool, typer.Option("--until-good", help="End when all was good for 3 seconds.")] = False,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Serve the picture itself on the loopback address, for a limited time.")
+    source: Annotated[str | None, typer.Option(help="Use this frame source instead of the configured one.")] = None,
+    until_good: Annotated[
+        bool, typer.Option("--until-good", help="Exit once everything has been good for 3 s.")
     ] = False,
-    preview_s: Annotated[float, typer.Option(min=1, max=600, help="Seconds until the preview ends.")] = 120,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the preview; 0: any.")] = 8377,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Serve the picture on the loopback address for a limited time.")
+    ] = False,
+    preview_s: Annotated[float, typer.Option(min=1, max=600, help="Duration of the preview, seconds.")] = 120,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the preview (0: any free port).")] = 8377,
 ) -> None:
-    """Help to place the camera: is the face in the seat region, big, sharp and bright enough, and what to change."""
+    """Help aim the camera: check that the face is in the seat region, large, sharp and bright enough; suggest fixes."""
     from rich.console import Console
 
     from edge.tools.aim.aim import aim as aim_camera
@@ -208,9 +210,9 @@ def aim(
 @app.command()
 def doctor(
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Say what keeps this board from working, and the remedy: board, camera, models, broker, disk, permissions."""
+    """Diagnose this board and suggest fixes: board, camera, models, broker, disk, permissions."""
     from rich.console import Console
 
     from edge.tools.doctor.report import as_json as report_json
@@ -226,7 +228,7 @@ def doctor(
 
 @app.command()
 def models(config: ConfigFile = None) -> None:
-    """List the models with their versions, after their checksums were verified."""
+    """Verify the checksums of the models and list their versions."""
     from rich.console import Console
     from rich.table import Table
 
@@ -242,12 +244,14 @@ def models(config: ConfigFile = None) -> None:
 @app.command()
 def outbox(
     config: ConfigFile = None,
-    flush: Annotated[bool, typer.Option("--flush", help="Send them now, in order; the service must not run.")] = False,
-    history: Annotated[bool, typer.Option("--history", help="List the acknowledged alerts that are kept.")] = False,
-    aside: Annotated[bool, typer.Option("--set-aside", help="List the alerts that no broker would take.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every alert listed, one JSON object a line.")] = False,
+    flush: Annotated[bool, typer.Option("--flush", help="Send them now, in order (stop the service first).")] = False,
+    history: Annotated[bool, typer.Option("--history", help="List the acknowledged alerts still kept.")] = False,
+    aside: Annotated[
+        bool, typer.Option("--set-aside", help="List the alerts that the broker would not accept.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each listed alert as one line of JSON.")] = False,
 ) -> None:
-    """Show the alerts that wait for the broker, or send them."""
+    """Show the alerts waiting for the broker, or send them."""
     from edge.mqtt.outbox_command import Part, flush_waiting, look_into_outbox, print_outbox, rows_of
 
     configuration = load_config(config)
@@ -270,19 +274,26 @@ def collect(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The collector's configuration file (TOML).")
     ] = None,
-    database: Annotated[str | None, typer.Option(help="Database instead of the configured one.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="List devices, what is missing and what is lost.")] = False,
-    forget: Annotated[str | None, typer.Option(help="Erase one device: its id, or PREFIX/ID.")] = None,
-    migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database up to date, and end.")] = False,
+    database: Annotated[str | None, typer.Option(help="Use this database instead of the configured one.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="List the devices with their missing and lost alerts.")
+    ] = False,
+    forget: Annotated[str | None, typer.Option(help="Delete all data of one device (ID or PREFIX/ID).")] = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Migrate the database to the current schema and exit.")
+    ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print each newly stored alert as a line; with --check, all as JSON.")
+        bool, typer.Option("--json", help="Print each new alert as one line of JSON; with --check, the list as JSON.")
     ] = False,
     keep_days: Annotated[
-        float | None, typer.Option(min=0.01, help="Delete what came longer ago, days; instead of the configured.")
+        float | None,
+        typer.Option(min=0.01, help="Delete alerts older than this many days (overrides the configuration)."),
     ] = None,
-    metrics: Annotated[str | None, typer.Option(help="Serve figures for Prometheus here: 127.0.0.1:9109.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve Prometheus metrics at this address, such as 127.0.0.1:9109.")
+    ] = None,
 ) -> None:
-    """Receive the alerts of a home or a fleet: each once into a database, and what is missing asked for again."""
+    """Receive the alerts of a home or a fleet: store each one once in a database and request missing ones again."""
     from edge.collect.config import load_collect_config
 
     try:
@@ -294,7 +305,7 @@ def collect(
         ) from None
     configuration = load_collect_config(config).changed(database=database, keep_days=keep_days)
     if sum((check, migrate, forget is not None)) > 1:
-        raise UsageError("--check, --forget and --migrate are three things; ask for one at a time")
+        raise UsageError("--check, --forget and --migrate exclude each other; give one of them")
     if check:
         from datetime import UTC, datetime
 
@@ -318,9 +329,9 @@ def collect(
 @app.command()
 def discovery(
     config: ConfigFile = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Have Home Assistant forget this device.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove this device from Home Assistant.")] = False,
 ) -> None:
-    """Print what Home Assistant is told of this device, or remove the device from it."""
+    """Print this device's Home Assistant discovery message, or remove the device from Home Assistant."""
     from edge.mqtt.discovery import discovery_payload, discovery_topic
     from edge.mqtt.one_shot import remove_discovery
 
@@ -332,16 +343,18 @@ def discovery(
     remove_discovery(configuration, os.environ)
     typer.echo(f"{topic}: removed")
     if configuration.discovery.enabled:
-        typer.echo("evenkeel: the service publishes it again unless discovery.enabled = false", err=True)
+        typer.echo("evenkeel: the service will publish it again unless discovery.enabled = false", err=True)
 
 
 @app.command()
 def retire(
     config: ConfigFile = None,
-    device: Annotated[str | None, typer.Option(help="Its device.id; default: the configured one.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also where the broker says that it is online.")] = False,
+    device: Annotated[str | None, typer.Option(help="The device's device.id; default: the configured one.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Retire it even if the broker says that it is online.")
+    ] = False,
 ) -> None:
-    """Have the broker forget a device that is no more: availability, state, health, alerts, Home Assistant's entry."""
+    """Clear all that the broker retains of a decommissioned device: availability, state, health, alerts, discovery."""
     from edge.mqtt.retire import retire_device
 
     identity, cleared = retire_device(load_config(config), os.environ, device, force=force)
@@ -351,11 +364,11 @@ def retire(
 @app.command()
 def bench(
     config: ConfigFile = None,
-    clip: Annotated[Path | None, typer.Option(help="Frames of this video instead of the bundled one.")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames to time in each run, after a warm-up.")] = 1000,
+    clip: Annotated[Path | None, typer.Option(help="Use this video instead of the bundled one.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to time in each run after a warm-up.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Time every stage on this machine, following and searching, with every runtime here: also start-up and memory."""
+    """Benchmark every stage on this machine with each installed runtime; also measure start-up time and memory."""
     from edge.tools.bench import measure, print_report
 
     report = measure(load_config(config), frames, clip)
@@ -377,15 +390,15 @@ def tune(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Only report what would have been said in shadow mode; no labels needed.")
     ] = False,
-    max_false_per_hour: Annotated[float, typer.Option(min=0, help="False alarms an hour to allow.")] = 0.5,
+    max_false_per_hour: Annotated[float, typer.Option(min=0, help="Maximum false alarms per hour.")] = 0.5,
     config: ConfigFile = None,
-    report: Annotated[Path, typer.Option(help="Write the report with its plots here.")] = Path("tuning.html"),
-    engine: Annotated[str, typer.Option(help="Address of the table engine, as Ibis connects to it.")] = "duckdb://",
+    report: Annotated[Path, typer.Option(help="Write the report to this file.")] = Path("tuning.html"),
+    engine: Annotated[str, typer.Option(help="Table engine, as an Ibis connection string.")] = "duckdb://",
     leave_out_unknown: Annotated[
-        bool, typer.Option("--leave-out-unknown", help="Go on without labels of other kinds and of other traces.")
+        bool, typer.Option("--leave-out-unknown", help="Ignore labels of unknown kinds and traces instead of failing.")
     ] = False,
 ) -> None:
-    """Find alert thresholds from recorded drives: prints sections to paste, writes a report with plots."""
+    """Find alert thresholds from recorded drives: print sections to paste and write a report with plots."""
     if shadow:
         _report_shadow(traces, config)
         return
@@ -414,7 +427,7 @@ def tune(
         typer.echo(sections(recommend(found.config, found.chosen)), nl=False)
     typer.echo(f"evenkeel: report written to {report}", err=True)
     if found.broken:
-        remedy = "nothing is recommended; record more drives, correct the labels, or allow more"
+        remedy = "no thresholds recommended; record more drives, correct the labels, or allow more false alarms"
         raise UnavailableError("\n".join(f"{reason}; {remedy}" for reason in found.broken))
 
 
@@ -442,5 +455,5 @@ def _load(path: Path | None, source: str | None) -> Config:
     if not source:
         raise UsageError("--source is empty; name a camera, a video file or a folder of pictures")
     if has_password(source):
-        _log.warning("--source holds a password, which everybody on this machine sees in the list of processes")
+        _log.warning("--source contains a password, which every user of this machine can see in the process list")
     return config.model_copy(update={"camera": config.camera.model_copy(update={"source": source})})

@@ -93,7 +93,7 @@ def test_what_is_in_effect_is_printed_with_where_it_comes_from(
 
 
 def test_all_of_nothing_is_wrong_usage(evenkeel: Command) -> None:
-    assert evenkeel("check", "--all") == (2, "", "evenkeel: --all goes with --show\n")
+    assert evenkeel("check", "--all") == (2, "", "evenkeel: --all needs --show\n")
 
 
 def test_a_replay_lists_its_alerts(evenkeel: Command, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_too_few_open_files_is_one_line_with_the_remedy(clip: Path, tmp_path: Pa
     )
     assert done.returncode in {69, 78}
     assert "Too many open files" in done.stderr
-    assert "unexpected fault" not in done.stderr
+    assert "unexpected error" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -336,7 +336,7 @@ def test_an_unexpected_fault_is_a_short_line_and_exit_70(evenkeel: Command, monk
     monkeypatch.setattr("edge.cli.load_config", fail)
     code, _, err = evenkeel("check")
     assert code == 70
-    assert err == "evenkeel: unexpected fault: ZeroDivisionError: a bug; evenkeel --log-level debug … tells more\n"
+    assert err == "evenkeel: unexpected error: ZeroDivisionError: a bug; run evenkeel --log-level debug … for details\n"
 
 
 def test_the_log_at_debug_has_the_traceback_of_an_unexpected_fault(

@@ -93,7 +93,7 @@ class Notifier:
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:  # a full or restarting manager; the next message may well arrive
             if not self._failing:
-                _log.warning("systemd was not told %s: %s", message.split("=", maxsplit=1)[0], error)
+                _log.warning("cannot notify systemd of %s: %s", message.split("=", maxsplit=1)[0], error)
             self._failing = True
         else:
             self._failing = False

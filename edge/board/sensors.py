@@ -138,9 +138,7 @@ def _ask_vcgencmd(vcgencmd: str | None, answer_s: float) -> str | None:
             [command, "get_throttled"], capture_output=True, text=True, timeout=answer_s, check=True
         )
     except subprocess.TimeoutExpired:
-        raise SilentError(
-            "`vcgencmd get_throttled` does not answer: nobody knows whether the board throttles"
-        ) from None
+        raise SilentError("`vcgencmd get_throttled` does not answer: throttling is unknown") from None
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip().removeprefix("throttled=")

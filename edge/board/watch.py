@@ -86,4 +86,4 @@ class HeatWatch:
         if answer.value.fault and (before is None or answer.value.fault != before.value.fault):
             _log.warning("%s", answer.value.fault)
         if self._limit.update(self._clock(), answer.value):
-            _log.warning("%s", self.problem or "board has cooled: the full frame rate again")
+            _log.warning("%s", self.problem or "board has cooled: back to the full frame rate")

@@ -191,7 +191,7 @@ class NewestFrame:
 
     def _count_bad(self, count: int, last: str) -> None:
         if self.bad_frames < 10 ** (len(str(count)) - 1) <= count:
-            _log.warning("frames that could not be read and were passed over so far: %d; the last: %s", count, last)
+            _log.warning("unreadable frames skipped so far: %d; last: %s", count, last)
         self.bad_frames = count
 
     def _finish(self, end: EndOfStream | CameraError) -> None:
@@ -204,7 +204,7 @@ class NewestFrame:
             return
         with self._changed:
             if str(fault) != str(self._fault):
-                _log.warning("%s; trying again", fault)
+                _log.warning("%s; retrying", fault)
             self._fault, self._frame = fault, None
             pause_s = self._pause_s
             self._pause_s = min(2 * pause_s, self._config.reopen_max_s)

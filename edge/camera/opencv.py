@@ -52,7 +52,7 @@ class OpenCvCamera(LiveSource):
         grabbed = self._capture.grab()
         t = self._clock()
         if not grabbed:
-            raise BadFrameError(f"camera {self._name}: no frame; is it unplugged, or the stream over?")
+            raise BadFrameError(f"camera {self._name}: no frame; is it unplugged, or has the stream ended?")
         try:
             ok, picture = self._capture.retrieve()
             if not ok or picture is None:

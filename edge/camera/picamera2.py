@@ -55,7 +55,7 @@ class PiCamera(LiveSource):
 
     def _start(self, config: CameraConfig) -> None:
         if "FrameDurationLimits" not in self._camera.camera_controls:
-            raise CameraError("camera picamera2: its rate cannot be set; open a USB camera as v4l2:/dev/video0")
+            raise CameraError("camera picamera2: its frame rate cannot be set; open a USB camera as v4l2:/dev/video0")
         stream = {"format": "YUV420", "size": (config.width_px, config.height_px)}
         duration_us = round(1e6 / config.fps)
         self._camera.configure(

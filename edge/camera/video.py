@@ -131,7 +131,7 @@ class VideoFile(Source):
         t = container_t - self._origin_t
         gap_s, self._container_t = t - self._clip_t, container_t
         if gap_s > MAX_GAP_S:
-            _log.warning("camera %s: times jump by %.0f s; that counts as %g s", self._path, gap_s, MAX_GAP_S)
+            _log.warning("camera %s: timestamps jump by %.0f s, counted as %g s", self._path, gap_s, MAX_GAP_S)
             self._origin_t += gap_s - MAX_GAP_S
             t = self._clip_t + MAX_GAP_S
         elif gap_s < -MAX_BACK_S:
@@ -151,13 +151,13 @@ class VideoFile(Source):
         self._clip_t += 1.0 / self.fps
         self._count = self._good = 0
         if not self._grab():
-            raise CameraError(f"camera {self._path}: no frame in this clip any more; was it replaced?")
+            raise CameraError(f"camera {self._path}: this clip has no frame any more; was it replaced?")
 
     def _tell_whether_whole(self) -> None:
         """By time as well as by number, since OpenCV makes up a number where the container has none."""
         expected_s, end_s = self.frames / self.fps, self._container_t + 1.0 / self.fps
         if self._count < self.frames and end_s < expected_s - _slack_s(expected_s):
-            _log.warning("camera %s: clip breaks off after %.1f of %.1f s", self._path, end_s, expected_s)
+            _log.warning("camera %s: clip ends early, after %.1f of %.1f s", self._path, end_s, expected_s)
 
 
 def _slack_s(expected_s: float) -> float:

@@ -242,7 +242,7 @@ class Collector:
             self._meter.lost(reason, number)
         for key, lost, reason in written.newly_lost:
             _log.warning(
-                "%s/%s: alerts %d to %d of epoch %d are gone for good: %s",
+                "%s/%s: alerts %d to %d of epoch %d are lost: %s",
                 key.prefix,
                 key.device,
                 lost.first,
@@ -289,7 +289,7 @@ class Collector:
         self._link.ask(Topics(key.prefix, key.device).command(RESEND), json.dumps(wanted).encode(), QUESTION_EXPIRES_S)
         self._meter.asked()
         _log.info(
-            "%s/%s: asks for alerts %d to %s of epoch %d again",
+            "%s/%s: requests alerts %d to %s of epoch %d again",
             key.prefix,
             key.device,
             question.first,
@@ -301,13 +301,13 @@ class Collector:
         stamp = self._clock()
         self._next_cleaning = now + CLEAN_S
         if not stamp.clock_synced:
-            _log.warning("no time source has set this machine's clock: nothing is deleted for its age")
+            _log.warning("this machine's clock is not synchronised: no alert is deleted for its age")
             return
         before = _days_before(stamp.time, keep_days)
         with self._database():
             deleted = self._store.delete_old(before, stamp.time)
             if deleted:
-                _log.info("%d alerts that came before %s are deleted", deleted, before.isoformat(timespec="seconds"))
+                _log.info("deleted %d alerts received before %s", deleted, before.isoformat(timespec="seconds"))
                 self._next_cleaning = now  # there may be more; messages go first
 
     @contextlib.contextmanager
@@ -322,14 +322,16 @@ class Collector:
             self._pause_s = min(self._pause_s * 2, RETRY_S[1])
             if not self._away:
                 _log.warning(
-                    "database %s: %s; nothing is acknowledged until it is back", where(self._engine.url), explain(error)
+                    "database %s: %s; no message is acknowledged until it is available again",
+                    where(self._engine.url),
+                    explain(error),
                 )
             self._away = True
             self._meter.database(up=False)
             self._engine.dispose()  # its other connections are not worth more
             return
         if self._away:
-            _log.info("database %s: is back", where(self._engine.url))
+            _log.info("database %s: available again", where(self._engine.url))
         self._away = False
         self._retry_at = 0.0
         self._pause_s = RETRY_S[0]

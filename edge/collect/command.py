@@ -116,7 +116,7 @@ def _printer(lines: TextIO) -> Callable[[Stored], None]:
         try:
             print(json.dumps(said), file=lines, flush=True)
         except OSError as error:
-            raise UnavailableError(f"--json: nobody reads the lines any more: {error.strerror}") from None
+            raise UnavailableError(f"--json: nothing reads the output any more: {error.strerror}") from None
 
     return print_alert
 

@@ -49,8 +49,8 @@ class CollectSection(Section):
         min_length=1,
         max_length=128,
         description=(
-            "Name at the broker, which keeps what comes for it while the collector is away; each collector needs its "
-            "own. Default: 'evenkeel-collect-' and the host's name."
+            "Client ID at the broker, which keeps its messages while the collector is offline; each collector needs "
+            "its own. Default: 'evenkeel-collect-' and the host's name."
         ),
     )
     group: str | None = Field(
@@ -64,24 +64,24 @@ class CollectSection(Section):
         default=7.0,
         gt=0,
         le=365,
-        description="How long the broker keeps what comes while this is away, days (MQTT 5).",
+        description="How long the broker keeps messages while the collector is offline, days (MQTT 5).",
     )
     gap_wait_s: float = Field(
         json_schema_extra=EXPERT,
         default=5.0,
         ge=0.2,
         le=3600,
-        description="Wait before a missing alert is asked for, seconds.",
+        description="Delay before requesting a missing alert, seconds.",
     )
     gap_max_s: float = Field(
         json_schema_extra=EXPERT,
         default=300.0,
         ge=1,
         le=86400,
-        description="Longest wait before it is asked for again, seconds.",
+        description="Maximum delay before requesting it again, seconds.",
     )
     keep_days: float | None = Field(
-        default=None, gt=0, le=36500, description="Delete what came longer ago than this, days; default: never."
+        default=None, gt=0, le=36500, description="Delete alerts received longer ago than this, days; default: never."
     )
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ def database_url(section: CollectSection, environ: Mapping[str, str]) -> URL:
         ) from None
     if url.password is not None:
         raise ConfigError(
-            f"collect.database = {str(url)!r}: holds a password; write it into a file and name that in "
+            f"collect.database = {str(url)!r}: contains a password; write it to a file and set "
             "collect.database_password_file"
         )
     if url.drivername in (SQLITE, f"{SQLITE}+pysqlite"):
@@ -119,7 +119,7 @@ def check_form(engine: Engine) -> None:
     with engine.connect() as connection:
         if not _is_current(connection):
             raise ConfigError(
-                f"{where(engine.url)}: no collector's database, or one of an older version; "
+                f"{where(engine.url)}: not a collector's database, or one of an older version; "
                 "run `evenkeel collect --migrate`"
             )
 
@@ -171,7 +171,7 @@ def _is_current(connection: Connection) -> bool:
     known = {script.revision for script in scripts.walk_revisions()}
     if found is not None and found not in known:
         raise ConfigError(
-            f"{where(connection.engine.url)}: written by a newer version of evenkeel (form {found}); "
+            f"{where(connection.engine.url)}: written by a newer version of evenkeel (schema {found}); "
             "upgrade this one, or restore a backup"
         )
     return found == scripts.get_current_head()

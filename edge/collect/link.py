@@ -279,7 +279,7 @@ class Link:
         wanted_s = round(self._config.collect.session_days * DAY_S)
         granted_s = getattr(properties, "SessionExpiryInterval", wanted_s)
         if granted_s < wanted_s:
-            _log.warning("the broker keeps what comes while the collector is away for %d s only", granted_s)
+            _log.warning("the broker keeps messages for only %d s while the collector is offline", granted_s)
 
     def _on_subscribe(
         self, client: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
@@ -293,7 +293,7 @@ class Link:
         lower = [topic for topic, code in zip(wanted, codes, strict=False) if code.value < wanted[topic]]
         if lower:
             self._qos = 0  # so it is with MQTT 3.1.1 too, in which the broker does not say what it takes
-            _log.warning("the broker sends %s with QoS 0 only: what gets lost comes when it is asked for", lower[0])
+            _log.warning("the broker delivers %s with QoS 0 only: the collector requests lost alerts again", lower[0])
         self._subscribed_at = time.monotonic()
         _log.info(
             "collecting %s from %s:%d (%s)",

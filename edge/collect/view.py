@@ -90,7 +90,7 @@ def open_existing(url: URL, *, writing: bool) -> Engine:
     """
     if url.get_backend_name() == SQLITE and not Path(str(url.database)).exists():
         raise UnavailableError(
-            f"database {where(url)}: there is none; name the collector's configuration with --config"
+            f"database {where(url)}: no such database; give the collector's configuration with --config"
         )
     engine = open_database(url, writing=writing)
     with reported(url):

@@ -19,9 +19,9 @@ def check_host(host: str) -> str:
         raise ValueError(f"spaces around it; write {bare!r}")
     if scheme := _SCHEME.match(host):
         rest = host[scheme.end() :].partition("/")[0]
-        raise ValueError(f"a host, not an address of the web; write {rest.partition(':')[0]!r}, the port in mqtt.port")
+        raise ValueError(f"expected a host, not a URL; write {rest.partition(':')[0]!r}, the port in mqtt.port")
     if host.startswith("[") and host.endswith("]"):
-        raise ValueError(f"without the brackets; write {host[1:-1]!r}")
+        raise ValueError(f"remove the brackets; write {host[1:-1]!r}")
     if _is_address(host):
         return host
     if port := _PORT.match(host):

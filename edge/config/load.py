@@ -94,7 +94,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except PermissionError:
-        raise ConfigError(f"{path}: this user may not read it; use sudo, or join its group") from None
+        raise ConfigError(f"{path}: permission denied; use sudo, or join the file's group") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     try:
@@ -127,7 +127,7 @@ def _apply_environment(
         if not _is_utf8(name + environ[name]):
             raise ConfigError(f"{printable(name)}: not UTF-8 text")
         if "__" not in name:
-            raise ConfigError(f"{name}: names no key; write {ENV_PREFIX}<SECTION>__<KEY>, as {ENV_PREFIX}MQTT__HOST")
+            raise ConfigError(f"{name}: no key is named; write {ENV_PREFIX}<SECTION>__<KEY>, as {ENV_PREFIX}MQTT__HOST")
         keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         table = data
         for depth, key in enumerate(keys[:-1], 1):

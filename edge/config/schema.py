@@ -65,39 +65,37 @@ class CameraConfig(Section):
             "where systemd sets it and 'source' is not set."
         ),
     )
-    width_px: int = Field(default=640, ge=64, le=4096, description="Width asked of the camera, pixels.")
-    height_px: int = Field(default=480, ge=64, le=4096, description="Height asked of the camera, pixels.")
+    width_px: int = Field(default=640, ge=64, le=4096, description="Requested picture width, pixels.")
+    height_px: int = Field(default=480, ge=64, le=4096, description="Requested picture height, pixels.")
     fps: float = Field(
         json_schema_extra=BASIC,
         default=15.0,
         ge=1,
         le=120,
-        description="Frames a second to ask for and to process at most.",
+        description="Requested frame rate; at most so many frames a second are processed.",
     )
     empty_fps: float = Field(
-        default=5.0, ge=1, le=120, description="Frames a second to process at most while the seat is empty."
+        default=5.0, ge=1, le=120, description="Most frames processed a second while the seat is empty."
     )
-    stream: Literal["main", "lores"] = Field(
-        default="main", description="picamera2 stream that the luma is taken from."
-    )
+    stream: Literal["main", "lores"] = Field(default="main", description="picamera2 stream to take the luma from.")
     rotate_deg: Literal[0, 90, 180, 270] = Field(
-        json_schema_extra=BASIC, default=0, description="Clockwise turn that brings the picture upright, degrees."
+        json_schema_extra=BASIC, default=0, description="Clockwise rotation that makes the picture upright, degrees."
     )
     seat: tuple[Share, Share, Share, Share] = Field(
         json_schema_extra=BASIC,
         default=(0.0, 0.0, 1.0, 1.0),
-        description="Where the driver's face may be: left, top, right, bottom, as shares of the picture.",
+        description="Region of the driver's face: left, top, right, bottom, as shares of the picture.",
     )
-    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Longest wait for one frame, seconds.")
+    timeout_s: float = Field(default=2.0, gt=0, le=60, description="Maximum wait for a frame, seconds.")
     reopen_min_s: float = Field(
-        default=1.0, gt=0, le=60, description="First pause before a lost camera is reopened, seconds."
+        default=1.0, gt=0, le=60, description="Initial delay before reopening a lost camera, seconds."
     )
-    reopen_max_s: float = Field(default=30.0, gt=0, le=3600, description="Longest such pause, seconds.")
+    reopen_max_s: float = Field(default=30.0, gt=0, le=3600, description="Maximum such delay, seconds.")
     frozen_s: float = Field(
         default=3.0,
         gt=0,
         le=60,
-        description="A picture that stays the same to the bit for this long is frozen, seconds.",
+        description="Time after which an unchanged picture counts as frozen, seconds.",
     )
 
     @model_validator(mode="after")
@@ -119,9 +117,9 @@ class VisionConfig(Section):
 
     runtime: Literal["auto", "litert", "tflite"] = Field(
         default="auto",
-        description="TFLite runtime: 'litert' (ai-edge-litert), 'tflite' (tflite-runtime), or whichever is there.",
+        description="TFLite runtime: 'litert' (ai-edge-litert), 'tflite' (tflite-runtime), or 'auto' (either).",
     )
-    threads: int = Field(default=1, ge=1, le=16, description="Threads for each model.")
+    threads: int = Field(default=1, ge=1, le=16, description="Threads per model.")
     face_model: Path | None = Field(
         examples=["/etc/evenkeel/face.toml"],
         default=None,
@@ -133,18 +131,18 @@ class VisionConfig(Section):
         description="Expression model manifest (.toml); default: the bundled one.",
     )
     min_face_score: Share | None = Field(
-        default=None, description="Least detector score that counts as a face; default: the face model's own."
+        default=None, description="Minimum detector score of a face; default: the face model's own."
     )
     expression_every: int = Field(
         default=1,
         ge=1,
         le=10,
-        description="Read the expression in every n-th frame with the driver's face; between them the last one holds.",
+        description="Read the expression in every n-th frame with a face; the last reading holds in between.",
     )
 
 
 class QualityConfig(Section):
-    """When a face can be read well. Between 'poor' and 'good' a frame's weight rises from 0 to 1.
+    """When a face is readable. Between 'poor' and 'good' a frame's weight rises from 0 to 1.
 
     The defaults were set on 1,185 frames of 57 drivers seen from mirror and dash, hard side light included (YawDD): of
     the calm ones 95 % weigh above 0.9 and 0.3 % below 0.3, while the same frames blurred to a detail of 4 % of the face
@@ -155,37 +153,40 @@ class QualityConfig(Section):
     layer: ClassVar = Layer.EXPERT
 
     poor_brightness: Share = Field(
-        default=0.04, description="Mean face luma at which a frame counts nothing, share of full scale."
+        default=0.04, description="Mean face luma at which a frame's weight is 0, share of full scale."
     )
     good_brightness: Share = Field(
-        default=0.12, description="Mean face luma from which brightness no longer matters, share."
+        default=0.12, description="Mean face luma above which brightness no longer matters, share of full scale."
     )
     max_brightness: Share = Field(
-        default=0.97, description="Mean face luma above which the face is overexposed, share."
+        default=0.97, description="Mean face luma above which the face is overexposed, share of full scale."
     )
     poor_size_px: float = Field(
-        default=20.0, ge=1, description="Face size (√(w·h)) at which a frame counts nothing, pixels."
+        default=20.0, ge=1, description="Face size (√(w·h)) at which a frame's weight is 0, pixels."
     )
-    good_size_px: float = Field(default=44.0, ge=1, description="Face size from which size no longer matters, pixels.")
-    poor_sharpness: Share = Field(default=0.05, description="Sharpness at which a frame counts nothing.")
-    good_sharpness: Share = Field(default=0.10, description="Sharpness from which it no longer matters.")
+    good_size_px: float = Field(default=44.0, ge=1, description="Face size above which size no longer matters, pixels.")
+    poor_sharpness: Share = Field(default=0.05, description="Sharpness at which a frame's weight is 0.")
+    good_sharpness: Share = Field(default=0.10, description="Sharpness above which it no longer matters.")
     good_turn_deg: float = Field(
-        default=50.0, ge=0, le=90, description="Turn (yaw or pitch) up to which pose does not matter, degrees."
+        default=50.0, ge=0, le=90, description="Head turn (yaw or pitch) up to which pose does not matter, degrees."
     )
     poor_turn_deg: float = Field(
-        default=75.0, ge=0, le=90, description="Turn from which a frame counts nothing, degrees."
+        default=75.0, ge=0, le=90, description="Head turn at which a frame's weight is 0, degrees."
     )
     good_score: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.7, description="Detector score from which it no longer matters; towards 0 a frame counts nothing."
+        default=0.7,
+        description="Detector score above which it no longer matters; towards 0 a frame's weight falls to 0.",
     )
-    min_weight: Share = Field(default=0.05, description="Weight of a face below which its expression is not even read.")
-    dark_picture: Share = Field(default=0.03, description="Whole picture darker than this is 'dark', mean luma share.")
+    min_weight: Share = Field(default=0.05, description="Minimum weight of a face whose expression is read.")
+    dark_picture: Share = Field(
+        default=0.03, description="Mean luma of the picture below which it is 'dark', share of full scale."
+    )
     bright_picture: Share = Field(
-        default=0.96, description="Whole picture brighter than this is 'overexposed', mean luma share."
+        default=0.96, description="Mean luma of the picture above which it is 'overexposed', share of full scale."
     )
     flat_picture: Share = Field(
         default=0.015,
-        description="Whole picture with less spread than this is 'covered', standard deviation as share of full scale.",
+        description="Standard deviation of the picture's luma below which it is 'covered', share of full scale.",
     )
 
     @model_validator(mode="after")
@@ -232,7 +233,7 @@ class MqttConfig(Section):
         json_schema_extra=BASIC, default="localhost", min_length=1, description="Broker's host name or address."
     )
     port: int = Field(
-        json_schema_extra=BASIC, default=1883, ge=1, le=65535, description="Broker's port (8883 is usual with TLS)."
+        json_schema_extra=BASIC, default=1883, ge=1, le=65535, description="Broker's port (usually 8883 with TLS)."
     )
     prefix: str = Field(
         json_schema_extra=BASIC, default="evenkeel", pattern=TOPIC_PART, description="First part of every topic."
@@ -250,30 +251,30 @@ class MqttConfig(Section):
         description="File with the password; default: $CREDENTIALS_DIRECTORY/mqtt_password where systemd sets it.",
     )
     allow_plain_password: bool = Field(
-        default=False, description="Send a password without TLS to a broker on another host."
+        default=False, description="Allow a password to be sent without TLS to a broker on another host."
     )
     keepalive_s: int = Field(
         default=30,
         ge=5,
         le=3600,
-        description="MQTT keep-alive: silence after which the device asks for a sign of life, seconds.",
+        description="MQTT keep-alive interval, seconds.",
     )
     answer_s: float = Field(
         default=10.0,
         ge=0.2,
         le=300,
-        description="Longest wait for any answer of the broker; then the connection is made anew, seconds.",
+        description="Maximum wait for any answer from the broker before reconnecting, seconds.",
     )
     unheard_s: float = Field(
         default=600.0,
         ge=0,
         le=86400,
-        description="How long an alert is tried again while nobody is subscribed to it (MQTT 5), seconds.",
+        description="How long an alert is resent while nobody is subscribed to it (MQTT 5), seconds.",
     )
     reconnect_min_s: float = Field(
-        default=1.0, ge=0.1, le=60, description="First pause before a new connection is tried, seconds."
+        default=1.0, ge=0.1, le=60, description="Initial delay before reconnecting, seconds."
     )
-    reconnect_max_s: float = Field(default=60.0, ge=0.1, le=3600, description="Longest such pause, seconds.")
+    reconnect_max_s: float = Field(default=60.0, ge=0.1, le=3600, description="Maximum such delay, seconds.")
     tls: TlsConfig = Field(default_factory=TlsConfig, description="Encryption.")
 
     @field_validator("host")
@@ -309,19 +310,19 @@ class OutboxConfig(Section):
         ),
     )
     max_bytes: int = Field(
-        default=5_000_000, ge=10_000, le=1_000_000_000, description="Size of the waiting payloads at most, bytes."
+        default=5_000_000, ge=10_000, le=1_000_000_000, description="Maximum size of all waiting payloads, bytes."
     )
     max_age_days: float = Field(
-        default=7.0, gt=0, le=365, description="Age of a waiting alert at most, days of operation."
+        default=7.0, gt=0, le=365, description="Maximum age of a waiting alert, days of operation."
     )
     history_days: float = Field(
         default=7.0,
         gt=0,
         le=365,
-        description="How long an acknowledged alert is kept for a receiver that missed it, days of operation.",
+        description="How long acknowledged alerts are kept for receivers that missed them, days of operation.",
     )
     history_max_bytes: int = Field(
-        default=5_000_000, ge=0, le=1_000_000_000, description="Size of the acknowledged payloads at most, bytes."
+        default=5_000_000, ge=0, le=1_000_000_000, description="Maximum size of all acknowledged payloads, bytes."
     )
 
 
@@ -331,15 +332,18 @@ class TraceConfig(Section):
     layer: ClassVar = Layer.TUNER
 
     max_mb: float = Field(
-        default=1000.0, ge=1, le=1_000_000, description="Size of all parts of the trace together, megabytes."
+        default=1000.0, ge=1, le=1_000_000, description="Maximum size of all parts of the trace, megabytes."
     )
     max_age_days: float = Field(
-        default=14.0, gt=0, le=365, description="Age of a full part at most, days, counted by a clock that is set."
+        default=14.0,
+        gt=0,
+        le=365,
+        description="Maximum age of a full part, days; counted only while the clock is synchronised.",
     )
 
 
 class HeatConfig(Section):
-    """How a hot board is spared: its frame rate goes down step by step, and up again once it has cooled.
+    """How a hot board is protected: its frame rate falls step by step, and rises again once the board has cooled.
 
     The defaults stay below 80 °C, where a Raspberry Pi begins to slow itself down.
     """
@@ -350,16 +354,21 @@ class HeatConfig(Section):
         default=75.0,
         ge=30,
         le=120,
-        description="The frame rate is lowered from here on, and while the board throttles itself, degrees Celsius.",
+        description="Temperature above which the frame rate falls (as while the board throttles), degrees Celsius.",
     )
-    cool_c: float = Field(default=68.0, ge=20, le=110, description="It rises again up to here, degrees Celsius.")
-    step: float = Field(default=0.7, ge=0.3, le=0.95, description="What a step down leaves of the frame rate, share.")
+    cool_c: float = Field(
+        default=68.0, ge=20, le=110, description="Temperature below which it rises again, degrees Celsius."
+    )
+    step: float = Field(default=0.7, ge=0.3, le=0.95, description="Factor by which one step lowers the frame rate.")
     min_fps: float = Field(
-        default=5.0, ge=1, le=120, description="It is not lowered below this; as much as camera.fps: never, frames/s."
+        default=5.0,
+        ge=1,
+        le=120,
+        description="Minimum frame rate; if it equals camera.fps, the rate never falls, frames a second.",
     )
-    down_s: float = Field(default=20.0, ge=1, le=600, description="Least time between two steps down, seconds.")
+    down_s: float = Field(default=20.0, ge=1, le=600, description="Minimum time between two steps down, seconds.")
     up_s: float = Field(
-        default=60.0, ge=1, le=3600, description="Time that it must be cool before each step up, seconds."
+        default=60.0, ge=1, le=3600, description="Time the board must stay cool before each step up, seconds."
     )
 
     @model_validator(mode="after")
@@ -370,14 +379,14 @@ class HeatConfig(Section):
 
 
 class PublishConfig(Section):
-    """How often things are published."""
+    """How often messages are published."""
 
     layer: ClassVar = Layer.EXPERT
 
     heartbeat_s: float = Field(
-        default=10.0, ge=1, le=3600, description="State is published at least this often, seconds."
+        default=10.0, ge=1, le=3600, description="Maximum interval between state messages, seconds."
     )
-    health_s: float = Field(default=30.0, ge=1, le=3600, description="Health is published this often, seconds.")
+    health_s: float = Field(default=30.0, ge=1, le=3600, description="Interval between health messages, seconds.")
     max_pause_s: float = Field(
         default=1800.0, ge=1, le=3600, description="Longest pause that anybody may ask for, seconds."
     )
@@ -388,7 +397,7 @@ class PublishConfig(Section):
         description="All pauses of any hour together, whoever asks for them, seconds; 0: none.",
     )
     max_command_age_s: float = Field(
-        default=60.0, ge=1, le=86400, description="Greatest age of a command that tells when it was issued, seconds."
+        default=60.0, ge=1, le=86400, description="Maximum age of a command that carries 'issued', seconds."
     )
 
 
@@ -418,5 +427,5 @@ class Config(Section):
     outbox: OutboxConfig = Field(default_factory=OutboxConfig, description="Where alerts wait.")
     trace: TraceConfig = Field(default_factory=TraceConfig, description="How much of a trace is kept.")
     heat: HeatConfig = Field(default_factory=HeatConfig, description="How a hot board is spared.")
-    publish: PublishConfig = Field(default_factory=PublishConfig, description="How often things are published.")
+    publish: PublishConfig = Field(default_factory=PublishConfig, description="How often messages are published.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")

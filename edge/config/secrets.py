@@ -58,7 +58,7 @@ def with_camera_source(config: Config, environ: Mapping[str, str]) -> Config:
     if not text and not named:
         return config
     if not text or "\n" in text:
-        raise ConfigError(f"camera.source_file = {path}: write one line into it, the camera's source")
+        raise ConfigError(f"camera.source_file = {path}: expected one line, the camera's source")
     return config.model_copy(update={"camera": config.camera.model_copy(update={"source": text})})
 
 

@@ -86,7 +86,7 @@ def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Comm
     if name not in COMMANDS:
         raise CommandError(f"unknown command; known: {', '.join(COMMANDS)}")
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise CommandError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are read")
+        raise CommandError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are accepted")
     text = payload or b"{}"
     try:
         if name == RESEND:

@@ -118,7 +118,9 @@ def _state_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]
     signals = {
         f"{kind}_signal": {
             "name": f"{_title(kind)} signal",
-            "value_template": f"{{{{ (value_json.kinds.{kind}.signal * 100) | round(1) }}}}",
+            "value_template": (
+                f"{{{{ (value_json.kinds.{kind}.signal * 100) | round(1) if '{kind}' in value_json.kinds else None }}}}"
+            ),
             **percent,
         }
         for kind in config.alerts.enabled

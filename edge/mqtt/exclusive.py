@@ -61,7 +61,7 @@ def hold(config: Config, outbox: Path, *, remedy: str = STOP_IT, patience_s: flo
         )
         for what, claim in claims:
             if (holder := _wait_for(what, claim, stack, deadline)) is not None:
-                raise UnavailableError(f"{what} is already in the hands of {holder}; {remedy}")
+                raise UnavailableError(f"{what} is already in use by {holder}; {remedy}")
         yield
 
 
@@ -123,7 +123,7 @@ def _wait_for(what: str, claim: Claim, stack: ExitStack, deadline: float) -> str
         if time.monotonic() >= deadline:
             return holder
         if not said:
-            _log.warning("%s is in the hands of %s; waiting for its end", what, holder)
+            _log.warning("%s is in use by %s; waiting for it to end", what, holder)
             said = True
         time.sleep(_RETRY_S)
 

@@ -77,8 +77,8 @@ class IdentityFile:
         former = [one for one in known if one.broker != own.broker or not set(one.retained) <= set(own.retained)]
         for elsewhere in [one for one in former if one.broker != own.broker]:
             _log.warning(
-                "this device was %s at %s: what that broker retains of it stays; `evenkeel retire` with the "
-                "configuration of then clears it",
+                "this device was %s at %s, whose broker still retains its topics; `evenkeel retire` with the "
+                "old configuration clears them",
                 elsewhere.name,
                 elsewhere.broker,
             )
@@ -101,7 +101,7 @@ class IdentityFile:
         except OSError as error:
             self._warn(error)
         except ValidationError:
-            _log.warning("%s: damaged, or of another version; it is written anew", self._path)
+            _log.warning("%s: damaged or of another version; writing it anew", self._path)
         return None
 
     def _save(self, stored: _Stored) -> None:

@@ -28,7 +28,7 @@ class Shortcoming:
 
 NO_WILL = Shortcoming(
     "will",
-    "the broker takes no last will: nobody hears when this device drops out",
+    "the broker accepts no last will: nobody learns when this device drops out",
     "allow it there, for this device's availability topic",
 )
 

@@ -26,7 +26,7 @@ _REFUSALS = {
     136: "the broker is unavailable",
     137: "the broker is busy",
     138: "the broker has banned this client",
-    140: "the broker asks for another way to authenticate than user name and password",
+    140: "the broker requires another authentication method than user name and password",
     144: "the broker does not accept the topic of the last will; change mqtt.prefix or device.id, or its access list",
     TOO_LARGE: "the broker refuses even a CONNECT as too large; raise its limit (mosquitto: max_packet_size)",
     151: "the broker's quota is exceeded; allow more connections or messages there",
@@ -94,7 +94,7 @@ def explain_loss(code: int, name: str, properties: Properties | None = None) -> 
 
 def explain_answer(code: int, name: str) -> str:
     """Why the broker does not take a message or a subscription; ``name`` is the code's."""
-    return _MESSAGE_REFUSALS.get(code) or _REFUSALS.get(code) or f"{name}; the broker's log tells more"
+    return _MESSAGE_REFUSALS.get(code) or _REFUSALS.get(code) or f"{name}; see the broker's log"
 
 
 def _details(properties: Properties | None) -> str:

@@ -69,7 +69,7 @@ class Rehearsal:
         if not self._complete:
             lost = ", ".join(sorted({one.topic for one in ending.under_way})) or "nothing"
             text = f"the connection ended while {lost} was on its way: {ending.reason}"
-            self._found.append(Shortcoming("lost", text, "the broker's log tells more"))
+            self._found.append(Shortcoming("lost", text, "see the broker's log"))
         return Verdict(self._protocol, len(self._payload), tuple(self._found))
 
     @property

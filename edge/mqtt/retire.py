@@ -140,7 +140,6 @@ def retire_device(
     with claim_device(config) as holder:
         if holder is not None:
             raise UnavailableError(
-                f"{gone.name} is in the hands of {holder}; stop that first (the service: "
-                "`sudo systemctl stop evenkeel`)"
+                f"{gone.name} is in use by {holder}; stop that first (the service: `sudo systemctl stop evenkeel`)"
             )
         return gone, retire(config, environ, gone, force=force)

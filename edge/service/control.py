@@ -90,12 +90,12 @@ class Orders:
             mqtt = before.mqtt.model_copy(update={"prefix": fresh.mqtt.prefix})
             self.config = self.config.model_copy(update={"device": fresh.device, "mqtt": mqtt})
             self.renamed = True
-            message += f"; {_name(before)} ends here and goes on as {_name(fresh)}"
+            message += f"; {_name(before)} ends here and continues as {_name(fresh)}"
         else:
             self._pipeline.reconfigure(self.config)
         later = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self.config, name)]
         if later:
-            message += f"; only after a restart: {', '.join(later)}"
+            message += f"; takes effect after a restart: {', '.join(later)}"
         _log.info("%s", message)
         return True, message
 

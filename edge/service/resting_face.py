@@ -83,7 +83,7 @@ class RestingFaceFile:
             self._warn(error)
             return None
         except ValidationError:
-            _log.warning("%s: damaged, or of another version; the resting face is learned anew", self._path)
+            _log.warning("%s: damaged or of another version; relearning the resting face", self._path)
             return None
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):

@@ -66,7 +66,7 @@ class Retirements:
                         _log.warning("former name %s is not cleared yet: %s", gone.name, error)
                     said[gone] = str(error)
                     continue
-                _log.info("former name %s: the broker has forgotten it", gone.name)
+                _log.info("former name %s: cleared from the broker", gone.name)
                 self._former.remove(gone)
                 self._file.forget(gone)
             self._stopped.wait(self._pause_s)

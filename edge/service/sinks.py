@@ -108,7 +108,7 @@ class Sinks:
 
 
 def _fault(error: Exception) -> str:
-    return str(error) if isinstance(error, EvenkeelError) else f"unexpected fault: {error!r}"
+    return str(error) if isinstance(error, EvenkeelError) else f"unexpected error: {error!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,9 @@ class Worker(Generic[Item]):
             self._items.put_nowait(item)
         except queue.Full:
             if self._dropped == 0:
-                _log.warning("%s is too slow: what comes while %d wait is given up", self._name, self._items.maxsize)
+                _log.warning(
+                    "%s is too slow: while %d items wait, new ones are dropped", self._name, self._items.maxsize
+                )
             self._dropped += 1
 
     def close(self) -> None:
@@ -151,11 +153,11 @@ class Worker(Generic[Item]):
         try:
             self._items.put(_End(), timeout=CLOSE_S)
         except queue.Full:
-            _log.warning("%s: stuck; %d are given up", self._name, self._items.qsize())
+            _log.warning("%s: stuck; %d items dropped", self._name, self._items.qsize())
             return
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
-            _log.warning("%s: not done in time; %d are given up", self._name, self._items.qsize())
+            _log.warning("%s: did not finish in time; %d items dropped", self._name, self._items.qsize())
 
     def _work(self) -> None:
         while not isinstance(item := self._items.get(), _End):
@@ -166,7 +168,7 @@ class Worker(Generic[Item]):
                 self._fail(error)
             else:
                 if self._problem is not None:
-                    _log.info("%s: goes on", self._name)
+                    _log.info("%s: resumes", self._name)
                 self._problem = None
 
     def _fail(self, error: Exception) -> None:

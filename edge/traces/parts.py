@@ -159,7 +159,7 @@ class PartAges:
         except FileNotFoundError:
             return {}
         except ValidationError:
-            _log.warning("%s: damaged; the parts of the trace begin to age now", self._path)
+            _log.warning("%s: damaged; the trace's parts start to age now", self._path)
             return {}
 
     def _write(self, since: dict[str, float]) -> None:

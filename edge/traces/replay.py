@@ -145,10 +145,10 @@ def replay(
 
 def _check_outputs(path: Path, outputs: Sequence[Path]) -> None:
     if len({output.resolve() for output in outputs}) < len(outputs):
-        raise UsageError(f"{outputs[0]}: events, trace and plot cannot go into one file; name one for each")
+        raise UsageError(f"{outputs[0]}: events, trace and plot need a file each")
     for output in outputs:
         if output.exists() and output.samefile(path):
-            raise UsageError(f"{output}: this is what is being replayed; write to another file")
+            raise UsageError(f"{output}: this file is being replayed; write to another one")
 
 
 class _ClipSource:
@@ -178,7 +178,7 @@ class _ClipSource:
                     break
                 yield self._pipeline.step(frame)
         if self._camera.bad_frames:
-            count = f"frames that could not be read and were passed over: {self._camera.bad_frames}"
+            count = f"unreadable frames skipped: {self._camera.bad_frames}"
             self.faults.append(f"{self._path}: {count}; the last: {self._camera.bad_frame}")
 
 

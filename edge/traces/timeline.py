@@ -127,7 +127,7 @@ def check_plot(path: Path) -> None:
         UsageError: the file's name ends in no format that can be drawn.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{path}: a drawing's name ends in {', '.join(sorted(_SUFFIXES))}")
+        raise UsageError(f"{path}: a plot's name must end in {', '.join(sorted(_SUFFIXES))}")
     new_figure(1, 1)
 
 
@@ -150,7 +150,7 @@ def draw(timeline: Timeline, path: Path, title: str) -> None:
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
-        raise UnavailableError(f"{path}: the drawing cannot be written: {error.strerror}; use another file") from error
+        raise UnavailableError(f"{path}: the plot cannot be written: {error.strerror}; use another file") from error
 
 
 def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:

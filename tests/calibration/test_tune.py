@@ -300,7 +300,7 @@ def test_where_nothing_keeps_the_limit_nothing_is_recommended(
     assert ended.value.code == 69
     assert "[alerts." not in printed.out
     assert "no thresholds keep 0.25 false alarms of anger an hour; with the fewest it is" in printed.err
-    assert "nothing is recommended" in printed.err
+    assert "no thresholds recommended" in printed.err
     assert "<h2>Nothing is recommended</h2>" in (tmp_path / "report.html").read_text()
 
 

@@ -109,7 +109,7 @@ def test_a_reader_that_goes_away_ends_it_in_one_line(
     subscribe(mosquitto.port).publish("evenkeel/van-7/alert", payload("alert"))
 
     assert collector.wait() == 69
-    assert "nobody reads the lines any more" in collector.log
+    assert "nothing reads the output any more" in collector.log
     assert "Traceback" not in collector.log
     assert len(collector.alerts()) == 1
 

@@ -189,7 +189,7 @@ def test_source_and_source_file_together_are_refused(tmp_path: Path) -> None:
 
 def test_a_password_on_the_command_line_is_warned_of(evenkeel: Command) -> None:
     _, printed = evenkeel("mqtt.port = 1\n", "aim", "--source", ADDRESS)
-    assert "--source holds a password" in printed
+    assert "--source contains a password" in printed
     assert CANARY not in printed
 
 

@@ -24,7 +24,7 @@ SETTLED_S = 2.0
 FRAME_RATE_TIME_BOUND_S = 0.5
 """Alerts at 5 and at 60 frames a second start and end this near to each other."""
 
-KINDS = Config().alerts.enabled
+KINDS = tuple(Config().alerts.expressions)
 HASTY = Config.model_validate(
     {"alerts": {kind: {"hold_s": 0.5, "urgent_s": 0.5, "release_s": 0.5, "cool_down_s": 1.0} for kind in KINDS}}
 )

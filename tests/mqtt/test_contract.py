@@ -217,8 +217,10 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         topic.replace("<prefix>", "evenkeel")
         .replace("<device_id>", "van-7")
         .replace("<word>", "van-7")
-        .replace("<name>", "pause"): how
+        .replace("<name>", "pause")
+        .replace("<kind>", kind): how
         for topic, how in documented.items()
+        for kind in config.alerts.enabled
     }
 
 

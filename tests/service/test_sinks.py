@@ -89,7 +89,7 @@ def test_a_bug_in_one_sink_is_named_and_the_others_are_closed_all_the_same() -> 
     sinks.close()
     assert before.closed
     assert after.closed
-    assert sinks.health["bug"].problem == "unexpected fault: ZeroDivisionError('a bug')"
+    assert sinks.health["bug"].problem == "unexpected error: ZeroDivisionError('a bug')"
 
 
 def test_a_sink_that_comes_and_goes_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -119,7 +119,7 @@ def test_a_sink_that_cannot_even_say_how_it_is_costs_no_other_its_health() -> No
             pass
 
     told = Sinks([Bug("bug"), Listening("mqtt")]).health
-    assert told == {"bug": SinkHealth(problem="unexpected fault: ZeroDivisionError('a bug')"), "mqtt": SinkHealth()}
+    assert told == {"bug": SinkHealth(problem="unexpected error: ZeroDivisionError('a bug')"), "mqtt": SinkHealth()}
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_the_summary_counts_frames_faces_states_and_alerts(clip: Path) -> None:
     summary = replay(clip, Config())
     assert (summary.frames, summary.frames_with_face) == (130, 130)
     assert summary.duration_s == pytest.approx(12.9)
-    assert summary.alerts == {"anger": 1, "distress": 0}
+    assert summary.alerts == dict.fromkeys(Config().alerts.enabled, 0) | {"anger": 1}
     assert sum(summary.shares.values()) == pytest.approx(1.0)
     assert set(summary.shares) == {State.UNCERTAIN, State.CALM, State.WARNING}
     assert summary.shares[State.UNCERTAIN] < 0.15
@@ -184,7 +184,7 @@ def test_a_single_frame_is_drawn_too(drive: Path, tmp_path: Path) -> None:
 
 
 def test_a_drawing_of_another_format_is_refused_before_the_replay(drive: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a drawing's name ends in \.pdf, \.png, \.svg"):
+    with pytest.raises(UsageError, match=r"a plot's name must end in \.pdf, \.png, \.svg"):
         replay(drive, Config(), plot=tmp_path / "drive.txt", events=tmp_path / "events")
     assert not (tmp_path / "events").exists()
 
@@ -293,7 +293,7 @@ def test_pictures_that_are_none_are_counted_and_the_others_replayed(tmp_path: Pa
     summary = replay(tmp_path, Config())
     assert summary.frames == 5
     (fault,) = summary.faults
-    said = "frames that could not be read and were passed over: 2; the last: camera"
+    said = "unreadable frames skipped: 2; the last: camera"
     assert fault.startswith(f"{tmp_path}: {said} {tmp_path}")
 
 

@@ -81,7 +81,7 @@ def test_a_line_holds_what_the_format_promises(write: Write) -> None:
     assert set(lines[0]) >= {"t", "face", "quality", "readings", "signals", "state", "reason"}
     assert set(lines[0]["face"]) == {"box", "points", "score"}
     assert list(lines[0]["readings"]["expression"]) == list(EXPRESSIONS)
-    assert list(lines[0]["signals"]) == ["anger", "distress", "confidence"]
+    assert list(lines[0]["signals"]) == [*Config().alerts.enabled, "confidence"]
     assert lines[-1]["face"] is None
     assert lines[-1]["readings"] == {}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, VisionConfig
-from edge.decision.kinds import registered
+from edge.decision.alerts import AlertsConfig
 from edge.domain import CUE_NAMES, EXPRESSIONS, Face
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
 from edge.vision.crop import CropRule
@@ -170,7 +170,7 @@ def test_a_manifest_of_before_reads_ordinary_faces_as_always(copies: Path) -> No
     path.write_text(re.sub(r"\[(usual|rest)\]\n(?:.+\n)+\n", "", path.read_text()))
     face = ordinary_face(VisionConfig(expression_model=path))
     assert (face.signal, face.most) == (0.12, 0.3)
-    assert set(face.usual) == set(registered())
+    assert set(face.usual) == set(AlertsConfig.default().expressions)
 
 
 def test_the_face_models_manifest_tells_the_least_score_unless_the_configuration_does(copies: Path) -> None:

@@ -136,7 +136,7 @@ class Outbox:
     def set_aside(self, place: int, reason: str) -> None:
         """Keep an alert that no broker takes, but never send it again."""
         with self._lock:
-            _log.error("an alert is set aside and not sent any more: %s", reason)
+            _log.error("an alert is set aside and will not be sent: %s", reason)
             self._run(lambda store: self._settle(store, [place], Status.ASIDE, reason), Mode.DURABLE)
 
     def resend(self, epoch: int, first: int, last: int | None) -> Resent | None:
@@ -155,7 +155,7 @@ class Outbox:
             removed, pruned = self._run(self._expire, Mode.LAX)
             self._give_up(removed)
             for removal in pruned:
-                _log.info("no longer kept for sending again: %s", removal)
+                _log.info("no longer kept for resending: %s", removal)
 
     def health(self) -> OutboxPart:
         """Depth, size, losses and problem."""
@@ -385,7 +385,7 @@ class Outbox:
             self._problem = None
         self._close_store()
         self._store, self._on_disk, self._anew = disk, True, False
-        _log.info("outbox %s can be used again", self._path)
+        _log.info("outbox %s is usable again", self._path)
         self._run(self._begin, Mode.DURABLE)
 
     @property

@@ -21,7 +21,7 @@ USUAL_VIEW_DEG = 60.0
 STEP_DEG = 5.0
 
 _SIGHT_ADVICE = {
-    Sight.DARK: "take the cap off, or light the cabin",
+    Sight.DARK: "remove the lens cap, or light the cabin",
     Sight.OVEREXPOSED: "turn the camera away from the light, or shade it",
     Sight.COVERED: "uncover the lens: the picture shows nothing",
     Sight.NO_FACE: "sit as you drive; point the camera at the driver's face, or bring it nearer",
@@ -125,7 +125,7 @@ def _facing(quality: Quality, good_deg: float) -> Measure:
         advice.append("lower" if quality.pitch > 0 else "higher")
     if not advice:
         return Measure("facing", value)
-    return Measure("facing", value, f"move the camera {' and '.join(advice)}, more to where the driver looks")
+    return Measure("facing", value, f"move the camera {' and '.join(advice)}, closer to where the driver looks")
 
 
 def _degrees(share: float) -> str:

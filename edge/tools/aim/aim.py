@@ -87,11 +87,11 @@ def aim(
         raise
     except KeyboardInterrupt:
         if until_good:
-            raise UnavailableError(f"stopped before all was good for {GOOD_S:g} s") from None
+            raise UnavailableError(f"stopped before everything was good for {GOOD_S:g} s") from None
         return
     if until_good and not reached:
         source = without_credentials(config.camera.source)
-        raise UnavailableError(f"camera {source}: it ended before all was good for {GOOD_S:g} s")
+        raise UnavailableError(f"camera {source}: ended before everything was good for {GOOD_S:g} s")
 
 
 def _follow(

@@ -52,7 +52,7 @@ def memory(host: Host) -> Finding:
     lines = (line.split() for line in (read_text(host.proc / "meminfo") or "").splitlines())
     sizes_mb = {words[0].rstrip(":"): int(words[1]) * 1024 / 1e6 for words in lines if len(words) > 1}
     if "MemAvailable" not in sizes_mb:
-        return skipped("the kernel does not tell", "look at `free -h`")
+        return skipped("not reported by the kernel", "look at `free -h`")
     free_mb = sizes_mb["MemAvailable"]
     text = f"{free_mb:.0f} MB of {sizes_mb['MemTotal']:.0f} MB available"
     if free_mb < LITTLE_MEMORY_MB:
@@ -66,8 +66,8 @@ def clock(host: Host) -> Finding:
     if synced:
         return passed("synchronised", synced=True)
     return warned(
-        "not synchronised: alerts will say clock_synced = false, and TLS may find certificates not valid yet",
-        "look at `timedatectl`; give the board network time (systemd-timesyncd, chrony), a GPS or a clock of its own",
+        "not synchronised: alerts will carry clock_synced = false, and TLS may reject certificates as not yet valid",
+        "check `timedatectl`; give the board network time (systemd-timesyncd, chrony), a GPS or a real-time clock",
         synced=synced,
     )
 
@@ -76,10 +76,10 @@ def temperature(host: Host, config: Config) -> Finding:
     """How warm the processor is."""
     now_c = sensors.temperature_c(host.sys)
     if now_c is None:
-        return skipped("no sensor that can be read here", temperature_c=None)
+        return skipped("no readable sensor", temperature_c=None)
     text = f"{now_c:.0f} °C"
     if now_c >= config.heat.hot_c:
-        remedy = "give the board air, a heat sink or a fan"
+        remedy = "give the board better airflow, a heat sink or a fan"
         return warned(f"{text}: the service lowers its frame rate", remedy, temperature_c=now_c)
     return passed(text, temperature_c=now_c)
 
@@ -89,14 +89,14 @@ def throttling(host: Host) -> Finding:
     try:
         found = sensors.throttling(host.sys)
     except sensors.SilentError as error:
-        return warned(str(error), "start the board anew; `dmesg` may tell why its firmware is silent", throttled=None)
+        return warned(str(error), "reboot the board; `dmesg` may tell why its firmware does not answer", throttled=None)
     if found is None:
-        return skipped("this board does not tell", throttled=None)
-    remedy = "use the board's own power supply and a short cable; give it air"
+        return skipped("not reported by this board", throttled=None)
+    remedy = "use the board's own power supply and a short cable, and improve its cooling"
     if found.now:
         return warned(f"now: {', '.join(found.now)}", remedy, throttled=True)
     if found.since_boot:
-        return warned(f"not now, but since the start: {', '.join(found.since_boot)}", remedy, throttled=False)
+        return warned(f"not now, but since boot: {', '.join(found.since_boot)}", remedy, throttled=False)
     return passed("none", throttled=False)
 
 

@@ -22,7 +22,7 @@ def broker(host: Host, config: Config) -> Finding:
     """Whether the broker takes all that the service asks of it, tried under a name of its own beside a running one."""
     where = f"{config.mqtt.host}:{config.mqtt.port}"
     here = is_loopback(config.mqtt.host)
-    log = "`systemctl status mosquitto` tells more" if here else "the broker's log tells more"
+    log = "see `systemctl status mosquitto`" if here else "see the broker's log"
     try:
         verdict = Rehearsal(config, host.environ, _now()).run()
     except ConfigError as error:
@@ -35,7 +35,7 @@ def broker(host: Host, config: Config) -> Finding:
     if verdict.shortcomings:
         texts = "; ".join(one.text for one in verdict.shortcomings)
         return failed(f"{text}, but {texts}", "; ".join(one.remedy for one in verdict.shortcomings))
-    return passed(f"{text}, and takes a last will, QoS 1, retained messages and {verdict.largest} bytes")
+    return passed(f"{text}, and accepts a last will, QoS 1, retained messages and {verdict.largest} bytes")
 
 
 def _now() -> Stamp:
@@ -61,7 +61,7 @@ def credentials(host: Host, config: Config) -> Finding:
         remedy = "set mqtt.tls.enabled = true, and mqtt.username with its password or a client certificate"
         return warned(f"the broker is on another machine ({config.mqtt.host}): {'; '.join(open_doors)}", remedy)
     if not secrets:
-        return passed("none are configured")
+        return passed("none configured")
     return passed(f"{', '.join(map(shown, secrets))}: nobody else can read")
 
 
@@ -70,9 +70,9 @@ def _open_doors(config: Config) -> list[str]:
     mqtt = config.mqtt
     if is_loopback(mqtt.host):
         return []
-    doors = [] if mqtt.tls.enabled else ["without TLS everybody on the way can read and change what is said"]
+    doors = [] if mqtt.tls.enabled else ["without TLS anybody on the network path can read and change messages"]
     if mqtt.username is None and not (mqtt.tls.enabled and mqtt.tls.cert_file):
-        doors.append("without a user or a certificate anybody may speak as this device")
+        doors.append("without a user name or certificate anybody can publish as this device")
     return doors
 
 

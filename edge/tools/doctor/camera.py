@@ -65,7 +65,7 @@ def devices(host: Host, config: Config) -> Finding:
         return passed(text + held, devices=sum(map(len, by_name.values())))
     if needs_device(config.camera):
         return failed(
-            "no V4L2 device at all",
+            "no V4L2 device",
             "check cable and `dmesg`; on a Pi `rpicam-hello --list-cameras`; in a container pass /dev/video* through",
             devices=0,
         )
@@ -76,21 +76,21 @@ def frame(host: Host, config: Config) -> Finding:
     """Figures of a captured picture; the picture itself is dropped. A running service keeps its camera."""
     source = without_credentials(config.camera.source)
     if use := _use_by_service(host, config.camera):
-        remedy = "stop the service to have a picture looked at (`sudo systemctl stop evenkeel`)"
-        return skipped(f"{source} {use}: it is left alone, and no picture was taken", remedy)
+        remedy = "stop the service to check a picture (`sudo systemctl stop evenkeel`)"
+        return skipped(f"{source} {use}: left alone, so no picture was checked", remedy)
     try:
         luma, count, bad, elapsed_s = _capture(host, config.camera)
     except CameraError as error:
         held_by = holders(_names(host), host.proc)
         held = f"; held by {', '.join(map(str, held_by))}: stop it" if held_by else ""
-        return failed_by(error, f"mend the camera or set camera.source{held}")
+        return failed_by(error, f"fix the camera or set camera.source{held}")
     rate = f"{source}: {count / elapsed_s:.1f} frames a second" if count > 1 else source
     finding = _judge(luma, config, rate)
     figures = dict(finding.figures) | {"bad_frames": bad}
     if finding.verdict is not Verdict.PASS or bad <= MANY_BAD * (count + bad):
         return replace(finding, figures=figures)
-    text = f"{finding.text}; frames that could not be read: {bad} of {count + bad}"
-    return warned(text, "check cable, power supply and network; the service passes such frames over", **figures)
+    text = f"{finding.text}; unreadable frames: {bad} of {count + bad}"
+    return warned(text, "check cable, power supply and network; the service skips such frames", **figures)
 
 
 def needs_device(config: CameraConfig) -> bool:
@@ -155,5 +155,5 @@ def _judge(luma: NDArray[np.uint8], config: Config, text: str) -> Finding:
     fault = picture_fault(luma, config.quality)
     if fault is None:
         return passed(text, **figures, **shares)
-    remedy = "take the lens cap off, light the cabin, and see `evenkeel aim`"
+    remedy = "remove the lens cap, light the cabin, and see `evenkeel aim`"
     return warned(f"{text}: {fault.replace('_', ' ')}", remedy, **figures, **shares)

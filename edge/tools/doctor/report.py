@@ -47,7 +47,7 @@ def configured(look: Callable[[Host, Config], Finding]) -> Callable[[Host], Find
 
     def with_config(host: Host) -> Finding:
         if host.config is None:
-            return skipped("not looked at: the configuration is wrong")
+            return skipped("skipped: the configuration is invalid")
         return look(host, host.config)
 
     return with_config
@@ -85,9 +85,7 @@ def examine(host: Host, checks: Iterable[Check] = CHECKS) -> Iterator[Line]:
         try:
             finding = check.look(host)
         except ImportError as error:
-            finding = failed(
-                f"a package cannot be imported: {error}", "see the line 'packages'; install evenkeel again"
-            )
+            finding = failed(f"a package cannot be imported: {error}", "see 'packages' above; reinstall evenkeel")
         except EvenkeelError as error:
             text, _, remedy = str(error).rpartition("; ")
             finding = failed(text or remedy, remedy, error.exit_code)
@@ -95,7 +93,7 @@ def examine(host: Host, checks: Iterable[Check] = CHECKS) -> Iterator[Line]:
             _log.debug("check %s failed", check.name, exc_info=True)
             finding = failed(
                 f"this check itself failed: {type(error).__name__}: {error}",
-                "a fault of evenkeel; `evenkeel --log-level debug doctor` tells more",
+                "a bug in evenkeel; run `evenkeel --log-level debug doctor` for details",
                 EXIT_INTERNAL,
             )
         yield Line(check.name, replace(finding, text=redact(finding.text), remedy=redact(finding.remedy)))

@@ -69,7 +69,7 @@ def configuration(host: Host) -> Finding:
     """Whether the configuration says what is allowed."""
     where = str(host.config_file) if host.config_file else "defaults, no file given (--config)"
     if host.fault is not None:
-        return failed_by(host.fault, "correct it; `evenkeel check FILE` says each fault on its own line")
+        return failed_by(host.fault, "correct it; `evenkeel check FILE` lists each error")
     installed = host.root / "etc" / SERVICE_USER / f"{SERVICE_USER}.toml"
     if host.config_file is None and installed.is_file():
         return warned(f"defaults, but the service reads {installed}", f"look with `--config {installed}`")
@@ -87,9 +87,9 @@ def models(host: Host, config: Config) -> Finding:
         FaceFinder.load(config.vision)
         ExpressionReader.load(config.vision)
     except (ModelError, UnavailableError) as error:
-        return failed_by(error, "install evenkeel again, or correct [vision]")
+        return failed_by(error, "reinstall evenkeel, or correct [vision]")
     names = ", ".join(f"{one.name} {one.version} ({one.file}, sha256 {one.sha256[:12]}…)" for one in manifests)
-    return passed(f"{names}: checksums right, loaded")
+    return passed(f"{names}: checksums verified, loaded")
 
 
 def inference(host: Host, config: Config) -> Finding:
@@ -102,7 +102,7 @@ def inference(host: Host, config: Config) -> Finding:
         return failed_by(error, "see the lines above")
     board, budget_ms = board_name(host), 1000.0 / config.camera.fps
     figure = next((one for one in EXPECTED if one.board in board), None)
-    against = f"expected {figure.ms:g} ms" if figure else "no figure yet for this board"
+    against = f"expected {figure.ms:g} ms" if figure else "no reference figure for this board"
     text = (
         f"{ms:.1f} ms for both models, median of {RUNS} ({about.runtime}, {config.vision.threads} thread(s)); {against}"
     )
@@ -111,7 +111,7 @@ def inference(host: Host, config: Config) -> Finding:
         remedy = f"set camera.fps = {max(1, int(1000.0 / ms))}, or more vision.threads"
         return warned(f"{text}; too slow for {config.camera.fps:g} frames a second", remedy, **figures)
     if figure and ms > TOO_SLOW * figure.ms:
-        return warned(text, "look for other load (`top`), throttling, and a runtime without XNNPACK", **figures)
+        return warned(text, "check for other load (`top`), throttling, and a runtime without XNNPACK", **figures)
     return passed(text, **figures)
 
 

@@ -30,10 +30,10 @@ def user(host: Host) -> Finding:
     text = f"{name} (uid {host.user.uid}), groups {', '.join(names)}"
     if name == SERVICE_USER:
         return passed(text)
-    remedy = f"install the service with a user of its own; the lines below are about {name}"
+    remedy = f"install the service with its own user; the checks below are for {name}"
     if host.user.uid == 0:
-        return warned(f"{text}: no user '{SERVICE_USER}' here, and root may do everything", remedy)
-    return passed(f"{text}; no user '{SERVICE_USER}' here, so the lines below are about {name}")
+        return warned(f"{text}: no user '{SERVICE_USER}' here, and root may access everything", remedy)
+    return passed(f"{text}; no user '{SERVICE_USER}' here, so the checks below are for {name}")
 
 
 def config_readable(host: Host) -> Finding:
@@ -67,10 +67,10 @@ def outbox(host: Host, config: Config) -> Finding:
         what, _, remedy = fault.partition("; ")
         return warned(f"{text}; {what}", remedy, **figures)
     if free_mb < need_mb:
-        return failed(f"{text}; a full outbox takes {need_mb:.0f} MB", "make room (`df -h`)", **figures)
+        return failed(f"{text}; a full outbox takes {need_mb:.0f} MB", "free some space (`df -h`)", **figures)
     if free_mb < need_mb + LITTLE_DISK_MB:
-        return warned(text, "make room (`df -h`)", **figures)
-    return passed(text if folder == path.parent else f"{text}; the folder will be made", **figures)
+        return warned(text, "free some space (`df -h`)", **figures)
+    return passed(text if folder == path.parent else f"{text}; the folder will be created", **figures)
 
 
 def _refusal(host: Host, path: Path, folder: Path) -> tuple[str, str] | None:

@@ -128,7 +128,7 @@ def test_ctrl_c_ends_it_quietly() -> None:
 
 def test_ctrl_c_is_a_failure_where_good_was_asked_for() -> None:
     frames = FirstFrames(clip_config(), 0.5, KeyboardInterrupt())
-    with pytest.raises(UnavailableError, match="stopped before all was good for 3 s"):
+    with pytest.raises(UnavailableError, match="stopped before everything was good for 3 s"):
         aim(clip_config(), Console(file=io.StringIO()), until_good=True, frames=frames)
 
 

@@ -66,7 +66,7 @@ def test_heat_is_judged_by_the_configured_limit(make_host: MakeHost, tmp_path: P
 
 @pytest.mark.parametrize(
     ("word", "verdict", "said"),
-    [("0", "pass", "none"), ("1", "warn", "now: under-voltage"), ("50000", "warn", "not now, but since the start")],
+    [("0", "pass", "none"), ("1", "warn", "now: under-voltage"), ("50000", "warn", "not now, but since boot")],
 )
 def test_throttling_is_told_by_its_reason(
     make_host: MakeHost, tmp_path: Path, word: str, verdict: str, said: str

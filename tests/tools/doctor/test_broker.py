@@ -33,7 +33,7 @@ def test_a_broker_without_limits_passes_and_keeps_nothing_of_it(
     hears = subscribe(mosquitto.port)
     finding = looked(make_host, mosquitto.port)
     assert finding.verdict is Verdict.PASS
-    assert "in MQTT 5, without TLS, and takes a last will, QoS 1, retained messages" in finding.text
+    assert "in MQTT 5, without TLS, and accepts a last will, QoS 1, retained messages" in finding.text
     hears.wait_for(TOPIC, b"")
     assert {message.topic for message in hears.messages} == {TOPIC}
     late = subscribe(mosquitto.port)

@@ -25,7 +25,7 @@ def outbox(host: Host) -> Finding:
 def test_an_outbox_whose_folder_can_be_made_is_good_and_is_not_made(make_host: MakeHost, tmp_path: Path) -> None:
     finding = outbox(make_host())
     assert finding.verdict is Verdict.PASS
-    assert finding.text.endswith("the folder will be made")
+    assert finding.text.endswith("the folder will be created")
     assert not (tmp_path / "state").exists()
 
 
