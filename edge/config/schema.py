@@ -72,10 +72,10 @@ class CameraConfig(Section):
         default=15.0,
         ge=1,
         le=120,
-        description="Requested frame rate; at most so many frames a second are processed.",
+        description="Frame rate asked of the camera, and the most that is processed, frames a second.",
     )
     empty_fps: float = Field(
-        default=5.0, ge=1, le=120, description="Most frames processed a second while the seat is empty."
+        default=5.0, ge=1, le=120, description="The most that is processed while the seat is empty, frames a second."
     )
     stream: Literal["main", "lores"] = Field(default="main", description="picamera2 stream to take the luma from.")
     rotate_deg: Literal[0, 90, 180, 270] = Field(

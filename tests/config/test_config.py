@@ -74,7 +74,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[camera\n", "not valid TOML"),
         ("[camera]\nfsp = 15\n", "camera.fsp: unknown key; did you mean fps? known here: empty_fps, fps"),
         ("[cam]\nfps = 15\n", "cam: unknown key; did you mean camera? known here: alerts"),
-        ("[camera]\nfps = 0\n", "camera.fps = 0: expected 1 or more (Requested frame rate"),
+        ("[camera]\nfps = 0\n", "camera.fps = 0: expected 1 or more (Frame rate asked of"),
         ('[camera]\nfps = "fast"\n', 'camera.fps = "fast": expected a number'),
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: expected 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),

@@ -97,7 +97,7 @@ class ScriptedBroker:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._received: list[Packet] = []
-        self._lock = threading.Lock()
+        self._came = threading.Condition()
         self._count = 0
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._open: list[socket.socket] = []
@@ -118,8 +118,14 @@ class ScriptedBroker:
     @property
     def received(self) -> list[Packet]:
         """Every packet so far."""
-        with self._lock:
+        with self._came:
             return list(self._received)
+
+    def wait_for(self, kind: int, deadline_s: float = 10.0) -> None:
+        """Return when a packet of this kind has come: one that was sent may be on its way still."""
+        with self._came:
+            came = self._came.wait_for(lambda: any(one.kind == kind for one in self._received), deadline_s)
+        assert came, f"no packet of kind {kind} within {deadline_s:g} s"
 
     def published(self, topic: str, connection: int | None = None) -> list[Packet]:
         """The messages on one topic."""
@@ -153,8 +159,9 @@ class ScriptedBroker:
                 if header[0] >> 4 == CONNECT:
                     version = body[6]
                 got = _parse(number, header[0], body, version)
-                with self._lock:
+                with self._came:
                     self._received.append(got)
+                    self._came.notify_all()
                 answer = self._script(got)
                 if isinstance(answer, Later):
                     threading.Timer(answer.seconds, _send, (connection, answer)).start()

@@ -96,6 +96,7 @@ def test_a_broker_that_breaks_off_or_stays_silent_fails_in_time(make_host: MakeH
 def test_it_asks_for_what_the_service_asks_for_and_leaves_properly(make_host: MakeHost) -> None:
     with ScriptedBroker() as there:
         assert looked(make_host, there.port).verdict is Verdict.PASS
+        there.wait_for(DISCONNECT)
         connect, subscribe, publish, clear, goodbye = there.received
     assert (connect.will_retain, connect.will_qos) == (True, 1)
     assert "evenkeel/van-7/command/pause" in subscribe.filters
