@@ -349,13 +349,13 @@ def test_an_empty_trace_is_unavailable(tmp_path: Path) -> None:
 
 def test_what_is_replayed_is_not_overwritten(drive: Path) -> None:
     before = drive.read_bytes()
-    with pytest.raises(UsageError, match="write to another file"):
+    with pytest.raises(UsageError, match="write to another one"):
         replay(drive, Config(), trace=drive)
     assert drive.read_bytes() == before
 
 
 def test_events_and_trace_do_not_go_into_one_file(drive: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name one for each"):
+    with pytest.raises(UsageError, match="need a file each"):
         replay(drive, Config(), events=tmp_path / "out.jsonl", trace=tmp_path / "." / "out.jsonl")
 
 

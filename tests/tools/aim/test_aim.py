@@ -103,7 +103,7 @@ def test_it_ends_by_itself_once_all_was_good_for_three_seconds() -> None:
 
 def test_a_clip_that_ends_before_it_was_good_is_a_failure_where_good_was_asked_for() -> None:
     config = clip_config(rotate_deg=180)
-    with pytest.raises(UnavailableError, match="ended before all was good for 3 s"):
+    with pytest.raises(UnavailableError, match="ended before everything was good for 3 s"):
         aim(config, Console(file=io.StringIO()), until_good=True, frames=FirstFrames(config))
 
 
