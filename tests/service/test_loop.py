@@ -348,6 +348,7 @@ def test_a_kind_that_cannot_be_read_any_more_is_news_whatever_the_state() -> Non
     unread = replace(step.signals, kinds={**step.signals.kinds, "distress": lasting})
     for each in (step, step, replace(step, signals=unread), replace(step, signals=unread), step):
         sink.take(each)
+    sink.close()
     told = [message.kinds["distress"] for message in publisher.states]
     assert [(part.readable, part.reason_code) for part in told] == [(True, ""), (False, "lasting"), (True, "")]
 
@@ -594,7 +595,7 @@ def test_a_reload_changes_thresholds_and_tells_what_waits_for_a_restart(
         ask_reload(bench)
         eventually(lambda: bool(bench.pipeline.decider.calls))
     assert bench.pipeline.decider.calls == [("reconfigure", 2.5, "localhost")]
-    assert "only after a restart: camera, mqtt" in caplog.text
+    assert "takes effect after a restart: camera, mqtt" in caplog.text
     reloading = next(i for i, text in enumerate(bench.notifier.sent) if text.startswith("RELOADING=1\nMONOTONIC_USEC="))
     assert "READY=1" in bench.notifier.sent[reloading:]
 
@@ -712,7 +713,7 @@ def test_the_trace_goes_on_when_there_is_room_again(caplog: pytest.LogCaptureFix
     with caplog.at_level("INFO"), Bench(Ticker, sinks=[TraceSink(trace, uptime_s, retry_s=0.01)]):
         eventually(lambda: trace.asked > 10)
     assert caplog.text.count("the trace has a gap from here") == 1
-    assert caplog.text.count("trace: goes on") == 1
+    assert caplog.text.count("trace: resumes") == 1
 
 
 def test_a_real_broker_gets_state_health_and_offline(
