@@ -134,7 +134,7 @@ def test_a_stream_with_one_broken_frame_in_ten_is_never_blind_and_tells_how_many
             assert newest.blindness() is None
         eventually(lambda: newest.bad_frames >= 3)
     assert caplog.text.count("unreadable frames skipped") == 1, "the first is told, the second is not"
-    assert "trying again" not in caplog.text
+    assert "retrying" not in caplog.text
 
 
 def _says(newest: NewestFrame, sight: Sight, reason: str) -> bool:

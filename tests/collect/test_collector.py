@@ -164,9 +164,7 @@ def test_the_last_alert_is_missed_too_and_so_is_the_end_of_an_epoch(
     assert (first["from"], first["to"]) == (2, 2)
 
     device.publish("evenkeel/van-7/command/resend/result", answer(7, 2, 2, newest=2, gone=((2, 2, "squeezed"),)))
-    until(
-        lambda: "gone for good" in caplog.text, "the loss"
-    )  # an answer after the next epoch's begin would end this one
+    until(lambda: "are lost: " in caplog.text, "the loss")  # an answer after the next epoch's begin would end this one
     device.publish("evenkeel/van-7/state", payload("state", sequence=0, epoch=9))
     device.wait(
         lambda: any("to" not in json.loads(one) for one in device.payloads("evenkeel/van-7/command/resend")),
@@ -253,7 +251,7 @@ def test_a_locked_database_is_waited_for(
 
     other.execute("ROLLBACK")
     until(lambda: running.kept() == numbers(1, 2), "both")
-    until(lambda: "is back" in caplog.text, "a word about its return")
+    until(lambda: "available again" in caplog.text, "a word about its return")
     other.close()
 
 

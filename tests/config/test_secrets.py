@@ -80,7 +80,7 @@ def test_no_form_of_an_address_shows_its_password(source: str) -> None:
         "broker localhost:1883: refused: nothing listens there",
         "mqtt.password_file = /etc/evenkeel/mqtt_password: cannot be read: Permission denied",
         "14:58:01 INFO edge.mqtt.client: connected to [::1]:1883 with MQTT 5",
-        "device evenkeel/van-7 at broker.example:8883 is already in the hands of evenkeel (pid 3) of user root",
+        "device evenkeel/van-7 at broker.example:8883 is already in use by evenkeel (pid 3) of user root",
         "refused: bad user name or password",
     ],
 )

@@ -93,7 +93,7 @@ def test_a_run_beside_the_service_ends_with_69_and_says_who_is_there(
         main()
     assert ended.value.code == EXIT_UNAVAILABLE
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"device evenkeel/{DEVICE} at localhost:1 is already in the hands of" in line
+    assert f"device evenkeel/{DEVICE} at localhost:1 is already in use by" in line
     assert f"(pid {pid}) of user {OWN_USER}" in line
     assert "`evenkeel replay`" in line
 
@@ -119,7 +119,7 @@ def test_the_same_outbox_under_another_name_is_in_use(path: Path, tmp_path: Path
             pass
         with claim_device(other) as holder:  # what was claimed before the refusal is free again
             assert holder is None
-    assert re.search(rf"in the hands of \S+ \(pid {pid}\); stop that first", str(refused.value))
+    assert re.search(rf"in use by \S+ \(pid {pid}\); stop that first", str(refused.value))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_who_lets_go_in_time_was_not_in_the_way(path: Path, caplog: pytest.LogCa
     code = f"import time\n{device(config).replace('sys.stdin.read()', 'time.sleep(0.2)')}"
     with another_process(code) as pid, hold(config, path, patience_s=30.0):
         pass
-    assert caplog.text.count("waiting for its end") == 1
+    assert caplog.text.count("waiting for it to end") == 1
     assert f"(pid {pid})" in caplog.text
 
 

@@ -121,7 +121,7 @@ def test_a_device_that_is_online_keeps_its_topics_unless_force_is_used(
 def test_a_service_of_this_machine_is_named_and_left_alone(mosquitto: Mosquitto, evenkeel: Command) -> None:
     with claim_device(configuration(mosquitto.port)):
         code, _, err = evenkeel(mosquitto.port, "retire", "--force")
-    assert (code, "is in the hands of" in err) == (EXIT_UNAVAILABLE, True)
+    assert (code, "is in use by" in err) == (EXIT_UNAVAILABLE, True)
 
 
 def test_without_a_broker_it_says_why(evenkeel: Command) -> None:

@@ -67,6 +67,17 @@ def test_a_damaged_file_is_said_and_learned_anew(
     assert FILE_NAME in caplog.text
 
 
+def test_a_file_of_0_1_0_is_taken_over(tmp_path: Path) -> None:
+    """It told of two kinds, each under keys of its own."""
+    face = {"anger": -0.8, "distress": -2.2, "anger_s": SHOWN, "distress_s": SHOWN}
+    text = json.dumps({"schema": 3, "saved": SAVED.isoformat(), "learned_s": 120.0, **face})
+    (tmp_path / FILE_NAME).write_text(text)
+    file = RestingFaceFile(tmp_path)
+    assert file.load(at(1.0), 8.0) == RESTING
+    file.keep(RESTING, at(1.0))
+    assert file.load(at(2.0), 8.0) == RESTING
+
+
 def test_a_disk_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     file = RestingFaceFile(tmp_path / "file")
