@@ -412,7 +412,7 @@ def test_what_was_decided_last_is_handed_on_before_the_service_says_offline() ->
 
 
 def test_the_watchdog_is_fed_once_for_every_frame_that_was_read() -> None:
-    with Bench(lambda: Ticker(count=20, period_s=0.01), quick(fps=120)) as bench:
+    with Bench(lambda: Ticker(count=20, period_s=0.01), quick(fps=120, timeout_s=10.0)) as bench:
         bench.thread.join(DEADLINE_S)
     assert bench.notifier.sent.count("WATCHDOG=1") == len(bench.pipeline.seen) > 0
 
