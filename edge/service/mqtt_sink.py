@@ -39,9 +39,10 @@ WAITING = 1000
 class MqttSink:
     """Gives the publisher what it is to bring to the broker, in a thread of its own: a slow disk holds up no frame.
 
-    Behind the first that it takes (a step, of which the state is set at once, or health) the connection begins; ``close``
-    ends it when all that was taken has been handed on. ``entropy`` gives ten random bytes for each episode's id;
-    ``shadow`` tells what would have been said in shadow mode. What ``config`` says of periods holds until a restart.
+    Behind the first that it takes (a step, of which the state is set at once, or health) the connection begins;
+    ``close`` ends it when all that was taken has been handed on. ``entropy`` gives ten random bytes for each episode's
+    id; ``shadow`` tells what would have been said in shadow mode. What ``config`` says of periods holds until a
+    restart.
     """
 
     name = "mqtt"

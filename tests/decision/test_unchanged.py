@@ -1,7 +1,8 @@
 """What is decided is what version 0.1.0 decided, frame by frame, until a rule or a model is changed on purpose.
 
 ``decisions/`` holds traces that 0.1.0 wrote: of the demo's clip, and of a made-up drive with short and long episodes,
-gaps, darkness, other faces and frames of poor quality. Where a rule changes on purpose, write them anew.
+gaps, darkness, other faces and frames of poor quality. Where a rule changes on purpose, write them anew. The readings
+are of expression model 0.3.0, so they are decided on with what that model makes of ordinary faces.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from typing import Any
 
 import pytest
 
-from edge.config import Config, VisionConfig
+from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.ordinary import OrdinaryFace
 from edge.domain import Transition
 from edge.mqtt.messages import DECIMALS
 from edge.traces.trace import read_trace
-from edge.vision.ordinary import ordinary_face
 from edge.words import say
 
 FOLDER = Path(__file__).with_name("decisions")
 NAMES = ("demo", "drive")
+ORDINARY_FACE = OrdinaryFace(signal=0.12, most=0.3, usual={"anger": 0.02, "distress": 0.04})
 ROUNDING = 10.0**-DECIMALS
 """What is stored was rounded, and the same sum rounds differently from processor to processor."""
 
@@ -35,7 +37,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]
 
 
 def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[str, Path]) -> None:
-    decider = Decider(Config(), ordinary_face(VisionConfig()))
+    decider = Decider(Config(), ORDINARY_FACE)
     different = []
     for line in read_trace(recorded[1]):
         step = decider.update(line.observation())
@@ -50,7 +52,7 @@ def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[s
 
 def test_the_alerts_are_those_that_came(recorded: tuple[str, Path]) -> None:
     name, path = recorded
-    decider = Decider(Config(), ordinary_face(VisionConfig()))
+    decider = Decider(Config(), ORDINARY_FACE)
     came = [each for line in read_trace(path) for each in decider.update(line.observation()).transitions]
     wanted = [json.loads(line) for line in (FOLDER / f"{name}-0.1.0.events.jsonl").read_text().splitlines()]
     assert [words_of(each) for each in came] == [{key: event[key] for key in WORDS} for event in wanted]

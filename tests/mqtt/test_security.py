@@ -133,7 +133,7 @@ def test_certificates_that_cannot_be_used_are_one_clear_line(tmp_path: Path, sec
         ("van@x", "not a host name or address"),
         ("x/y", "not a host name or address"),
         ("x" * 64, "not a host name or address"),
-        ("", "at least 1 character"),
+        ("", "that is not empty"),
     ],
 )
 def test_a_host_that_is_no_name_or_address_is_refused_with_the_remedy(host: str, why: str) -> None:

@@ -151,6 +151,7 @@ class Counting:
     """A sink that counts what it gets."""
 
     name = "counting"
+    outward = False
     health = SinkHealth()
 
     def __init__(self) -> None:

@@ -240,7 +240,9 @@ def test_the_trace_of_a_clip_replays_to_the_same_events(clip: Path, tmp_path: Pa
     replay(clip, Config(), events=first, trace=trace)
     replay(trace, Config(), events=again)
     for one, other in zip(events_of(first), events_of(again), strict=True):
-        assert (one["t"], one["kind"], one["phase"]) == (other["t"], other["kind"], other["phase"])
+        assert (one["kind"], one["phase"]) == (other["kind"], other["phase"])
+        # a trace rounds readings: what just reaches a threshold may reach it a frame earlier or later
+        assert abs(float(str(one["t"])) - float(str(other["t"]))) < 1.5 / FPS
 
 
 def test_a_trace_is_judged_by_the_configuration_of_today(drive: Path) -> None:
