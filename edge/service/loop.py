@@ -215,6 +215,7 @@ class Service:
         self._frames = frames
         self._pipeline = pipeline
         self._notifier = notifier
+        self._silent = publisher if config.alerts.shadow else None
         self._sinks = Sinks(sinks, shadow=config.alerts.shadow)
         self._clock = clock
         self._sleep = sleep
@@ -276,6 +277,8 @@ class Service:
             if self._started:
                 self._end_episodes()
             self._sinks.close()
+            if self._started and self._silent is not None:
+                self._silent.stop()
             self._notifier.close()
 
     def _end_episodes(self) -> None:
@@ -335,10 +338,15 @@ class Service:
         return step
 
     def _take(self, step: Step) -> None:
-        """Hand a step to the sinks; behind the first one the service is ready."""
+        """Hand a step to the sinks; behind the first one the service is ready.
+
+        In shadow mode no step goes to the broker, so the connection that tells of health is begun here.
+        """
         self._step = step
         self._sinks.take(step)
         if not self._started:
+            if self._silent is not None:
+                self._silent.start()
             self._notifier.ready()
             self._started = True
             self._settled()

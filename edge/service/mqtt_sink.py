@@ -39,10 +39,10 @@ WAITING = 1000
 class MqttSink:
     """Gives the publisher what it is to bring to the broker, in a thread of its own: a slow disk holds up no frame.
 
-    Behind the first that it takes (a step, of which the state is set at once, or health) the connection begins;
-    ``close`` ends it when all that was taken has been handed on. ``entropy`` gives ten random bytes for each episode's
-    id; ``shadow`` tells what would have been said in shadow mode. What ``config`` says of periods holds until a
-    restart.
+    Behind the first step, of which the state is set at once, the connection begins; ``close`` ends it when all that was
+    taken has been handed on. ``entropy`` gives ten random bytes for each episode's id; ``shadow`` tells what would have
+    been said in shadow mode, in which no step comes: the service begins and ends the connection then. What ``config``
+    says of periods holds until a restart.
     """
 
     name = "mqtt"
@@ -88,7 +88,7 @@ class MqttSink:
 
     def probe(self, health: Health) -> None:
         """Have health published."""
-        self._hand_on(partial(self._tell_health, health, self._stamp()))
+        self._worker.put(partial(self._tell_health, health, self._stamp()))
 
     def close(self) -> None:
         """Hand on what was taken, then say ``offline`` and disconnect."""

@@ -376,6 +376,14 @@ def test_the_steps_of_an_episode_become_alerts_with_one_id() -> None:
     assert first.models.face == "face 1"
 
 
+def test_in_shadow_mode_the_connection_begins_with_the_first_frame_and_nothing_is_said_of_the_driver() -> None:
+    silent = Config.model_validate(quick().model_dump() | {"alerts": {"shadow": True}})
+    with Bench(Ticker, silent) as bench:
+        eventually(lambda: "start" in bench.publisher.log)
+    assert bench.publisher.log == ["start", "stop"]
+    assert not bench.publisher.states
+
+
 def test_a_disk_that_hangs_holds_up_neither_frames_nor_other_sinks_and_no_alert_is_lost() -> None:
     gate, hangs = threading.Event(), threading.Event()
     pipeline, other = FakePipeline(), Counting()
