@@ -40,8 +40,8 @@ class ExpressionSettings(JudgeSettings):
     """One kind of alert: what counts as evidence and how long it must last.
 
     An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
-    was watched for five minutes; where the driver is not yet known, anger after some 4.1 and 2.8 s, distress after 7.4 or
-    3.9 s, with what expression 0.4.0 makes of ordinary faces.
+    was watched for five minutes; where the driver is not yet known, anger after some 4.1 and 2.8 s, distress after 7.4
+    or 3.9 s, with what expression 0.4.0 makes of ordinary faces.
     """
 
     presets: ClassVar = PRESETS
