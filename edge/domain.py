@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,11 +217,12 @@ class Cues:
 
     def reading(self) -> Reading:
         """The same by name."""
-        return Reading(CUE_NAMES, np.array([getattr(self, name) for name in CUE_NAMES], np.float32))
+        return Reading(CUE_NAMES, np.array(_CUE_VALUES(self), np.float32))
 
 
 CUE_NAMES = tuple(each.name for each in fields(Cues))
 """Names of the cues' reading, in its order: valence and arousal first."""
+_CUE_VALUES = attrgetter(*CUE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

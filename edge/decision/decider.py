@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Protocol
@@ -197,9 +198,10 @@ class Decider:
         self._pending += [end for end in ends if end is not None]
 
     def _step(self, observation: Observation, context: Context) -> Step:
-        state, reason = self._state()
+        signals = self._signals()
+        state, reason = self._state(signals.kinds)
         transitions, self._pending = tuple(self._pending), []
-        return Step(observation, self._signals(), state, reason, transitions, context, self.calibrated_percent)
+        return Step(observation, signals, state, reason, transitions, context, self.calibrated_percent)
 
     def _signals(self) -> Signals:
         kinds = {kind: self._judged(judge) for kind, judge in self._judges.items()}
@@ -217,7 +219,7 @@ class Decider:
             return NO_REASON
         return self._tracker.reason or judge.reason or Reason(ReasonCode.UNREADABLE)
 
-    def _state(self) -> tuple[State, Reason]:
+    def _state(self, kinds: Mapping[Kind, Judged]) -> tuple[State, Reason]:
         """Blind and absent outrank an open alert, whose driver is out of sight; an alert outranks uncertain.
 
         Calm is said only where every kind can be read.
@@ -227,13 +229,13 @@ class Decider:
             return State.PAUSED, Reason(ReasonCode.PAUSED)
         if unknown in (State.BLIND, State.ABSENT):
             return unknown, self._tracker.reason
-        levels = {kind: judge.level for kind, judge in self._judges.items() if judge.level is not None}
+        levels = {kind: judged.level for kind, judged in kinds.items() if judged.level is not None}
         if levels:
             alert = Reason(ReasonCode.ALERT, kinds=tuple(levels))
             return State.URGENT if Level.URGENT in levels.values() else State.WARNING, alert
         if unknown is not None:
             return unknown, self._tracker.reason
-        reason = next(filter(None, map(self._unread, self._judges.values())), NO_REASON)
+        reason = next((judged.reason for judged in kinds.values() if not judged.readable), NO_REASON)
         return (State.UNCERTAIN, reason) if reason else (State.CALM, NO_REASON)
 
 
