@@ -39,8 +39,7 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def write(path: Path, by_source: Mapping[str, NDArray[np.float32]], about: str) -> None:
     """Write the answers of a teacher that ``about`` describes."""
-    codes: dict[str, NDArray[np.generic]] = {name: encode(values) for name, values in by_source.items()}
-    np.savez_compressed(path, **{ABOUT: np.array(about), **codes})  # type: ignore[arg-type]
+    write_codes(path, {name: encode(values) for name, values in by_source.items()}, about)
 
 
 def read(path: Path, counts: Mapping[str, int]) -> Answers:
@@ -49,13 +48,28 @@ def read(path: Path, counts: Mapping[str, int]) -> Answers:
     Raises:
         SystemExit: the file cannot be read, or is of other faces.
     """
+    codes, about = read_codes(path, counts, "a teacher's answers", "answers")
+    return Answers({name: decode(values) for name, values in codes.items()}, about)
+
+
+def write_codes(path: Path, codes: Mapping[str, NDArray[np.uint8]], about: str) -> None:
+    """Write (N, M) codes by the name of the source, and a line about them."""
+    np.savez_compressed(path, **{ABOUT: np.array(about), **codes})  # type: ignore[arg-type]
+
+
+def read_codes(path: Path, counts: Mapping[str, int], what: str, does: str) -> tuple[dict[str, NDArray[np.uint8]], str]:
+    """The codes of sources of ``counts`` faces, of those that the file has, and the line about them.
+
+    Raises:
+        SystemExit: the file cannot be read as ``what`` it should hold, or ``does`` so of other faces.
+    """
     try:
         with np.load(path, allow_pickle=False) as table:
             about = str(table[ABOUT])
             codes = {name: table[name] for name in counts if name in table}
     except (OSError, ValueError, KeyError) as error:
-        raise SystemExit(f"{path}: cannot be read as a teacher's answers ({error})") from error
+        raise SystemExit(f"{path}: cannot be read as {what} ({error})") from error
     for name, values in codes.items():
         if len(values) != counts[name]:
-            raise SystemExit(f"{path}: answers {len(values)} faces of {name}, the data hold {counts[name]}")
-    return Answers({name: decode(values) for name, values in codes.items()}, about)
+            raise SystemExit(f"{path}: {does} {len(values)} faces of {name}, the data hold {counts[name]}")
+    return codes, about

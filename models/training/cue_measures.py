@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import EXPRESSIONS
+from models.training.answers import read_codes, write_codes
 
 FILE = Path(__file__).with_name("cue_measures.npz")
-ABOUT = "about"
 MEASURES = ("lids", "lips", "brow", "slope")
 """How far apart the lids are, of an eye's width; the inner lips, of the mouth's; how high the brows' inner ends stand
 over the eyes' inner corners, of the distance from outer corner to outer corner, and how much higher than the outer ends
@@ -66,11 +66,11 @@ class Measured:
 def write(path: Path, by_source: Mapping[str, NDArray[np.float32]], about: str) -> None:
     """Write measures (N, 4), NaN where nothing was seen."""
     low, high = np.array(SPANS, np.float32).T
-    codes: dict[str, NDArray[np.generic]] = {}
+    codes = {}
     for name, values in by_source.items():
         steps = 1 + np.round(254 * np.clip((values - low) / (high - low), 0, 1))
         codes[name] = np.nan_to_num(steps, nan=0).astype(np.uint8)
-    np.savez_compressed(path, **{ABOUT: np.array(about), **codes})  # type: ignore[arg-type]
+    write_codes(path, codes, about)
 
 
 def read(path: Path, counts: Mapping[str, int]) -> Measured:
@@ -79,17 +79,10 @@ def read(path: Path, counts: Mapping[str, int]) -> Measured:
     Raises:
         SystemExit: the file cannot be read, or is of other faces.
     """
-    try:
-        with np.load(path, allow_pickle=False) as table:
-            about = str(table[ABOUT])
-            codes = {name: table[name] for name in counts if name in table}
-    except (OSError, ValueError, KeyError) as error:
-        raise SystemExit(f"{path}: cannot be read as measures of faces ({error})") from error
+    codes, about = read_codes(path, counts, "measures of faces", "measures")
     low, high = np.array(SPANS, np.float32).T
     found = {}
     for name, values in codes.items():
-        if len(values) != counts[name]:
-            raise SystemExit(f"{path}: measures {len(values)} faces of {name}, the data hold {counts[name]}")
         real = low + (high - low) * (values.astype(np.float32) - 1) / 254
         found[name] = np.where(values == 0, np.nan, real).astype(np.float32)
     return Measured(found, about)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.domain import EXPRESSIONS
-from models.training import cue_measures, cue_teacher
+from models.training import answers, cue_measures, cue_teacher
 from models.training.cues import CUES, LABELS, TILE_PX, cue_figures, interval, measure_cues, read_cue_faces
 from models.training.expression_metrics import concordance
 
@@ -127,7 +127,7 @@ def test_measures_are_kept_as_they_were_up_to_their_steps(tmp_path: Path) -> Non
 def test_the_measures_that_are_kept_are_whole() -> None:
     assert cue_measures.FILE.stat().st_size < 500_000
     with np.load(cue_measures.FILE, allow_pickle=False) as table:
-        counts = {name: len(table[name]) for name in table if name != cue_measures.ABOUT}
+        counts = {name: len(table[name]) for name in table if name != answers.ABOUT}
     assert set(counts) == set(cue_teacher.FILES)
     found = cue_measures.read(cue_measures.FILE, counts)
     assert found.about == cue_teacher.ABOUT
