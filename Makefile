@@ -31,8 +31,8 @@ SQLITE := .sqlite/sqlite3
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues \
-	evaluate-face evaluate-expression evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -122,11 +122,17 @@ train-expression: $(TRAINING)/.training ## Train the expression model from DATA;
 train-cues: $(TRAINING)/.training ## Add valence, arousal and cues to the expression model: ARGS='--weights RUN'
 	$(TRAINING)/bin/python -m models.training.train_cues --data $(DATA) $(ARGS)
 
+train-eyes: $(TRAINING)/.training ## Train the eye model from DATA; ARGS=--clean trains eyes-clean on drawn eyes alone
+	$(TRAINING)/bin/python -m models.training.train_eyes --data $(DATA) $(ARGS)
+
 evaluate-face: $(VENV)/.dev ## Measure the face model
 	$(VENV)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)
 
 evaluate-expression: $(VENV)/.dev ## Measure the expression model
 	$(VENV)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)
+
+evaluate-eyes: $(VENV)/.dev ## Measure the eye models, and what reading eyes costs a step
+	$(VENV)/bin/python -m models.training.evaluate_eyes --data $(DATA) $(ARGS)
 
 evaluate-robustness: $(VENV)/.dev ## Measure the expression model under what a cabin does to a picture
 	$(VENV)/bin/python -m models.training.robustness --data $(DATA) $(ARGS)
@@ -134,7 +140,7 @@ evaluate-robustness: $(VENV)/.dev ## Measure the expression model under what a c
 evaluate-fairness: $(VENV)/.dev ## Measure the expression model by group
 	$(VENV)/bin/python -m models.training.fairness --data $(DATA) $(ARGS)
 
-figures: $(VENV)/.dev ## Measure both models and write figures, plots and the model card's tables
+figures: $(VENV)/.dev ## Measure the models and write figures, plots and the model card's tables
 	$(VENV)/bin/python -m models.training.figures --data $(DATA) --float $(FLOAT) $(ARGS)
 
 evaluate-clips: $(VENV)/.dev ## Play recorded clips that are hard to read, hold the alerts against what is wanted

@@ -43,6 +43,7 @@ from edge.pipeline import Pipeline
 from edge.service.versions import About
 from edge.tools.bench import FRAME_PERIOD_S, WAYS, Way, build_finder, bundled_clip, clip_frames
 from edge.vision.expression import ExpressionReader
+from edge.vision.eyes import EyeReader
 
 FRAMES = 100
 WARM_UP = 10
@@ -122,7 +123,8 @@ def work(frames: NDArray[np.uint8]) -> None:
     config = Config()
     cv2.setNumThreads(1)
     for way in WAYS:
-        pipeline = Pipeline(config, build_finder(config, way), ExpressionReader.load(config.vision))
+        reader, eyes = ExpressionReader.load(config.vision), EyeReader.load(config.vision)
+        pipeline = Pipeline(config, build_finder(config, way), reader, eyes=eyes)
         times = itertools.count()
 
         def steps(pictures: NDArray[np.uint8], pipeline: Pipeline = pipeline, times: Iterator[int] = times) -> None:
@@ -141,7 +143,7 @@ def kind_of_machine() -> str:
         f"{name} {'.'.join(metadata.version(name).split('.')[:2])}" for name in ("numpy", "opencv-python-headless")
     ]
     about = About.of(Config().vision)
-    return ", ".join((platform.machine(), python, *packages, about.face_model, about.expression_model))
+    return ", ".join((platform.machine(), python, *packages, about.face_model, about.expression_model, about.eye_model))
 
 
 def verdict(found: dict[Way, Count], kind: str, store: dict[str, dict[str, float]]) -> tuple[bool, list[str]]:

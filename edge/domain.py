@@ -196,6 +196,13 @@ EXPRESSION = "expression"
 """Name of the expression model's reading."""
 CUES = "cues"
 """Name of the reading that holds the cues beside it."""
+EYES = "eyes"
+"""Name of the eye model's reading."""
+EYE_NAMES = ("openness_left", "openness_right", "readable_left", "readable_right")
+"""Names of the eyes' reading, in its order; left and right are those of the picture.
+
+Openness runs from 0 (closed) to 1 (open); readable is the probability that it can be told.
+"""
 
 
 @dataclass(frozen=True, slots=True)

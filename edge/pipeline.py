@@ -1,4 +1,4 @@
-"""The way of one frame: picture, face, quality, expression, decision."""
+"""The way of one frame: picture, face, quality, expression, eyes, decision."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
 from edge.domain import (
     EXPRESSION,
+    EYES,
     UNKNOWN_CONTEXT,
     Context,
     Face,
@@ -73,9 +74,20 @@ class Reader(Protocol):
         """What the face in the picture (H, W) shows."""
 
 
+class Eyes(Protocol):
+    """Reads the eyes of a face, as EyeReader does."""
+
+    @property
+    def manifest(self) -> Named:
+        """What is said of the model."""
+
+    def read(self, luma: NDArray[np.uint8], face: Face) -> Reading | None:
+        """How far the eyes of the face in the picture (H, W) are open; None where the face is too small."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeldReading:
-    """What was read, by the readings' names, of which face, in how many frames it was used and when last."""
+    """What the expression model read, by name, of which face, in how many frames it was used and when last."""
 
     readings: Mapping[str, Reading]
     face: Face
@@ -86,14 +98,23 @@ class HeldReading:
 class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
-    ``times`` collects how long the stages take: picture, face, quality, expression, decision. A stage that a frame does
-    not need (no face: no quality, no expression; a held reading: no expression) gets no sample.
+    ``times`` collects how long the stages take: picture, face, quality, expression, eyes, decision. A stage that a
+    frame does not need (no face: no quality, no expression; a held reading: no expression) gets no sample. Without
+    ``eyes`` no frame has a reading of them.
     """
 
-    def __init__(self, config: Config, finder: Finder, reader: Reader, times: StageTimes | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        finder: Finder,
+        reader: Reader,
+        times: StageTimes | None = None,
+        eyes: Eyes | None = None,
+    ) -> None:
         self.finder = finder
         self._follower = follow.DriverFollower(finder)
         self.reader = reader
+        self.eyes = eyes
         self._reading: HeldReading | None = None
         self.decider = Decider(config, reader.manifest.ordinary_face)
         self.times = times or StageTimes()
@@ -101,7 +122,7 @@ class Pipeline:
 
     @classmethod
     def from_config(cls, config: Config, times: StageTimes | None = None) -> Self:
-        """Load both models and build the pipeline; this process's OpenCV gets as many threads as the models.
+        """Load the models and build the pipeline; this process's OpenCV gets as many threads as the models.
 
         Raises:
             ModelError: a model is missing, damaged or not what this version expects.
@@ -109,11 +130,13 @@ class Pipeline:
         """
         # only here: a trace is replayed, and a pipeline of fakes tested, where there is no TFLite runtime
         from edge.vision.expression import ExpressionReader  # noqa: PLC0415
+        from edge.vision.eyes import EyeReader  # noqa: PLC0415
         from edge.vision.face import FaceFinder  # noqa: PLC0415
 
         # OpenCV wakes a thread for each processor by default, which costs more than it helps with pictures this small
         cv2.setNumThreads(config.vision.threads)
-        return cls(config, FaceFinder.load(config.vision), ExpressionReader.load(config.vision), times)
+        vision = config.vision
+        return cls(config, FaceFinder.load(vision), ExpressionReader.load(vision), times, EyeReader.load(vision))
 
     def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Look at a frame and decide. In a pause the picture is not looked at."""
@@ -150,6 +173,15 @@ class Pipeline:
         return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
 
     def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
+        """What the models say of the face; a blink is shorter than any reading is held, so eyes are read each time."""
+        expression = self._read_expression(frame, face)
+        if self.eyes is None:
+            return expression
+        with self.times.measure("eyes"):
+            eyes = self.eyes.read(frame.luma, face)
+        return expression if eyes is None else {**expression, EYES: eyes}
+
+    def _read_expression(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
         """What the model says of the face; between the frames that are read, the same face's last reading holds."""
         if (held := self._held(frame, face)) is not None:
             self._reading = replace(held, frames=held.frames + 1, t=frame.t)

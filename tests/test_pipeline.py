@@ -1,4 +1,4 @@
-"""The way of one frame, with fakes for both models."""
+"""The way of one frame, with fakes for the models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,20 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import CUES, EXPRESSION, EXPRESSIONS, Cues, Face, FaceReading, Frame, Sight, State
+from edge.domain import (
+    CUES,
+    EXPRESSION,
+    EXPRESSIONS,
+    EYE_NAMES,
+    EYES,
+    Cues,
+    Face,
+    FaceReading,
+    Frame,
+    Reading,
+    Sight,
+    State,
+)
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
 from edge.words import say
@@ -92,6 +105,21 @@ class FakeReader:
         return FaceReading(np.array([name == "anger" for name in EXPRESSIONS], np.float32), self.cues)
 
 
+class FakeEyes:
+    """Reads eyes half open in every face but small ones; keeps the faces."""
+
+    manifest = Model("eyes")
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+
+    def read(self, luma: Luma, face: Face) -> Reading | None:
+        assert luma.ndim == 2
+        self.faces.append(face)
+        small = face.box[2] < 100
+        return None if small else Reading(EYE_NAMES, np.array([0.5, 0.5, 1.0, 1.0], np.float32))
+
+
 def cabin(height: int = 480, width: int = 640) -> Luma:
     """A lit picture full of detail."""
     return np.random.default_rng(0).integers(60, 180, (height, width), np.uint8)
@@ -113,6 +141,34 @@ def test_an_angry_face_becomes_an_alert() -> None:
     assert [x.kind for step in steps for x in step.transitions] == ["anger"]
     assert steps[-1].state is State.WARNING
     assert steps[-1].observation.quality is not None
+
+
+def test_an_observation_holds_the_eyes_where_a_model_reads_them() -> None:
+    finder, eyes = FakeFinder(), FakeEyes()
+    step = Pipeline(Config(), finder, FakeReader(), eyes=eyes).step(Frame(cabin(), 0.0))
+    readings = step.observation.readings
+    assert list(readings) == [EXPRESSION, EYES]
+    assert readings[EYES].names == EYE_NAMES
+    assert step.observation.face is not None
+    assert (eyes.faces[0].points == step.observation.face.points).all()
+
+
+def test_an_observation_holds_no_eyes_without_a_model_or_of_a_small_face() -> None:
+    pipeline, _, _ = build()
+    assert EYES not in pipeline.step(Frame(cabin(), 0.0)).observation.readings
+    finder = FakeFinder()
+    finder.size = 90.0
+    step = Pipeline(Config(), finder, FakeReader(), eyes=FakeEyes()).step(Frame(cabin(), 0.0))
+    assert list(step.observation.readings) == [EXPRESSION]
+
+
+def test_eyes_are_read_in_every_frame_though_the_expression_is_held() -> None:
+    config = Config.model_validate({"vision": {"expression_every": 3}})
+    reader, eyes = FakeReader(), FakeEyes()
+    pipeline = Pipeline(config, FakeFinder(), reader, eyes=eyes)
+    for frame in frames(cabin(), 0.6):
+        pipeline.step(frame)
+    assert (len(reader.faces), len(eyes.faces)) == (2, 6)
 
 
 @pytest.mark.parametrize("cues", [None, Cues(-0.6, 0.7, 0.9, 0.1, 0.8, 0.05, 0.0)])
@@ -251,10 +307,11 @@ def test_each_stage_is_timed_and_one_that_is_not_needed_is_not() -> None:
     ticks = count()
     times = StageTimes(clock=lambda: float(next(ticks)))
     finder = FakeFinder()
-    pipeline = Pipeline(Config(), finder, FakeReader(), times)
+    pipeline = Pipeline(Config(), finder, FakeReader(), times, FakeEyes())
     pipeline.step(Frame(cabin(), 0.0))
     finder.at = None
     pipeline.step(Frame(cabin(), 0.1))
-    counts = {name: times.count(name) for name in ("picture", "face", "quality", "expression", "decision")}
-    assert counts == {"picture": 2, "face": 2, "quality": 1, "expression": 1, "decision": 2}
+    stages = ("picture", "face", "quality", "expression", "eyes", "decision")
+    counts = {name: times.count(name) for name in stages}
+    assert counts == {"picture": 2, "face": 2, "quality": 1, "expression": 1, "eyes": 1, "decision": 2}
     assert times.percentiles(50)["face"] == (1000.0,)

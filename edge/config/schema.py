@@ -130,6 +130,11 @@ class VisionConfig(Section):
         default=None,
         description="Expression model manifest (.toml); default: the bundled one.",
     )
+    eye_model: Path | None = Field(
+        examples=["/etc/evenkeel/eyes.toml"],
+        default=None,
+        description="Eye model manifest (.toml); default: the bundled one.",
+    )
     min_face_score: Share | None = Field(
         default=None, description="Minimum detector score of a face; default: the face model's own."
     )

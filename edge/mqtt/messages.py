@@ -192,6 +192,7 @@ class ModelsPart(Part):
 
     face: str
     expression: str
+    eyes: str | None = None
 
 
 class AlertMessage(Message):
@@ -244,6 +245,7 @@ class VersionsPart(Part):
     runtime: str | None = Field(description="TFLite runtime and its version.")
     face_model: str | None
     expression_model: str | None
+    eye_model: str | None = None
 
 
 class SinkPart(Part):

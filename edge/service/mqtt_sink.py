@@ -108,7 +108,8 @@ class MqttSink:
 
     def _tell(self, step: Step, stamp: Stamp, *, news: bool) -> None:
         for transition in step.transitions:
-            models = ModelsPart(face=self._about.face_model, expression=self._about.expression_model)
+            about = self._about
+            models = ModelsPart(face=about.face_model, expression=about.expression_model, eyes=about.eye_model)
             self._publisher.publish_alert(
                 alert_message(
                     transition,
@@ -133,6 +134,7 @@ class MqttSink:
                     runtime=self._about.runtime,
                     face_model=self._about.face_model,
                     expression_model=self._about.expression_model,
+                    eye_model=self._about.eye_model,
                 ),
                 outbox=self._publisher.outbox_health(),
                 dropped_frames=health.dropped_frames,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from edge.config import VisionConfig
-from edge.vision.manifest import Manifest, bundled, load_manifest, read_model
+from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest, read_model
 from edge.vision.tflite import open_runtime
 
 _PACKAGES = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
@@ -21,6 +20,7 @@ class About:
     runtime: str
     face_model: str
     expression_model: str
+    eye_model: str
 
     @classmethod
     def of(cls, config: VisionConfig) -> About:
@@ -31,11 +31,12 @@ class About:
             UnavailableError: no TFLite runtime.
         """
         runtime, _ = open_runtime(config.runtime)
-        face, expression = _manifests(config)
+        face, expression, eyes = _manifests(config)
         return cls(
             runtime=f"{runtime} {_package_version(_PACKAGES[runtime])}",
             face_model=f"{face.name} {face.version}",
             expression_model=f"{expression.name} {expression.version}",
+            eye_model=f"{eyes.name} {eyes.version}",
         )
 
 
@@ -51,10 +52,11 @@ def verified_models(config: VisionConfig) -> list[Manifest]:
     return manifests
 
 
-def _paths(config: VisionConfig) -> dict[Literal["face", "expression"], Path]:
+def _paths(config: VisionConfig) -> dict[ModelName, Path]:
     return {
         "face": config.face_model or bundled("face"),
         "expression": config.expression_model or bundled("expression"),
+        "eyes": config.eye_model or bundled("eyes"),
     }
 
 

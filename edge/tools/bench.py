@@ -31,6 +31,7 @@ from edge.service.versions import About
 from edge.tables import print_table
 from edge.timing import StageTimes
 from edge.vision.expression import ExpressionReader
+from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
 from edge.vision.tflite import open_runtime
 
@@ -73,9 +74,9 @@ class StageFigures:
 class Run:
     """Figures of one runtime, number of threads, and way to find the driver.
 
-    ``step`` is frame in memory to decision; the stages picture, face, quality, expression and decision are parts of it.
-    ``face model`` and ``expression model`` are ``invoke`` alone, ``rest`` is the step without them, and ``rest_share``
-    the median of its share (0 to 1).
+    ``step`` is frame in memory to decision; the stages picture, face, quality, expression, eyes and decision are parts
+    of it. ``face model``, ``expression model`` and ``eyes model`` are ``invoke`` alone, ``rest`` is the step without
+    them, and ``rest_share`` the median of its share (0 to 1).
     """
 
     runtime: str
@@ -142,9 +143,10 @@ class TimedPipeline:
         cv2.setNumThreads(config.vision.threads)  # as Pipeline.from_config does
         finder = build_finder(config, way)
         reader = ExpressionReader.load(config.vision)
-        self._pipeline = Pipeline(config, finder, reader, self.times)
+        eyes = EyeReader.load(config.vision)
+        self._pipeline = Pipeline(config, finder, reader, self.times, eyes)
         self._invoked_ms = 0.0
-        for model in (finder.model, reader.model):
+        for model in (finder.model, reader.model, eyes.model):
             model.interpreter = TimedInterpreter(model.interpreter, self._adder(f"{model.manifest.name} model"))
 
     def step(self, frame: Frame) -> None:
@@ -224,7 +226,7 @@ def print_report(report: Report) -> None:
             print_table(console, _stages_table(run, report.frames))
     print_table(console, _threads_table(report.runs))
     about = report.about
-    console.print(f"{about.face_model}; {about.expression_model}")
+    console.print(f"{about.face_model}; {about.expression_model}; {about.eye_model}")
     memory = "unknown" if report.memory_mb is None else f"{report.memory_mb:.0f} MB"
     console.print(f"start to first decision {report.start_s:.2f} s; resident memory {memory}")
     if report.temperature_c is not None:

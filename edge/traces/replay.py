@@ -164,8 +164,7 @@ class _ClipSource:
             self._camera.close()
             raise
         self._timeout_s = camera.timeout_s
-        finder, reader = self._pipeline.finder.manifest, self._pipeline.reader.manifest
-        self.models = ModelsPart(face=f"{finder.name} {finder.version}", expression=f"{reader.name} {reader.version}")
+        self.models = _models(self._pipeline)
         self.total = int(getattr(self._camera, "frames", 0)) or None
         self.faults: list[str] = []
 
@@ -180,6 +179,15 @@ class _ClipSource:
         if self._camera.bad_frames:
             count = f"unreadable frames skipped: {self._camera.bad_frames}"
             self.faults.append(f"{self._path}: {count}; the last: {self._camera.bad_frame}")
+
+
+def _models(pipeline: Pipeline) -> ModelsPart:
+    finder, reader, eyes = pipeline.finder.manifest, pipeline.reader.manifest, pipeline.eyes
+    return ModelsPart(
+        face=f"{finder.name} {finder.version}",
+        expression=f"{reader.name} {reader.version}",
+        eyes=None if eyes is None else f"{eyes.manifest.name} {eyes.manifest.version}",
+    )
 
 
 class _TraceSource:

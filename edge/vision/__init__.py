@@ -1,6 +1,6 @@
 """From pixels to an observation: models, crops, quality.
 
-``FaceFinder`` and ``ExpressionReader`` are the seam that others build on.
+``FaceFinder``, ``ExpressionReader`` and ``EyeReader`` are the seam that others build on.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge.vision.expression import ExpressionReader
+    from edge.vision.eyes import EyeReader
     from edge.vision.face import FaceFinder
 
-__all__ = ["ExpressionReader", "FaceFinder"]
+__all__ = ["ExpressionReader", "EyeReader", "FaceFinder"]
 
-_HOMES = {"ExpressionReader": "edge.vision.expression", "FaceFinder": "edge.vision.face"}
+_HOMES = {
+    "ExpressionReader": "edge.vision.expression",
+    "EyeReader": "edge.vision.eyes",
+    "FaceFinder": "edge.vision.face",
+}
 
 
 def __getattr__(name: str) -> Any:

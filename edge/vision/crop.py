@@ -1,6 +1,6 @@
-"""The crop that the expression model sees, cut from the picture by the face's five points.
+"""The crops that expression and eye model see, cut from the picture by the face's five points.
 
-The same function cuts in training, in evaluation and on the board; its numbers stand in the model's manifest.
+The same functions cut in training, in evaluation and on the board; their numbers stand in the model's manifest.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ SINGLE_STEP_PX = 1.25
 
 @dataclass(frozen=True, slots=True)
 class CropRule:
-    """Where a face lies in the crop, as shares of the crop's side.
+    """Where a face, or an eye of it, lies in the crop, as shares of the crop's side.
 
-    The midpoint between eyes and mouth comes to (``centre_x``, ``centre_y``), the eyes' line to the horizontal.
+    The midpoint between eyes and mouth, or the eye, comes to (``centre_x``, ``centre_y``), the eyes' line to the
+    horizontal.
     ``unit`` is the share of the side that the longer of two distances gets: eye to eye, and eyes' midpoint to mouth's
     midpoint. The longer one, because a turned head shortens the first and a nod the second.
     """
@@ -52,18 +53,30 @@ def crop_transform(points: NDArray[np.float32], rule: CropRule) -> NDArray[np.fl
     return _to_crop(points, rule).matrix()
 
 
+def unit_px(points: NDArray[np.float32]) -> float:
+    """The longer of two distances in five ``points`` (5, 2): eye to eye, and eyes' to mouth's midpoint."""
+    eyes, mouth, across = _middles(points)
+    return max(abs(across), abs(mouth - eyes))
+
+
+def _middles(points: NDArray[np.float32]) -> tuple[complex, complex, complex]:
+    """Midpoint of the eyes and of the mouth, and the way from eye to eye; x is real, y imaginary."""
+    left, right, _, corner, other = (complex(x, y) for x, y in points.tolist())
+    return (left + right) / 2, (corner + other) / 2, right - left
+
+
 def _to_crop(points: NDArray[np.float32], rule: CropRule) -> _Turn:
-    (left_x, left_y), (right_x, right_y), _, (corner_x, corner_y), (other_x, other_y) = points.tolist()
-    eyes_x, eyes_y = (left_x + right_x) / 2, (left_y + right_y) / 2
-    mouth_x, mouth_y = (corner_x + other_x) / 2, (corner_y + other_y) / 2
-    across_x, across_y = right_x - left_x, right_y - left_y
-    length = max(math.hypot(across_x, across_y), math.hypot(mouth_x - eyes_x, mouth_y - eyes_y), 1e-3)
-    scale = rule.unit * rule.size_px / length
-    angle = math.atan2(across_y, across_x)
+    eyes, mouth, across = _middles(points)
+    return _turn(across, max(abs(across), abs(mouth - eyes)), (eyes + mouth) / 2, rule)
+
+
+def _turn(across: complex, unit: float, at: complex, rule: CropRule) -> _Turn:
+    """Brings ``across`` to the horizontal, ``unit`` pixels to the rule's share, and ``at`` to its centre."""
+    scale = rule.unit * rule.size_px / max(unit, 1e-3)
+    angle = math.atan2(across.imag, across.real)
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
-    x, y = (eyes_x + mouth_x) / 2, (eyes_y + mouth_y) / 2
     to_x, to_y = rule.centre_x * rule.size_px - 0.5, rule.centre_y * rule.size_px - 0.5
-    return _Turn(cos, sin, to_x - cos * x - sin * y, to_y + sin * x - cos * y)
+    return _Turn(cos, sin, to_x - cos * at.real - sin * at.imag, to_y + sin * at.real - cos * at.imag)
 
 
 def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:
@@ -72,27 +85,53 @@ def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRul
     So that fine detail does not alias, a large face's part of the picture is halved first, then warped to a crop of
     twice the size, which is halved in turn.
     """
-    turn = _to_crop(points, rule)
+    return _cut(luma, _to_crop(points, rule), rule.size_px, rule.size_px)
+
+
+def cut_eyes(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:
+    """The crops (2, size, size) of the eyes at the picture's left and right, uint8, cut like ``cut_crop``'s.
+
+    Both lie in one strip along the eyes' line, which is warped once; the second crop begins at a whole pixel of it.
+    """
+    eyes, mouth, across = _middles(points)
+    unit = max(abs(across), abs(mouth - eyes))
+    size = rule.size_px
+    turn = _turn(across, unit, eyes - across / 2, rule)
+    apart = round(abs(across) * rule.unit * size / max(unit, 1e-3))
+    strip = _cut(luma, turn, size + apart, size)
+    return np.stack((strip[:, :size], strip[:, apart:]))
+
+
+def _cut(luma: NDArray[np.uint8], turn: _Turn, width: int, height: int) -> NDArray[np.uint8]:
     shrink = 1 / math.hypot(turn.cos, turn.sin)
-    left, top, right, bottom = _shown(turn, rule.size_px, luma.shape)
+    left, top, right, bottom = _shown(turn, width, height, luma.shape)
     part, factor = halve(luma[top:bottom, left:right], shrink / STEP_PX)
     times = 1 if shrink / factor <= SINGLE_STEP_PX else 2
-    side = rule.size_px * times
     matrix = _through(turn, left, top, factor, times).matrix()
-    crop = cv2.warpAffine(part, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    side = (width * times, height * times)
+    crop = cv2.warpAffine(part, matrix, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return halve(np.asarray(crop, np.uint8), times)[0]
 
 
-def _shown(turn: _Turn, size: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _shown(turn: _Turn, wide: int, high: int, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what a crop shows of a picture (H, W); a margin of two crop pixels is added."""
     cos, sin = turn.cos, turn.sin
     square = cos * cos + sin * sin
-    right, down = (size - 1) / 2 - turn.x, (size - 1) / 2 - turn.y
+    right, down = (wide - 1) / 2 - turn.x, (high - 1) / 2 - turn.y
     x, y = (cos * right - sin * down) / square, (sin * right + cos * down) / square
-    reach = (size / 2 + 2) * (abs(cos) + abs(sin)) / square
+    across, along = wide / 2 + 2, high / 2 + 2
+    reach_x = (across * abs(cos) + along * abs(sin)) / square
+    reach_y = (across * abs(sin) + along * abs(cos)) / square
     height, width = shape
-    left, top = (min(max(math.floor(at - reach), 0), side - 1) for at, side in ((x, width), (y, height)))
-    return left, top, min(max(math.ceil(x + reach), left) + 1, width), min(max(math.ceil(y + reach), top) + 1, height)
+    left, right_ = _within(x, reach_x, width)
+    top, bottom = _within(y, reach_y, height)
+    return left, top, right_, bottom
+
+
+def _within(at: float, reach: float, side: int) -> tuple[int, int]:
+    """From ``at`` - ``reach`` to ``at`` + ``reach``, kept to a side of so many pixels, one pixel at least."""
+    first = min(max(math.floor(at - reach), 0), side - 1)
+    return first, min(max(math.ceil(at + reach), first) + 1, side)
 
 
 def _through(turn: _Turn, left: int, top: int, factor: int, times: int) -> _Turn:

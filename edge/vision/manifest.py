@@ -16,6 +16,8 @@ from edge.section import Share
 from edge.vision.crop import CropRule
 
 Figure = float | int | str
+ModelName = Literal["face", "expression", "eyes"]
+"""What a model is for."""
 
 
 class _Part(BaseModel):
@@ -76,7 +78,7 @@ class Measurement(_Part):
 class Manifest(_Part):
     """Everything that the loader must know and a reader may want to."""
 
-    name: Literal["face", "expression"]
+    name: ModelName
     version: str
     file: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -104,12 +106,16 @@ class Manifest(_Part):
         return OrdinaryFace(self.rest.ordinary, self.rest.most, self.usual)
 
 
-def bundled(name: Literal["face", "expression"]) -> Path:
-    """Path of a bundled model's manifest."""
+KEYS: dict[ModelName, str] = {"face": "face_model", "expression": "expression_model", "eyes": "eye_model"}
+"""The configuration's key of each model, in the section [vision]."""
+
+
+def bundled(name: ModelName | Literal["eyes-clean"]) -> Path:
+    """Path of a bundled model's manifest; ``eyes-clean`` is the eye model that was trained on renders alone."""
     return Path(str(resources.files("edge.vision") / "weights" / f"{name}.toml"))
 
 
-def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:
+def load_manifest(path: Path, name: ModelName) -> Manifest:
     """Read a manifest and hold it to the kind of model that is wanted.
 
     Raises:
@@ -119,7 +125,7 @@ def load_manifest(path: Path, name: Literal["face", "expression"]) -> Manifest:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ModelError(
-            f"{path}: no such model manifest; reinstall evenkeel or correct [vision] {name}_model"
+            f"{path}: no such model manifest; reinstall evenkeel or correct [vision] {KEYS[name]}"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelError(f"{path}: model manifest cannot be read: {error}") from None

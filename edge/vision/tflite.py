@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError, UnavailableError
-from edge.vision.manifest import Manifest, TensorSpec, load_manifest, read_model
+from edge.vision.manifest import Manifest, ModelName, TensorSpec, load_manifest, read_model
 
 Runtime = Literal["auto", "litert", "tflite"]
 
@@ -67,7 +67,7 @@ class TfliteModel:
         self._meanings = [_meaning(detail) for detail in found]
 
     @classmethod
-    def load(cls, path: Path, name: Literal["face", "expression"], runtime: Runtime = "auto", threads: int = 1) -> Self:
+    def load(cls, path: Path, name: ModelName, runtime: Runtime = "auto", threads: int = 1) -> Self:
         """Load the model that the manifest at ``path`` describes.
 
         Raises:

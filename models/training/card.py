@@ -10,10 +10,11 @@ import argparse
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.training import cues, evaluate_expression, evaluate_face, left_out, robustness
+from models.training import cues, evaluate_expression, evaluate_eyes, evaluate_face, left_out, robustness
 from models.training.expression_readers import OURS, PEER, TWIN
 from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
@@ -32,6 +33,11 @@ FACE_FIRST = (
 EXPRESSION_FIRST = (
     "accuracy_a", "accuracy_b", "auroc_anger", "auroc_distress", "recall_anger", "recall_fear", "recall_sadness",
     "recall_disgust", "yawn_called_anger", "yawn_recall", "calm_called_yawn", "calibration_error", "time_ratio",
+)  # fmt: skip
+
+EYES_FIRST = (
+    "mrl_n", "mrl_accuracy", "mrl_f1", "mrl_glasses_f1", "mrl_reflections_f1", "web_n", "web_accuracy", "down_closed",
+    "squint_closed", "faces_lowered_closed", "step_ratio",
 )  # fmt: skip
 
 Content = dict[str, Any]
@@ -192,6 +198,26 @@ def face_skin_table(content: Content) -> str:
     return _group_table(content["skin"])
 
 
+def eye_table(content: Content) -> str:
+    """The shipped eye model beside the one that was trained on renders alone."""
+    return _beside(evaluate_eyes.ROWS, content["models"], evaluate_eyes.OURS)
+
+
+def eye_short(content: Content) -> str:
+    """What is quoted first of both eye models."""
+    return _shortly(evaluate_eyes.ROWS, EYES_FIRST, content["models"])
+
+
+def eye_sources_table(content: Content) -> str:
+    """Sources as eye models read them that were trained without them, the last one without any picture of a person."""
+    rows = [(name, evaluate_eyes.LEFT_OUT[name], content["left_out"][name]) for name in content["left_out"]]
+    lines = [[f"without {name}", row.label, row.wanted(), row.text(found[row.key])] for name, row, found in rows]
+    alone = replace(evaluate_eyes.LEFT_OUT["mrl"], want=evaluate_eyes.CLEAN_WANTED)
+    accuracy = content["models"][evaluate_eyes.CLEAN]["mrl_accuracy"]
+    lines.append(["on renders alone", alone.label, alone.wanted(), alone.text(accuracy)])
+    return markdown(["trained", "measured on", "want, %", "accuracy, %"], lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "sources": ("expression.json", source_tables),
@@ -205,6 +231,9 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "face-short": ("face.json", face_short),
     "expression-short": ("expression.json", expression_short),
     "face-skin": ("face.json", face_skin_table),
+    "eyes": ("eyes.json", eye_table),
+    "eyes-short": ("eyes.json", eye_short),
+    "eyes-sources": ("eyes.json", eye_sources_table),
 }
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.vision.manifest import Manifest
-from models.training.nets import ConvBlock, CueHead, ExpressionNet, FaceNet, Residual
+from models.training.nets import ConvBlock, CueHead, ExpressionNet, EyeNet, FaceNet, Residual
 
 Tensor = Any  # a symbolic Keras tensor
 TOLERANCE = 2e-3  # float32 rounding through some twenty layers
@@ -53,13 +53,26 @@ def expression_graph(net: ExpressionNet, side: int, temperature: float, head: Cu
 def _cues(head: CueHead, detail: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
     """Valence and arousal, and the cues: 2 p - 1 of a logistic p is the hyperbolic tangent of half the logit."""
     places = keras.layers.Concatenate()([_conv(head.near, detail), _conv(head.far, deep)])
-    _, height, width, channels = places.shape
-    # PyTorch counts channels first, Keras last.
-    weight = head.hidden.weight.reshape(-1, channels, height, width).permute(0, 2, 3, 1).flatten(1)
+    weight = _channels_last(head.hidden.weight, places)
     x = keras.layers.ReLU()(_dense(weight, head.hidden.bias, keras.layers.Flatten()(places)))
     weight, bias = head.answer.weight, head.answer.bias
     affect = keras.layers.Activation("tanh", name="affect")(_dense(weight[:2] / 2, bias[:2] / 2, x))
     return affect, keras.layers.Activation("sigmoid", name="cues")(_dense(weight[2:], bias[2:], x))
+
+
+def eye_graph(net: EyeNet, side: int, eyes: int) -> keras.Model:
+    """Levelled luma (eyes, side, side, 1), 0 to 255, to openness and readability of each eye (eyes, 2)."""
+    luma = keras.Input((side, side, 1), batch_size=eyes)
+    x = _residual(net.eighth, _residual(net.quarter, _conv(net.stem, luma, gain=1 / 255)))
+    x = keras.layers.ReLU()(_dense(_channels_last(net.hidden.weight, x), net.hidden.bias, keras.layers.Flatten()(x)))
+    answer = _dense(net.answer.weight, net.answer.bias, x)
+    return keras.Model(luma, keras.layers.Activation("sigmoid", name="eyes")(answer))
+
+
+def _channels_last(weight: torch.Tensor, places: Tensor) -> torch.Tensor:
+    """Weights over flattened ``places``: PyTorch counts channels first, Keras last."""
+    _, height, width, channels = places.shape
+    return weight.reshape(-1, channels, height, width).permute(0, 2, 3, 1).flatten(1)
 
 
 def _dense(weight: torch.Tensor, bias: torch.Tensor, x: Tensor) -> Tensor:
@@ -116,12 +129,15 @@ def _numpy(values: torch.Tensor) -> NDArray[np.float32]:
 
 
 def require_agreement(net: Callable[[torch.Tensor], Any], graph: keras.Model, pictures: NDArray[np.uint8]) -> None:
-    """Raise where the Keras graph says something else than the PyTorch network on ``pictures`` (N, H, W)."""
+    """Raise where the Keras graph says something else than the PyTorch network on ``pictures`` (N, H, W).
+
+    A graph that takes several at once gets each picture so many times.
+    """
     for picture in pictures:
-        luma = picture.astype(np.float32)
+        luma = np.repeat(picture.astype(np.float32)[None], graph.input_shape[0], 0)
         with torch.no_grad():
-            wanted = net(torch.from_numpy(luma / 255)[None, None])
-        found = graph(luma[None, :, :, None], training=False)
+            wanted = net(torch.from_numpy(luma / 255)[:, None])
+        found = graph(luma[..., None], training=False)
         pairs = zip(
             wanted if isinstance(wanted, tuple) else (wanted,),
             found if isinstance(found, list | tuple) else (found,),
@@ -137,9 +153,12 @@ def require_agreement(net: Callable[[torch.Tensor], Any], graph: keras.Model, pi
 
 def to_int8(graph: keras.Model, pictures: NDArray[np.uint8]) -> bytes:
     """Post-training full-integer quantisation; ranges come from representative ``pictures`` (N, H, W), uint8."""
+    at_once = graph.input_shape[0]
+    typical = _full_range(pictures)[: len(pictures) // at_once * at_once].astype(np.float32)
+    batches = typical.reshape(-1, at_once, *typical.shape[1:], 1)
     converter = tf.lite.TFLiteConverter.from_keras_model(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([p.astype(np.float32)[None, :, :, None]] for p in _full_range(pictures))
+    converter.representative_dataset = lambda: ([batch] for batch in batches)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.uint8
@@ -158,13 +177,17 @@ def to_float(graph: keras.Model) -> bytes:
     return bytes(tf.lite.TFLiteConverter.from_keras_model(graph).convert())
 
 
-def write_model(folder: Path, content: bytes, manifest: dict[str, Any]) -> Path:
-    """Write ``<name>.tflite`` and ``<name>.toml``; the manifest gets file name and checksum and is validated."""
+def write_model(folder: Path, content: bytes, manifest: dict[str, Any], stem: str | None = None) -> Path:
+    """Write ``<stem>.tflite`` and ``<stem>.toml``; the manifest gets file name and checksum and is validated.
+
+    ``stem`` is the model's name where none is given.
+    """
     name = manifest["name"]
-    entries = {**manifest, "file": f"{name}.tflite", "sha256": hashlib.sha256(content).hexdigest()}
+    stem = stem or name
+    entries = {**manifest, "file": f"{stem}.tflite", "sha256": hashlib.sha256(content).hexdigest()}
     Manifest.model_validate(entries)
     (folder / entries["file"]).write_bytes(content)
-    path = folder / f"{name}.toml"
+    path = folder / f"{stem}.toml"
     path.write_text(f"# Written by models/training/train_{name}.py; do not edit.\n{_toml(entries)}", encoding="utf-8")
     return path
 

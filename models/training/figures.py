@@ -1,4 +1,4 @@
-"""Measure both models and write everything that the model card shows: figures, plots and the card's tables.
+"""Measure the models and write everything that the model card shows: figures, plots and the card's tables.
 
 ``python -m models.training.figures --data ../shared/data --float runs/expression/expression_float.tflite``
 """
@@ -24,6 +24,7 @@ def steps(data: str, twin: str, peers: str, out: Path) -> dict[str, list[str]]:
             *where, "--float", twin, "--json", f"{out}/expression.json", "--parity", f"{out}/parity.json",
         ],
         "evaluate_face": [*where, "--json", f"{out}/face.json", "--plot", f"{out}/face-errors.png"],
+        "evaluate_eyes": ["--data", data, "--json", f"{out}/eyes.json"],
         "fairness": [*where, "--groups", str(EYEWEAR), "--json", f"{out}/fairness.json"],
         "robustness": [
             *where, "--float", twin, "--json", f"{out}/robustness.json", "--plot", f"{out}/robustness.png",

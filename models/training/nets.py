@@ -1,4 +1,4 @@
-"""The two networks, in PyTorch, built from blocks that convert one to one into an int8 TFLite graph.
+"""The networks, in PyTorch, built from blocks that convert one to one into an int8 TFLite graph.
 
 Plain 3x3 convolutions with ReLU rather than depthwise ones: per multiply-accumulate they train about twice as fast on
 a CPU, and int8 kernels with dot-product instructions run them near the machine's peak.
@@ -126,6 +126,27 @@ class CueHead(nn.Module):
         """Logits (N, 7): half of 1 + valence, half of 1 + arousal, then the cues."""
         x = torch.cat([self.near(detail), self.far(deep)], 1).flatten(1)
         return cast("Tensor", self.answer(self.dropout(functional.relu(self.hidden(self.dropout(x))))))
+
+
+class EyeNet(nn.Module):
+    """Levelled eye (N, 1, 32, 32), 0 to 1, to two logits (N, 2): openness, and that it can be told.
+
+    A crop shows lids and iris in about one place, so the places of the last features are kept apart.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (16, 24, 36), hidden: int = 24) -> None:
+        super().__init__()
+        stem, quarter, eighth = widths
+        self.stem = ConvBlock(1, stem, stride=2)
+        self.quarter = Residual(stem, quarter, stride=2)
+        self.eighth = Residual(quarter, eighth, stride=2)
+        self.dropout = nn.Dropout(0.1)
+        self.hidden = nn.Linear(eighth * 16, hidden)
+        self.answer = nn.Linear(hidden, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.eighth(self.quarter(self.stem(x))).flatten(1)
+        return cast("Tensor", self.answer(functional.relu(self.hidden(self.dropout(x)))))
 
 
 @torch.no_grad()

@@ -205,7 +205,7 @@ def test_it_is_published_and_home_assistant_is_told_of_it(
     subscriber = subscribe(mosquitto.port, "#")
     with closing(Outbox.from_config(config, {}, board_stamp())) as outbox:
         publisher = Publisher(config, outbox, clock=board_stamp, environ={})
-        about = About("litert", "face 1", "expression 1")
+        about = About("litert", "face 1", "expression 1", "eyes 1")
         speak = MqttSink(
             config,
             publisher=publisher,

@@ -256,7 +256,7 @@ def speak_of(
     config: Config, publisher: Outlet, stamp: Callable[[], Stamp], clock: Callable[[], float] = uptime_s
 ) -> MqttSink:
     """The sink that publishes what a service says."""
-    about = About("litert", "face 1", "expression 1")
+    about = About("litert", "face 1", "expression 1", "eyes 1")
     return MqttSink(config, publisher=publisher, about=about, entropy=lambda: ENTROPY, clock=clock, stamp=stamp)
 
 

@@ -196,7 +196,7 @@ def test_a_subscriber_hears_health_alone_and_what_was_retained_before_is_cleared
         speak = MqttSink(
             config,
             publisher=publisher,
-            about=About("litert", "face 1", "expression 1"),
+            about=About("litert", "face 1", "expression 1", "eyes 1"),
             entropy=lambda: bytes(10),
             clock=uptime_s,
             stamp=board_stamp,

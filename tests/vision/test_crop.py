@@ -1,11 +1,11 @@
-"""The crop that the expression model sees."""
+"""The crops that expression and eye model see."""
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.vision.crop import CropRule, crop_transform, cut_crop
+from edge.vision.crop import CropRule, crop_transform, cut_crop, cut_eyes, unit_px
 
 RULE = CropRule(size_px=48, centre_x=0.5, centre_y=0.575, unit=0.376)
 
@@ -74,3 +74,45 @@ def test_a_strided_view_is_cut_like_its_copy() -> None:
     view = wide[:, :300]
     points = face_points((150.0, 100.0), 50.0)
     assert (cut_crop(view, points, RULE) == cut_crop(view.copy(), points, RULE)).all()
+
+
+EYE_RULE = CropRule(size_px=32, centre_x=0.5, centre_y=0.5, unit=1.11)
+
+
+@pytest.mark.parametrize("turn_deg", [-30.0, 0.0, 75.0])
+@pytest.mark.parametrize("unit", [20.0, 60.0, 170.0])
+def test_each_eye_lies_in_the_middle_of_its_crop(unit: float, turn_deg: float) -> None:
+    points = face_points((320.0, 240.0), unit, turn_deg)
+    luma = np.zeros((480, 640), np.uint8)
+    for x, y in points[:2]:
+        cv2.circle(luma, (round(float(x)), round(float(y))), max(1, round(unit * 0.12)), 255, -1)
+    for crop in cut_eyes(luma, points, EYE_RULE).astype(float):
+        rows, columns = np.indices(crop.shape)
+        found = np.array([(crop * columns).sum(), (crop * rows).sum()]) / crop.sum()
+        assert found == pytest.approx([15.5, 15.5], abs=1.0)
+
+
+def test_left_and_right_eye_are_those_of_the_picture_and_upright() -> None:
+    points = face_points((320.0, 240.0), 60.0, 20.0)
+    luma = np.zeros((480, 640), np.uint8)
+    left = points[0] + (points[0] - points[3]) * 0.3  # above the eye, along the face
+    cv2.circle(luma, tuple(map(int, left)), 6, 255, -1)
+    one, other = cut_eyes(luma, points, EYE_RULE)
+    assert one[:12].max() > 150
+    assert one[20:].max() < 50
+    assert other[:, 8:].max() < 50
+
+
+def test_the_eyes_of_a_turned_head_are_not_enlarged() -> None:
+    points = face_points((320.0, 240.0), 60.0)
+    turned = points.copy()
+    turned[:2, 0] = (turned[:2, 0] - 320.0) * 0.5 + 320.0
+    luma = np.random.default_rng(0).integers(0, 255, (480, 640), np.uint8)
+    assert cut_eyes(luma, turned, EYE_RULE).shape == (2, 32, 32)
+    assert unit_px(turned) == pytest.approx(unit_px(points))
+
+
+def test_a_strip_cut_by_the_picture_repeats_its_edge() -> None:
+    luma = np.tile(np.linspace(0, 255, 480)[:, None], (1, 640)).astype(np.uint8)
+    crops = cut_eyes(luma, face_points((10.0, 240.0), 60.0), EYE_RULE)
+    assert np.ptp(crops[0], axis=1).max() <= 1

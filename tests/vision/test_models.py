@@ -9,7 +9,7 @@ from dataclasses import astuple
 from importlib import resources
 from itertools import count
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -22,12 +22,13 @@ from edge.domain import CUE_NAMES, EXPRESSIONS, Face
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
 from edge.vision.crop import CropRule
 from edge.vision.expression import ExpressionReader, require_outputs
+from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
-from edge.vision.manifest import Manifest, bundled, load_manifest
+from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest
 from edge.vision.ordinary import ordinary_face
 from edge.vision.tflite import TfliteModel, open_runtime
 
-NAMES: tuple[Literal["face", "expression"], ...] = ("face", "expression")
+NAMES: tuple[ModelName, ...] = ("face", "expression", "eyes")
 
 
 @pytest.fixture
@@ -40,9 +41,11 @@ def copies(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, name: str) -> ExpressionReader | FaceFinder:
+def load(folder: Path, name: str) -> ExpressionReader | EyeReader | FaceFinder:
     if name == "face":
         return FaceFinder.load(VisionConfig(face_model=folder / "face.toml"))
+    if name == "eyes":
+        return EyeReader.load(VisionConfig(eye_model=folder / "eyes.toml"))
     return ExpressionReader.load(VisionConfig(expression_model=folder / "expression.toml"))
 
 
@@ -97,7 +100,7 @@ def test_models_swapped_for_each_other_are_refused(copies: Path) -> None:
     (copies / "face.tflite").replace(copies / "spare")
     (copies / "expression.tflite").replace(copies / "face.tflite")
     (copies / "spare").replace(copies / "expression.tflite")
-    for name in NAMES:
+    for name in ("face", "expression"):
         assert "sha256" in refusal(copies, name)
 
 
@@ -285,9 +288,10 @@ def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
         one, other = (VisionConfig(runtime=runtime) for runtime in ("litert", "tflite"))
         finders = [FaceFinder.load(config) for config in (one, other)]
         readers = [ExpressionReader.load(config) for config in (one, other)]
+        eyes = [EyeReader.load(config) for config in (one, other)]
     except UnavailableError as error:
         pytest.skip(str(error))
-    apart = []
+    apart, eyes_apart = [], []
     for luma in every_second():
         faces = [finder.find(luma) for finder in finders]
         assert faces[0] is not None
@@ -296,9 +300,15 @@ def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
         assert np.abs(faces[0].points - faces[1].points).max() < 0.02 * size_px
         read = [reader.read(luma, faces[0]) for reader in readers]
         apart.append(float(np.abs(read[0] - read[1]).max()))
+        seen = [each.read(luma, faces[0]) for each in eyes]
+        assert seen[0] is not None
+        assert seen[1] is not None
+        eyes_apart.append(float(np.abs(seen[0].values - seen[1].values).max()))
     # Their kernels round differently; in a morph between two expressions one step of an int8 logit tells most.
     assert np.median(apart) <= 0.01
     assert max(apart) <= 0.08
+    assert np.median(eyes_apart) <= 0.02
+    assert max(eyes_apart) <= 0.1
 
 
 def every_second() -> Iterator[NDArray[np.uint8]]:

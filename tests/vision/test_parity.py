@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.vision.crop import cut_eyes
 from edge.vision.expression import ExpressionReader
-from edge.vision.manifest import Manifest, bundled, load_manifest, read_model
+from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest, read_model
 from edge.vision.tflite import open_runtime
 from models.training.expression_data import CROP_RULE
 from models.training.synthetic_faces import LOOKS, digest, draw, parity_crops
+from tests.vision.drawn_eyes import drawn_face
 
 PARITY = Path(__file__).parents[2] / "models" / "figures" / "parity.json"
 
@@ -30,7 +32,7 @@ def twin() -> dict[str, Any]:
     return content
 
 
-def manifest_of(name: Literal["face", "expression"]) -> Manifest:
+def manifest_of(name: ModelName) -> Manifest:
     return load_manifest(bundled(name), name)
 
 
@@ -73,10 +75,12 @@ def test_the_crop_rule_on_the_board_is_the_one_of_the_training() -> None:
     [
         ("face", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
         ("expression", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
+        ("eyes", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
+        ("eyes", "BUILTIN_REF"),
         ("expression", "BUILTIN_REF"),  # the reference kernels know no TILE of the face model's version
     ],
 )
-def test_a_model_says_the_same_on_other_kernels(name: Literal["face", "expression"], kernels: str) -> None:
+def test_a_model_says_the_same_on_other_kernels(name: ModelName, kernels: str) -> None:
     """What a board runs (XNNPACK where the runtime has it) against TFLite's own optimised and reference kernels."""
     usual, other = invoker(name, "AUTO"), invoker(name, kernels)
     pairs = [pair for luma in pictures(name) for pair in zip(usual(luma), other(luma), strict=True)]
@@ -87,9 +91,14 @@ def test_a_model_says_the_same_on_other_kernels(name: Literal["face", "expressio
 
 
 def pictures(name: str) -> list[Luma]:
-    """The parity crops, or for the face model two drawn faces before a slope of grey."""
+    """The parity crops, or for the face model two drawn faces before a slope of grey; pairs of eyes for theirs."""
     if name == "expression":
         return list(parity_crops().values())
+    if name == "eyes":
+        rule = manifest_of("eyes").crop
+        assert rule is not None
+        faces = [drawn_face(left, right) for left in (0.0, 0.4, 1.0) for right in (0.0, 0.7)]
+        return [cut_eyes(luma, face.points, rule.rule()) for luma, face in faces]
     scenes = []
     for left, right in (("rest", "shout"), ("smile", "sad"), ("startled", "frown")):
         scene = np.tile(np.linspace(40, 160, 160), (128, 1)).astype(np.uint8)
@@ -99,7 +108,7 @@ def pictures(name: str) -> list[Luma]:
     return scenes
 
 
-def invoker(name: Literal["face", "expression"], kernels: str) -> Any:
+def invoker(name: ModelName, kernels: str) -> Any:
     """A function from luma to the model's raw outputs, on these kernels."""
     interpreter_class = open_runtime("auto")[1]
     kinds = sys.modules[interpreter_class.__module__].OpResolverType
@@ -113,7 +122,7 @@ def invoker(name: Literal["face", "expression"], kernels: str) -> Any:
     targets = [detail["index"] for detail in interpreter.get_output_details()]
 
     def invoke(luma: Luma) -> list[NDArray[np.uint8]]:
-        interpreter.set_tensor(source, luma[None, :, :, None])
+        interpreter.set_tensor(source, luma[..., None] if luma.ndim == 3 else luma[None, :, :, None])
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in targets]
 

@@ -29,7 +29,7 @@ TOO_SLOW = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What was measured: ``board`` is part of the board's name, ``ms`` the time of both models, one thread, LiteRT."""
+    """What was measured: ``board`` is part of the board's name, ``ms`` the time of the models, one thread, LiteRT."""
 
     board: str
     ms: float
@@ -79,13 +79,14 @@ def configuration(host: Host) -> Finding:
 def models(host: Host, config: Config) -> Finding:
     """Checksums of the models, and whether the runtime loads them."""
     from edge.service.versions import verified_models
-    from edge.vision import ExpressionReader, FaceFinder
+    from edge.vision import ExpressionReader, EyeReader, FaceFinder
 
     del host
     try:
         manifests = verified_models(config.vision)
         FaceFinder.load(config.vision)
         ExpressionReader.load(config.vision)
+        EyeReader.load(config.vision)
     except (ModelError, UnavailableError) as error:
         return failed_by(error, "reinstall evenkeel, or correct [vision]")
     names = ", ".join(f"{one.name} {one.version} ({one.file}, sha256 {one.sha256[:12]}…)" for one in manifests)
@@ -93,7 +94,7 @@ def models(host: Host, config: Config) -> Finding:
 
 
 def inference(host: Host, config: Config) -> Finding:
-    """How long both models take on one picture, against this kind of board and against the frame rate."""
+    """How long the models take on one picture, against this kind of board and against the frame rate."""
     from edge.service.versions import About
 
     try:
@@ -104,7 +105,7 @@ def inference(host: Host, config: Config) -> Finding:
     figure = next((one for one in EXPECTED if one.board in board), None)
     against = f"expected {figure.ms:g} ms" if figure else "no reference figure for this board"
     text = (
-        f"{ms:.1f} ms for both models, median of {RUNS} ({about.runtime}, {config.vision.threads} thread(s)); {against}"
+        f"{ms:.1f} ms for the models, median of {RUNS} ({about.runtime}, {config.vision.threads} thread(s)); {against}"
     )
     figures = {"ms": round(ms, 2), "expected_ms": figure.ms if figure else None, "budget_ms": round(budget_ms, 1)}
     if ms > budget_ms:
@@ -116,10 +117,11 @@ def inference(host: Host, config: Config) -> Finding:
 
 
 def time_models(config: Config) -> float:
-    """Median milliseconds of a look at a whole picture and of one reading; what the picture shows does not matter."""
-    from edge.vision import ExpressionReader, FaceFinder
+    """Median milliseconds of a look at a picture and of one reading of face and eyes; what it shows does not matter."""
+    from edge.vision import ExpressionReader, EyeReader, FaceFinder
 
     finder, reader = FaceFinder.load(config.vision), ExpressionReader.load(config.vision)
+    eyes = EyeReader.load(config.vision)
     size = (config.camera.height_px, config.camera.width_px)
     luma = np.random.default_rng(0).integers(0, 255, size, np.uint8)
     middle = np.array([size[1] / 2, size[0] / 2], np.float32)
@@ -130,6 +132,7 @@ def time_models(config: Config) -> float:
         begin = time.perf_counter()
         finder.find_all(luma)
         reader.read(luma, face)
+        eyes.read(luma, face)
         taken_ms.append((time.perf_counter() - begin) * 1000.0)
     return statistics.median(taken_ms[2:])
 
