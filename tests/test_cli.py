@@ -226,7 +226,8 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     assert code == 0
     following, searching = report["runs"][:2]
     assert (following["way"], searching["way"]) == ("following", "searching")
-    parts = {"picture", "face", "quality", "expression", "decision", "face model", "expression model", "rest", "step"}
+    parts = {"picture", "face", "quality", "expression", "eyes", "decision", "rest", "step"}
+    parts |= {"face model", "expression model", "eyes model"}
     assert set(following["stages"]) == parts
     assert all(stage["samples"] == 20 for stage in following["stages"].values())
     assert 0 < following["rest_share"] < 1
