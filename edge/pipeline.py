@@ -95,11 +95,26 @@ class HeldReading:
     frames: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEyes:
+    """Eyes that were read wide open at ``t``, of which face: they stand for the moment after it too."""
+
+    reading: Reading
+    face: Face
+    t: float
+
+
+WIDE_OPEN = 0.8
+"""Both eyes are wide open, and said to be readable, from this openness and this probability."""
+EYES_HOLD_S = 0.07
+"""Wide open eyes are not read again for so long: at 15 frames a second every second frame, at 10 every one."""
+
+
 class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
     ``times`` collects how long the stages take: picture, face, quality, expression, eyes, decision. A stage that a
-    frame does not need (no face: no quality, no expression; a held reading: no expression) gets no sample. Without
+    frame does not need (no face: no quality, no expression; a held reading: no expression, no eyes) gets no sample. Without
     ``eyes`` no frame has a reading of them.
     """
 
@@ -116,6 +131,7 @@ class Pipeline:
         self.reader = reader
         self.eyes = eyes
         self._reading: HeldReading | None = None
+        self._open_eyes: OpenEyes | None = None
         self.decider = Decider(config, reader.manifest.ordinary_face)
         self.times = times or StageTimes()
         self._config = config
@@ -173,13 +189,21 @@ class Pipeline:
         return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
 
     def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
-        """What the models say of the face; a blink is shorter than any reading is held, so eyes are read each time."""
+        """What the models say of the face."""
         expression = self._read_expression(frame, face)
-        if self.eyes is None:
-            return expression
-        with self.times.measure("eyes"):
-            eyes = self.eyes.read(frame.luma, face)
+        eyes = None if self.eyes is None else self._read_eyes(self.eyes, frame, face)
         return expression if eyes is None else {**expression, EYES: eyes}
+
+    def _read_eyes(self, reader: Eyes, frame: Frame, face: Face) -> Reading | None:
+        """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
+        last = self._open_eyes
+        if last is not None and 0 <= frame.t - last.t <= EYES_HOLD_S and _near(face, last.face):
+            return last.reading
+        with self.times.measure("eyes"):
+            reading = reader.read(frame.luma, face)
+        wide = reading is not None and min(reading.values.tolist()) >= WIDE_OPEN
+        self._open_eyes = OpenEyes(reading, face, frame.t) if reading is not None and wide else None
+        return reading
 
     def _read_expression(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
         """What the model says of the face; between the frames that are read, the same face's last reading holds."""
@@ -196,8 +220,7 @@ class Pipeline:
         last = self._reading
         if last is None or last.frames >= self._config.vision.expression_every:
             return None
-        near = follow.distance(face, last.face) <= follow.NEAR_SIZES / 2
-        return last if near and 0 <= frame.t - last.t <= follow.KEEP_S else None
+        return last if _near(face, last.face) and 0 <= frame.t - last.t <= follow.KEEP_S else None
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""
@@ -210,3 +233,8 @@ class Pipeline:
             self._reading = None
         with self.times.measure("decision"):
             return self.decider.update(observation, context)
+
+
+def _near(face: Face, other: Face) -> bool:
+    """Whether a face is where the ``other`` one was a moment ago, so that a reading may stand for both."""
+    return follow.distance(face, other) <= follow.NEAR_SIZES / 2

@@ -106,18 +106,21 @@ class FakeReader:
 
 
 class FakeEyes:
-    """Reads eyes half open in every face but small ones; keeps the faces."""
+    """Reads eyes so far open in every face but small ones; keeps the faces."""
 
     manifest = Model("eyes")
 
-    def __init__(self) -> None:
+    def __init__(self, openness: float = 0.5, readable: float = 1.0) -> None:
+        self.openness = openness
+        self.readable = readable
         self.faces: list[Face] = []
 
     def read(self, luma: Luma, face: Face) -> Reading | None:
         assert luma.ndim == 2
         self.faces.append(face)
         small = face.box[2] < 100
-        return None if small else Reading(EYE_NAMES, np.array([0.5, 0.5, 1.0, 1.0], np.float32))
+        values = np.array([0.9, self.openness, 1.0, self.readable], np.float32)
+        return None if small else Reading(EYE_NAMES, values)
 
 
 def cabin(height: int = 480, width: int = 640) -> Luma:
@@ -169,6 +172,51 @@ def test_eyes_are_read_in_every_frame_though_the_expression_is_held() -> None:
     for frame in frames(cabin(), 0.6):
         pipeline.step(frame)
     assert (len(reader.faces), len(eyes.faces)) == (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("fps", "openness", "readable", "read"),
+    [
+        (30, 0.95, 1.0, 10),
+        (15, 0.95, 1.0, 15),
+        (10, 0.95, 1.0, 30),
+        (5, 0.95, 1.0, 30),
+        (15, 0.6, 1.0, 30),
+        (15, 0.1, 1.0, 30),
+        (15, 0.95, 0.3, 30),
+    ],
+)
+def test_only_wide_open_eyes_are_spared_a_look_and_only_for_a_moment(
+    fps: int, openness: float, readable: float, read: int
+) -> None:
+    eyes = FakeEyes(openness, readable)
+    pipeline = Pipeline(Config(), FakeFinder(), FakeReader(), eyes=eyes)
+    steps = [pipeline.step(Frame(cabin(), n / fps)) for n in range(30)]
+    assert len(eyes.faces) == read
+    assert all(EYES in step.observation.readings for step in steps)
+
+
+def test_eyes_that_close_are_seen_within_a_moment_and_then_in_each_frame() -> None:
+    eyes = FakeEyes(0.95)
+    pipeline = Pipeline(Config(), FakeFinder(), FakeReader(), eyes=eyes)
+    told = []
+    for n in range(8):
+        eyes.openness = 0.95 if n < 1 else 0.05
+        told.append(float(pipeline.step(Frame(cabin(), n / 15)).observation.readings[EYES].values[1]))
+    assert told == pytest.approx([0.95, 0.95, *[0.05] * 6])
+    assert len(eyes.faces) == 7
+
+
+def test_the_eyes_of_a_face_elsewhere_are_read_at_once() -> None:
+    finder, eyes = FakeFinder(), FakeEyes(0.95)
+    pipeline = Pipeline(Config(), finder, FakeReader(), eyes=eyes)
+    first = pipeline.step(Frame(cabin(), 0.0)).observation.face
+    finder.at = (0.8, 0.5)
+    other = pipeline.step(Frame(cabin(), 0.05)).observation.face
+    assert first is not None
+    assert other is not None
+    assert first.box != other.box
+    assert len(eyes.faces) == 2
 
 
 @pytest.mark.parametrize("cues", [None, Cues(-0.6, 0.7, 0.9, 0.1, 0.8, 0.05, 0.0)])

@@ -88,10 +88,12 @@ def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRul
     return _cut(luma, _to_crop(points, rule), rule.size_px, rule.size_px)
 
 
-def cut_eyes(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:
-    """The crops (2, size, size) of the eyes at the picture's left and right, uint8, cut like ``cut_crop``'s.
+def cut_eyes(
+    luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The crops (size, size) of the eyes at the picture's left and right, uint8, cut like ``cut_crop``'s.
 
-    Both lie in one strip along the eyes' line, which is warped once; the second crop begins at a whole pixel of it.
+    Both are views of one strip along the eyes' line, which is warped once; the second begins at a whole pixel of it.
     """
     eyes, mouth, across = _middles(points)
     unit = max(abs(across), abs(mouth - eyes))
@@ -99,7 +101,7 @@ def cut_eyes(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRul
     turn = _turn(across, unit, eyes - across / 2, rule)
     apart = round(abs(across) * rule.unit * size / max(unit, 1e-3))
     strip = _cut(luma, turn, size + apart, size)
-    return np.stack((strip[:, :size], strip[:, apart:]))
+    return strip[:, :size], strip[:, apart:]
 
 
 def _cut(luma: NDArray[np.uint8], turn: _Turn, width: int, height: int) -> NDArray[np.uint8]:

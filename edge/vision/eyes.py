@@ -39,6 +39,8 @@ class EyeReader:
     def __init__(self, model: TfliteModel, rule: CropRule) -> None:
         self.model = model
         self._rule = rule
+        self._input = np.zeros(model.manifest.input.shape, np.uint8)
+        self._slots = (self._input[0, :, :, 0], self._input[1, :, :, 0])
 
     @classmethod
     def load(cls, config: VisionConfig | None = None) -> Self:
@@ -65,8 +67,7 @@ class EyeReader:
         """
         if unit_px(face.points) < LEAST_UNIT_PX:
             return None
-        crops = cut_eyes(luma, face.points, self._rule)
-        answer = self._run(levelled(crops[0]), levelled(crops[1]))
+        answer = self._run(*cut_eyes(luma, face.points, self._rule))
         values = answer.T.reshape(-1)  # openness of both eyes, then readability of both
         height, width = luma.shape
         for eye, (x, y) in enumerate(face.points[:EYES].tolist()):
@@ -88,13 +89,15 @@ class EyeReader:
             raise ValueError(f"expected crops (N, S, S), found shape {crops.shape}")
         found = np.zeros((len(crops), 2), np.float32)
         for start in range(0, len(crops), EYES):
-            pair = [levelled(fitted(crop, self._rule.size_px)) for crop in crops[start : start + EYES]]
+            pair = [fitted(crop, self._rule.size_px) for crop in crops[start : start + EYES]]
             found[start : start + len(pair)] = self._run(pair[0], pair[-1])[: len(pair)]
         return found[:, 0], found[:, 1]
 
     def _run(self, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Openness and readability (2, 2) of two levelled crops."""
-        return self.model.run(np.stack((one, other))[..., None])[0]
+        """Openness and readability (2, 2) of two crops of the model's size."""
+        for crop, slot in zip((one, other), self._slots, strict=True):
+            _level(crop, slot)
+        return self.model.run(self._input)[0]
 
 
 def levelled(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -103,13 +106,19 @@ def levelled(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Both are those of the crop without its highlights. A dark infrared picture and a bright one then look alike, and a
     gain or an offset of the camera changes nothing.
     """
+    result = np.empty_like(crop)
+    _level(crop, result)
+    return result
+
+
+def _level(crop: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
     mean, spread = _mean_and_spread(crop)
     dimmed = crop
     for most in DIMMED:
         dimmed = np.minimum(dimmed, np.uint8(min(mean + most * spread, 255)))
         mean, spread = _mean_and_spread(dimmed)
     gain = SPREAD / max(spread, LEAST_SPREAD)
-    return np.asarray(cv2.addWeighted(crop, gain, crop, 0.0, LEVEL - gain * mean), np.uint8)
+    cv2.addWeighted(crop, gain, crop, 0.0, LEVEL - gain * mean, dst=into)
 
 
 def _mean_and_spread(crop: NDArray[np.uint8]) -> tuple[float, float]:

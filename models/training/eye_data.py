@@ -33,6 +33,8 @@ POWER = float(np.log(0.5) / np.log(P80))
 CLOSED, OPEN = (0.0, 0.08), (0.8, 1.0)
 LOWERED = (0.55, 0.9)
 """Of an eye that looks down or is half shut, told by eye."""
+TURNED_DEG, AHEAD_DEG = 50.0, 35.0
+"""Drawn heads that turn farther train nothing, and nothing is quoted of those that turn farther than the second."""
 LEFT_OUT, TRAIN, CHOOSE, QUOTE = range(4)
 QUOTED_PEOPLE, WATCHED_PEOPLE = 9, 3
 """Of MRL's people: so many are only quoted, and so many more are watched in a trial, by checksums of their numbers."""
@@ -102,13 +104,14 @@ def read_web(root: Path) -> Eyes:
 
 
 def as_eyes(renders: Renders, use: int, share: float) -> Eyes:
-    """Renders with their lids' exact openness; a head that turns far away hides its far eye."""
+    """Renders with their lids' exact openness; heads that turn too far to tell anything of their lids are left out."""
     openness = on_scale(renders.aperture)
     count = len(openness)
     about = {
         "down": (renders.gaze[:, 1] < -0.45).astype(np.int64),
         "squint": (renders.squint > 0.5).astype(np.int64),
         "closed": (renders.aperture < 0.05).astype(np.int64),
+        "ahead": (np.abs(renders.yaw) < AHEAD_DEG).astype(np.int64),
         "aperture": np.round(renders.aperture * 1000).astype(np.int64),
     }
     return Eyes(
@@ -117,7 +120,7 @@ def as_eyes(renders: Renders, use: int, share: float) -> Eyes:
         np.maximum(openness - 0.03, 0),
         np.minimum(openness + 0.03, 1),
         np.ones(count, np.float32),
-        np.full(count, use, np.uint8),
+        np.where(np.abs(renders.yaw) < TURNED_DEG, use, LEFT_OUT).astype(np.uint8),
         share,
         about,
     )
@@ -182,7 +185,7 @@ class Portrait:
 
     def eyes(self) -> NDArray[np.uint8]:
         """The tiles (2, 56, 56) of its eyes."""
-        return cut_eyes(self.luma, self.points, TILE_RULE)
+        return np.stack(cut_eyes(self.luma, self.points, TILE_RULE))
 
 
 def portraits(root: Path) -> Iterator[Portrait]:
@@ -363,8 +366,9 @@ class TrainingEyes:
             luma = HIDING[rng.integers(len(HIDING))](rng, luma)
             target = np.array([0, 1, 0], np.float32)
         else:
-            luma = bespectacled(rng, luma) if rng.random() < 0.15 else luma
-            luma = sparkling(rng, luma) if rng.random() < 0.3 else luma
+            glasses = rng.random() < 0.2
+            luma = bespectacled(rng, luma) if glasses else luma
+            luma = sparkling(rng, luma) if rng.random() < (0.7 if glasses else 0.3) else luma
         luma = weathered(rng, luma)
         small = cv2.resize(luma, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         return levelled(np.asarray(small, np.uint8)).astype(np.float32)[None] / 255, target
@@ -374,7 +378,7 @@ def chances(sources: list[Eyes]) -> NDArray[np.float64]:
     """How often each eye is drawn in an epoch: the sources by their shares, each one's training eyes alike."""
     parts = []
     for source in sources:
-        train = (source.use == TRAIN).astype(np.float64)
+        train = np.where(source.use == TRAIN, np.where(source.readable > 0, 1.0, HIDDEN_OFTEN), 0.0)
         parts.append(source.share * train / max(train.sum(), 1.0))
     return np.concatenate(parts)
 
@@ -402,4 +406,6 @@ def read_sources(root: Path, runs: Path, only: Collection[str] = (), without: Co
     return [readers[name]() for name in wanted]
 
 
+HIDDEN_OFTEN = 4.0
+"""How often a real eye that cannot be told comes against another one of its source."""
 TRAINING_RENDERS, TEST_RENDERS = 14_000, 3_000

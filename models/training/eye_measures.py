@@ -63,10 +63,11 @@ def of_renders(reader: EyeReader, root: Path, folder: Path) -> dict[str, float]:
     eyes = data.as_eyes(data.cached_renders(root, data.TEST_RENDERS, 2, folder), data.QUOTE, 0)
     found = reader.read_crops(eyes.tiles)
     aperture = eyes.about["aperture"] / 1000
-    seen = aperture > APART
-    shut = eyes.about["closed"] > 0
+    ahead = eyes.about["ahead"] > 0
+    seen = (aperture > APART) & ahead
+    shut = (eyes.about["closed"] > 0) & ahead
     figures = {f"renders_{name}": value for name, value in of_closed(found[seen | shut], shut[seen | shut]).items()}
-    figures["renders_rank"] = rank_correlation(found, aperture)
+    figures["renders_rank"] = rank_correlation(found[ahead], aperture[ahead])
     for name in ("down", "squint"):
         chosen = (eyes.about[name] > 0) & seen
         figures[f"{name}_n"] = int(chosen.sum())

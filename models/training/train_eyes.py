@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,19 @@ def train(root: Path, folder: Path, epochs: int, options: argparse.Namespace) ->
         sources = [data.with_all_people(source) for source in sources]
     schedule = Schedule(epochs=epochs, batch=128, rate=3e-3, weight_decay=0.03, average_steps=300)
     torch.manual_seed(schedule.seed)
+    net = EyeNet()
+    if options.weights is not None:
+        saved = torch.load(options.weights / "checkpoint.pt", map_location="cpu", weights_only=True)
+        net.load_state_dict(saved["average"])
+        schedule = replace(schedule, rate=schedule.rate * 0.7, average_steps=500, seed=schedule.seed + 1)
     return fit(
-        EyeNet(),
+        net,
         data.TrainingEyes(sources, schedule.seed),
         data.chances(sources),
         options.length,
         eye_loss,
         schedule,
-        f"sources={','.join(source.name for source in sources)}, trial={options.trial}",
+        f"sources={','.join(source.name for source in sources)}, trial={options.trial}, weights={options.weights}",
         folder,
         lambda net: validate(net, watched, data.CHOOSE),
         {},
@@ -159,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, help="checkpoints; by default runs/eyes or runs/eyes-clean")
+    parser.add_argument("--weights", type=Path, help="run to go on from, at a lower rate")
     parser.add_argument("--renders", type=Path, default=Path("runs/eyes"), help="where drawn eyes are kept")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--version", default="0.1.0", help="of the model")

@@ -148,7 +148,8 @@ def test_crops_of_another_shape_are_refused_by_name(reader: EyeReader) -> None:
 
 
 def test_an_eye_reads_the_same_alone_and_with_another(reader: EyeReader) -> None:
-    pair = cut_eyes(*_points(drawn_face(1.0, 0.0)), CropRule(40, 0.5, 0.5, 1 / 0.9))
+    luma, face = drawn_face(1.0, 0.0)
+    pair = np.stack(cut_eyes(luma, face.points, CropRule(40, 0.5, 0.5, 1 / 0.9)))
     together = reader.read_crops(pair)
     assert reader.read_crops(pair[1:]) == pytest.approx(together[1:], abs=0.02)
     assert reader.read_crops(pair[::-1].copy()) == pytest.approx(together[::-1], abs=0.02)
@@ -219,7 +220,3 @@ def test_a_manifest_without_a_crop_rule_is_refused(copy: Path) -> None:
 def test_a_missing_manifest_names_the_config_key(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"\[vision\] eye_model"):
         EyeReader.load(VisionConfig(eye_model=tmp_path / "eyes.toml"))
-
-
-def _points(drawn: tuple[Luma, Face]) -> tuple[Luma, NDArray[np.float32]]:
-    return drawn[0], drawn[1].points

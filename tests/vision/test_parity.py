@@ -98,7 +98,7 @@ def pictures(name: str) -> list[Luma]:
         rule = manifest_of("eyes").crop
         assert rule is not None
         faces = [drawn_face(left, right) for left in (0.0, 0.4, 1.0) for right in (0.0, 0.7)]
-        return [cut_eyes(luma, face.points, rule.rule()) for luma, face in faces]
+        return [np.stack(cut_eyes(luma, face.points, rule.rule())) for luma, face in faces]
     scenes = []
     for left, right in (("rest", "shout"), ("smile", "sad"), ("startled", "frown")):
         scene = np.tile(np.linspace(40, 160, 160), (128, 1)).astype(np.uint8)
