@@ -114,7 +114,7 @@ class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
     ``times`` collects how long the stages take: picture, face, quality, expression, eyes, decision. A stage that a
-    frame does not need (no face: no quality, no expression; a held reading: no expression, no eyes) gets no sample. Without
+    frame does not need (no face: no quality, no expression; a held reading: neither) gets no sample. Without
     ``eyes`` no frame has a reading of them.
     """
 
