@@ -236,9 +236,9 @@ def framed(rng: Generator, tile: NDArray[np.uint8], side: int) -> NDArray[np.uin
 
 def weathered(rng: Generator, luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Light and sensor of a cabin, without anything in front of the eye."""
-    for group, chance in ((augment.LIGHT, 0.35), (augment.SENSOR, 0.35), (augment.SENSOR, 0.1)):
+    for group, chance in ((augment.LIGHT, 0.25), (augment.SENSOR, 0.3)):
         if rng.random() < chance:
-            luma = group[rng.integers(len(group))](rng, luma, rng.uniform(0.2, 0.8))
+            luma = group[rng.integers(len(group))](rng, luma, rng.uniform(0.2, 0.7))
     return luma
 
 
@@ -366,9 +366,9 @@ class TrainingEyes:
             luma = HIDING[rng.integers(len(HIDING))](rng, luma)
             target = np.array([0, 1, 0], np.float32)
         else:
-            glasses = rng.random() < 0.2
+            glasses = rng.random() < 0.15
             luma = bespectacled(rng, luma) if glasses else luma
-            luma = sparkling(rng, luma) if rng.random() < (0.7 if glasses else 0.3) else luma
+            luma = sparkling(rng, luma) if rng.random() < (0.6 if glasses else 0.2) else luma
         luma = weathered(rng, luma)
         small = cv2.resize(luma, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         return levelled(np.asarray(small, np.uint8)).astype(np.float32)[None] / 255, target

@@ -121,7 +121,7 @@ class Pose:
 def draw_pose(rng: Generator) -> Pose:
     """A pose by chance: every lid from closed to wide, lowered gazes as often as straight ones."""
     side, up = rng.normal(0, 0.45), rng.normal(0, 0.35)
-    kind = rng.choice(["open", "down", "half", "closed", "squint"], p=[0.24, 0.22, 0.16, 0.24, 0.14])
+    kind = rng.choice(["open", "down", "half", "closed", "squint"], p=[0.2, 0.28, 0.16, 0.22, 0.14])
     blink, squint = max(0.0, rng.normal(0, 0.07)), rng.uniform(0, 0.3)
     if kind == "down":
         up, blink = -rng.uniform(0.45, 1.25), rng.uniform(0, 0.2)
@@ -133,7 +133,7 @@ def draw_pose(rng: Generator) -> Pose:
         squint, blink = rng.uniform(0.5, 1.4), rng.uniform(0, 0.3)
     gaze = np.array([np.clip(side, -1.2, 1.2), np.clip(up, -1.3, 1.0)], np.float32)
     wide = rng.uniform(0, 0.8) if kind == "open" and rng.random() < 0.3 else 0.0
-    return Pose(blink, squint, wide, gaze, float(rng.normal(0, 22)), float(rng.normal(4, 13)))
+    return Pose(blink, squint, wide, gaze, float(rng.normal(0, 20)), float(rng.normal(3, 10)))
 
 
 def lids(mesh: EyeMesh, pose: Pose) -> NDArray[np.float32]:
@@ -177,7 +177,7 @@ def render(rng: Generator, mesh: EyeMesh, pose: Pose) -> tuple[NDArray[np.uint8]
     _brow(rng, picture, place[mesh.landmarks[list(BROW)]], scale, skin_luma)
     _lashes(rng, picture, mesh, place, skin_luma)
     grain = cv2.GaussianBlur(rng.normal(0, 1, picture.shape).astype(np.float32), (0, 0), rng.uniform(0.8, 3))
-    picture = picture + grain * rng.uniform(0, 12)
+    picture = picture + grain * rng.uniform(0, 0.06) * skin_luma
     tile = cv2.resize(np.clip(picture, 0, 255).astype(np.uint8), (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(tile, np.uint8), aperture
 
@@ -296,7 +296,7 @@ def _lashes(
 ) -> None:
     """Some of the mesh's lashes, darker than the skin: the more of them, the denser; few on the lower lid."""
     upper = mesh.neutral[mesh.lashes].mean(1)[:, 1] > BALL[1]
-    often = np.where(upper, rng.uniform(0.02, 0.3), rng.uniform(0, 0.05))
+    often = np.where(upper, rng.uniform(0.02, 0.2), rng.uniform(0, 0.04))
     over = picture.copy()
     dark = skin * rng.uniform(0.05, 0.6)
     for three in np.round(place[mesh.lashes[rng.random(len(often)) < often]] * 16).astype(np.int32):

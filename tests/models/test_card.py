@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
-from edge.vision.manifest import Manifest, bundled, load_manifest
-from models.training.card import EXPRESSION_FIRST, FACE_FIRST, FIGURES, PAGES, SECTION, TABLES, render
+from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest
+from models.training import evaluate_eyes
+from models.training.card import EXPRESSION_FIRST, EYES_FIRST, FACE_FIRST, FIGURES, PAGES, SECTION, TABLES, render
 from models.training.evaluate_expression import ROWS as EXPRESSION
 from models.training.evaluate_face import ROWS as FACE
 from models.training.expression_readers import OURS
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 CARD = (ROOT / "models" / "MODEL_CARD.md").read_text(encoding="utf-8")
 REMEDY = "run make figures after a training"
 
-Name = Literal["face", "expression"]
+Name = ModelName
 
 
 def figures(name: str) -> dict[str, Any]:
@@ -38,7 +39,10 @@ def test_the_pages_show_every_table_and_each_as_it_was_measured() -> None:
     assert [render(page, ROOT / FIGURES) for page in pages] == pages, REMEDY
 
 
-@pytest.mark.parametrize(("rows", "first"), [(FACE, FACE_FIRST), (EXPRESSION, EXPRESSION_FIRST)])
+@pytest.mark.parametrize(
+    ("rows", "first"),
+    [(FACE, FACE_FIRST), (EXPRESSION, EXPRESSION_FIRST), (evaluate_eyes.ROWS, EYES_FIRST)],
+)
 def test_what_is_quoted_first_is_measured(rows: tuple[Row, ...], first: tuple[str, ...]) -> None:
     assert set(first) <= {row.key for row in rows}
 
@@ -51,7 +55,13 @@ def test_a_card_whose_figures_were_edited_by_hand_is_found_out() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "model"),
-    [("expression", "expression"), ("robustness", "expression"), ("fairness", "expression"), ("face", "face")],
+    [
+        ("expression", "expression"),
+        ("robustness", "expression"),
+        ("fairness", "expression"),
+        ("face", "face"),
+        ("eyes", "eyes"),
+    ],
 )
 def test_the_figures_are_of_the_shipped_model(measured: str, model: Name) -> None:
     assert figures(measured)["sha256"] == manifest(model).sha256, REMEDY
@@ -87,3 +97,19 @@ def test_the_plots_that_the_card_shows_are_there() -> None:
 def test_peers_figures_stand_under_the_split_that_they_were_measured_on() -> None:
     assert "private test" in figures("expression")["published"]["split"]
     assert figures("expression")["split"] == "valid"
+
+
+@pytest.mark.parametrize("name", ["eyes", "eyes-clean"])
+def test_the_eye_models_manifests_tell_the_card_s_figures(name: Literal["eyes", "eyes-clean"]) -> None:
+    content = figures("eyes")
+    column = {"eyes": evaluate_eyes.OURS, "eyes-clean": evaluate_eyes.CLEAN}[name]
+    told = load_manifest(bundled(name), "eyes")
+    assert told.sha256 == content["sha256" if name == "eyes" else "clean_sha256"], REMEDY
+    (measured,) = told.measurements
+    for key, value in measured.figures.items():
+        assert content["models"][column][key] == pytest.approx(float(value), abs=max(0.006, 0.02 * abs(float(value))))
+
+
+def test_the_clean_model_names_no_source_with_people() -> None:
+    (source,) = load_manifest(bundled("eyes-clean"), "eyes").sources
+    assert "MIT" in source
