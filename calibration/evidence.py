@@ -1,8 +1,8 @@
 """Draw how a frame becomes evidence: ``python -m calibration.evidence docs/evidence.svg`` (``make evidence-figure``).
 
-Above, what a second of sight adds to the evidence for an alert, by how seldom this driver shows as much, for each
-sensitivity. Below, the signal, the share and the evidence of anger over the demo's clip. Both are taken from the judge
-itself with the shipped models, so the same models and rule give the same picture.
+Above, what a second of sight adds to the evidence for an alert, by how seldom this driver shows as much. Below, the
+signal, the share and the evidence of anger over the demo's clip. Both are taken from the judge itself with the shipped
+models, so the same models and rule give the same picture.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config
 from edge.decision.decider import Decider
-from edge.decision.expression_judge import ExpressionJudge, ExpressionSettings
+from edge.decision.expression_judge import RARE, SELDOM, ExpressionJudge, ExpressionSettings, surprise
 from edge.domain import Kind, Phase
 from edge.figure import new_figure
 from edge.pipeline import Pipeline
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND = Kind("anger")
-SENSITIVITIES = {"low": "#7b2d8b", "normal": "#c1121f", "high": "#b35c00"}
+COLOUR = "#c1121f"
 SHOWN_S = (10.0, 20.0)
 """Seconds of the clip: from calm into anger, to a little after the alert."""
 TIMEOUT_S = 5.0
@@ -54,11 +54,9 @@ def judge_of(decider: Decider, kind: Kind = KIND) -> ExpressionJudge:
     return judge
 
 
-def rates(sensitivity: str) -> list[float]:
+def rates() -> list[float]:
     """Seconds of evidence that a second at each of SHARES adds."""
-    config = Config.model_validate({"alerts": {"sensitivity": sensitivity}})
-    judge = judge_of(Decider(config))
-    return [judge._rate(float(share)) for share in SHARES]  # noqa: SLF001 - as above
+    return [surprise(float(share)) for share in SHARES]
 
 
 def moments() -> Iterator[Moment]:
@@ -93,15 +91,17 @@ def _settings() -> ExpressionSettings:
 
 
 def _draw_rates(axes: Axes) -> None:
-    for sensitivity, colour in SENSITIVITIES.items():
-        width = 2.2 if sensitivity == "normal" else 1.1
-        axes.plot(100 * SHARES, rates(sensitivity), color=colour, linewidth=width, label=sensitivity)
-    normal = _settings()
+    axes.plot(100 * SHARES, rates(), color=COLOUR, linewidth=2.2)
     axes.axhline(0, color="black", linewidth=0.8)
-    for name, share in (("rare", normal.rare), ("seldom", normal.seldom)):
+    for name, share in (("RARE", RARE), ("SELDOM", SELDOM)):
         axes.axvline(100 * share, color="grey", linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"{name} (normal)", (100 * share, -1.5), (-4, 0), textcoords="offset points", ha="right", fontsize=9
+            f"{name}: {100 * share:g} %",
+            (100 * share, -1.5),
+            (-4, 0),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
         )
     axes.set(
         xscale="log",
@@ -112,7 +112,6 @@ def _draw_rates(axes: Axes) -> None:
         title="What is seldom in this face is evidence; what is usual takes it away",
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.legend(title="alerts.sensitivity", loc="lower left", frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -122,14 +121,14 @@ def _draw_clip(axes: Axes, shown: list[Moment]) -> None:
     t = [moment.t for moment in shown]
     start = next((moment.t for moment in shown if moment.started), None)
     waiting = [moment for moment in shown if start is None or moment.t < start]
-    axes.plot(t, [moment.signal for moment in shown], color="#c1121f", linewidth=1.6, label="signal of anger, smoothed")
+    axes.plot(t, [moment.signal for moment in shown], color=COLOUR, linewidth=1.6, label="signal of anger, smoothed")
     axes.plot(t, [moment.share for moment in shown], color="grey", linewidth=1.2, label="share of the time")
     filled = [moment.evidence_s / hold_s for moment in waiting]
     axes.fill_between([moment.t for moment in waiting], filled, color="#f2c14e", alpha=0.7, linewidth=0)
     axes.fill_between([], [], color="#f2c14e", alpha=0.7, label="evidence, as a part of hold_s")
     axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
     if start is not None:
-        axes.plot(start, 1.0, "^", color="#c1121f", markersize=11, label="the alert starts")
+        axes.plot(start, 1.0, "^", color=COLOUR, markersize=11, label="the alert starts")
     axes.set(
         xlim=SHOWN_S,
         ylim=(-0.03, 1.12),

@@ -25,8 +25,8 @@ import edge.decision
 import edge.tuning
 from calibration import rivals
 from calibration import ways as followed
+from calibration.deciding import run_decider
 from calibration.drives import Sort
-from calibration.evaluate_decisions import run_decider
 from calibration.outcome import Outcome
 from calibration.plots import trade_off
 from calibration.points import Point, PointsFile, front
@@ -46,7 +46,7 @@ HERE = Path(__file__).parent
 FIGURES, PICTURE, PAGE = HERE / "trade-off.json", HERE / "trade-off.png", HERE / "README.md"
 COMPARED = 18
 """Drivers of each source on whose drives all ways of following are swept, unless said: more would take an hour."""
-SWEPT: tuple[Sort, ...] = ("episodes",)
+SWEPT: tuple[Sort, ...] = ("episodes", "plain")
 """The sorts of drives that are looked at."""
 LIMITS = (2.0, 0.5)
 """False alarms an hour within which the README quotes each way's quickest thresholds."""
@@ -59,7 +59,7 @@ def fingerprint(tuning: Drives, quoted: Drives, config: Config) -> str:
         for array in (drives.batch.t, drives.batch.weight, drives.batch.read, drives.probabilities):
             digest.update(array.tobytes())
         digest.update(repr(drives.batch.episodes).encode())
-    settings = config.model_dump_json(include={"alerts", "baseline", "smoothing", "states"})
+    settings = config.model_dump_json(include={"alerts", "baseline", "states"})
     digest.update(f"{settings} {ordinary_face(config.vision)}".encode())
     folders = [Path(folder) for package in (edge.decision, edge.tuning) for folder in package.__path__]
     code = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
@@ -96,6 +96,8 @@ def measure(tuning: Drives, quoted: Drives, matrix: Floats, config: Config, kept
         for level in get_args(Sensitivity)
     }
     return {
+        "tuning_drives": len(tuning.drives),
+        "plain_drives": sum(not each.episodes for each in quoted.drives),
         "drives": len(quoted.drives),
         "hours": round(quoted.batch.hours, 2),
         "ways": {
@@ -135,8 +137,9 @@ def table(figures: Mapping[str, Any]) -> str:
         cells = _cells([way["within"].get(limit) for limit in (first, *others)])
         lines.append(f"| {name} | {' | '.join(cells)} |")
     told = (
-        f"Each way's thresholds are its quickest within the limit on {figures['drives']} tuning drives; the figures "
-        f"are those of {figures['drives']} quoted drives ({figures['hours']:.1f} h), with expression model "
+        f"Each way's thresholds are its quickest within the limit on {figures['tuning_drives']} tuning drives; the "
+        f"figures are those of {figures['drives']} quoted drives ({figures['hours']:.1f} h), "
+        f"{figures['plain_drives']} of them without episodes, with expression model "
         f"{figures['model_version']} (`make trade-off`)."
     )
     return "\n".join([*lines, "", *wrap(told, COLUMNS)])

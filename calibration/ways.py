@@ -14,16 +14,16 @@ from calibration.drives import SHOWN
 from calibration.rivals import confusion, frame_mean, hidden_markov
 from edge.config import Config
 from edge.decision.expression_judge import ExpressionSettings
-from edge.decision.settings import SmoothingConfig
 from edge.domain import EXPRESSIONS
 from edge.tuning.batch import Batch, Evidence, Floats, Rules, run_rules, smooth
 from edge.tuning.rest import hold_against_rest
 from edge.tuning.score import Score
 from edge.vision.ordinary import ordinary_face
 
-SHIPPED = "own face + budget"
+SHIPPED = "own face + surprise"
 SETS = 192
 """Sets of thresholds that each way is tried with: none is searched more than another."""
+HOLDS_S = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.4, 2.7, 3.1, 3.5, 4.0, 4.6, 5.3, 6.0)
 LEVELS = tuple(np.arange(0.30, 0.86, 0.05).round(2).tolist())
 BELIEFS = (0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999)
 RESTS = (0.3, 0.6, 0.9)
@@ -34,10 +34,7 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Way:
-    """One way of following, with one setting, and the thresholds to try it with.
-
-    A level is ``seldom`` where the evidence has shares of time, else ``enter``.
-    """
+    """One way of following, with one setting, and the thresholds to try it with: levels of ``enter``, ``hold_s``."""
 
     family: str
     setting: str
@@ -100,14 +97,13 @@ def peer_rules(batch: Batch, config: Config) -> Iterator[Rule]:
 def run_way(way: Way, batch: Batch) -> Iterator[Rule]:
     """Every level with every hold."""
     pairs = list(product(way.levels, way.holds))
-    tried, hold_s = np.array(pairs).T
-    evidence, base = way.evidence(), way.base
-    name, enter = ("enter", tried) if evidence.shares is None else ("seldom", np.full_like(tried, base.enter))
+    enter, hold_s = np.array(pairs).T
+    evidence = way.evidence()
+    rules = Rules(enter, hold_s, way.base)
     if evidence.shares is None:
-        base = base.model_copy(update={"hold_beside_s": 0.0})  # our own idea; the others look at one kind alone
-    rules = Rules(enter, enter * (base.exit / base.enter), tried, hold_s, base)
+        rules = replace(rules, beside_times=1.0)  # our own idea; the others look at one kind alone
     for (level, hold), scores in zip(pairs, run_rules(batch, evidence, rules), strict=True):
-        parts = (way.setting, f"{name} {level:g}", f"hold {hold:g} s" if hold else "")
+        parts = (way.setting, f"enter {level:g}", f"hold {hold:g} s" if hold else "")
         yield Rule(way.family, ", ".join(filter(None, parts)), scores[SHOWN[0]] + scores[SHOWN[1]])
 
 
@@ -130,17 +126,13 @@ def mistaken(shown_as: Mapping[str, Probabilities]) -> Floats:
 
 def _held_against_rest(batch: Batch, config: Config, base: ExpressionSettings) -> Iterator[Way]:
     """How seldom a reading is in the driver's own face, as shipped, and in a face that is the same for all drivers."""
-    seldom, holds = (0.65, 0.55, 0.45, 0.36, 0.28, 0.2), (1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.5, 3.0)
-    for family, enabled in ((SHIPPED, True), ("one face for all + budget", False)):
-        held = cache(partial(_held, batch, config, enabled=enabled))
-        for enter in (0.3, 0.4, 0.5, 0.6):
-            tried = base.model_copy(update={"enter": enter, "exit": 0.6 * enter})
-            yield Way(family, f"enter {enter:g}", held, seldom, holds, tried)
+    for family, enabled in ((SHIPPED, True), ("one face for all + surprise", False)):
+        yield Way(family, "", cache(partial(_held, batch, config, enabled=enabled)), LEVELS, HOLDS_S, base)
 
 
 def _held(batch: Batch, config: Config, *, enabled: bool) -> Evidence:
     baseline = config.baseline.model_copy(update={"enabled": enabled})
-    return hold_against_rest(batch, smooth(batch, config.smoothing), baseline, ordinary_face(config.vision))
+    return hold_against_rest(batch, smooth(batch), baseline, ordinary_face(config.vision))
 
 
 def _rested(
@@ -160,7 +152,7 @@ def _rested(
 
 
 def _smoothed(rested: Callable[[], tuple[Batch, Probabilities]], tau: float) -> Evidence:
-    return Evidence(smooth(rested()[0], SmoothingConfig(time_constant_s=tau)))
+    return Evidence(smooth(rested()[0], tau))
 
 
 def _read(rested: Callable[[], tuple[Batch, Probabilities]]) -> Evidence:

@@ -111,7 +111,6 @@ def side_by_side(found: list[Drive], config: Config) -> Drives:
         [drive.weight.astype(float) for drive in found],
         [(weights @ drive.probabilities.T).astype(float) for drive in found],
         episodes,
-        config.smoothing.max_step_s,
     )
     probabilities = np.zeros((*batch.t.shape, len(EXPRESSIONS)), np.float32)
     for number, drive in enumerate(found):

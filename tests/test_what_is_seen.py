@@ -19,6 +19,7 @@ from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config
 from edge.domain import Frame, Phase, State, Step
 from edge.pipeline import Pipeline
+from tests.steady import steady
 
 Luma = NDArray[np.uint8]
 Change = Callable[[Luma], Luma]
@@ -45,7 +46,7 @@ def clip() -> dict[str, list[Luma]]:
 
 def watch(frames: list[Luma], pipeline: Pipeline | None = None, start_s: float = 0.0, **sections: object) -> list[Step]:
     """Show frames to the pipeline at FPS, from ``start_s`` on."""
-    pipeline = pipeline or Pipeline.from_config(Config.model_validate(sections))
+    pipeline = pipeline or Pipeline.from_config(steady(**sections))
     return [pipeline.step(Frame(luma, start_s + number / FPS)) for number, luma in enumerate(frames)]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -205,9 +205,8 @@ def _is_utf8(text: str) -> bool:
 
 
 def _may_hold_keys(root: type[Section], keys: tuple[str, ...]) -> bool:
-    """Whether further keys may follow: a table's do, a key's of free names, and any of what is unknown altogether."""
-    field = _field_at(root, keys)
-    return field is None or _section_at(root, keys) is not None or get_origin(field.annotation) is dict
+    """Whether further keys may follow: a table's do, and any of what is unknown altogether."""
+    return _field_at(root, keys) is None or _section_at(root, keys) is not None
 
 
 def _takes_text(annotation: Any) -> bool:

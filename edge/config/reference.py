@@ -47,15 +47,26 @@ def reference(root: type[Section]) -> str:
     return "\n\n".join(_part(path, list(keys)) for path, keys in groupby(keys_of(root), key=lambda key: key[1][:-1]))
 
 
+MEASURED = {
+    "found_percent": "episodes found",
+    "delay_s": "median delay",
+    "plain_false_per_hour": "false alarms an hour without episodes",
+    "false_per_hour": "with many",
+}
+"""What is measured of a sensitivity, and how its column is called."""
+
+
 def presets_table(figures: Mapping[str, Any]) -> str:
     """What each sensitivity sets, and what it came to on simulated drives, in Markdown."""
     first = next(iter(figures["presets"].values()))
-    names = [name for name in first if name not in ("found_percent", "false_per_hour", "delay_s")]
-    head = [*(f"`{name}`" for name in names), "episodes found", "false alarms an hour", "median delay"]
+    names = [name for name in first if name not in MEASURED]
+    head = [*(f"`{name}`" for name in names), *MEASURED.values()]
     lines = [f"| sensitivity | {' | '.join(head)} |", "|---|" + "---|" * len(head)]
     for level, row in figures["presets"].items():
-        cells = [*(f"{row[name]:g}" for name in names), f"{row['found_percent']} %", f"{row['false_per_hour']:.2f}"]
-        lines.append(f"| {level} | {' | '.join(cells)} | {row['delay_s']:.2f} s |")
+        rates = f"{row['plain_false_per_hour']:.2f}", f"{row['false_per_hour']:.2f}"
+        delay = "none" if row["delay_s"] is None else f"{row['delay_s']:.2f} s"
+        cells = [*(f"{row[name]:g}" for name in names), f"{row['found_percent']} %", delay, *rates]
+        lines.append(f"| {level} | {' | '.join(cells)} |")
     drives = f"{figures['drives']} simulated drives ({figures['hours']} h, {figures['episodes']} episodes)"
     return "\n".join([*lines, "", f"Measured on {drives} that no threshold was chosen on (`make presets`)."])
 

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.config.hosts import check_host
 from edge.decision.alerts import AlertsConfig
-from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
+from edge.decision.settings import BaselineConfig, StatesConfig
 from edge.section import BASIC, Layer, Section, Share
 
 TOPIC_PART = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -419,12 +419,12 @@ class Config(Section):
     """The whole configuration."""
 
     layer: ClassVar = Layer.EXPERT
+    renamed: ClassVar = {"smoothing": "is no table any more: how readings are smoothed is fixed (docs/decision.md)"}
 
     device: DeviceConfig = Field(default_factory=DeviceConfig, description="Which device this is.")
     camera: CameraConfig = Field(default_factory=CameraConfig, description="Where frames come from.")
     vision: VisionConfig = Field(default_factory=VisionConfig, description="Models and how they are run.")
     quality: QualityConfig = Field(default_factory=QualityConfig, description="When a face can be read well.")
-    smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig, description="How predictions are smoothed.")
     alerts: AlertsConfig = Field(default_factory=AlertsConfig.default, description="What makes an alert.")
     baseline: BaselineConfig = Field(default_factory=BaselineConfig, description="The driver's resting face.")
     states: StatesConfig = Field(default_factory=StatesConfig, description="Timers of the other states.")

@@ -10,15 +10,27 @@ from dataclasses import dataclass
 from edge.decision.interval import Interval
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig
-from edge.domain import Face, Kind, Observation, Sight
+from edge.domain import Kind, Observation, Sight
 
 SURE = 0.01
 """A reading nearer to 0 or 1 says no more than this: an int8 model answers in steps of 1/256."""
 STEP = 0.5
 LEVELS = tuple(-4.5 + STEP * n for n in range(19))
 """How much was shown is kept in these steps of log-odds, which reach as far as SURE."""
-PENDING_S = 30.0
-"""Evidence that has come to no alert in this time is no reason to wait any longer with learning."""
+FLOOR_S = 25.0
+"""Seconds of good sight from which on a driver is known: ``calibrated_percent`` counts up to it."""
+MEMORY_S = 300.0
+"""Seconds of good sight that what was learned reaches back over; 150 and 900 give nearly the same."""
+LEARN_AFTER_S = 6.0
+"""A frame is learned from this long after it was seen, and not at all if an alert came meanwhile: what is being judged
+is not yet usual."""
+ASSUMED_S = 20.0
+"""How long an ordinary face counts as watched beside the driver's own, so that a new driver is no blank sheet."""
+MAX_TIMES = 30.0
+"""How many times as usual as in an ordinary face a reading can be taken to be in the driver's: no past hides clear
+anger. With 20 more resting frowns alarm, with 50 the worst past delays clear anger by twice as long."""
+NEW_DRIVER_AFTER_S = 20.0
+"""No face for this long, and whoever comes is a new driver."""
 _LARGE = 1e6
 
 Row = Sequence[float]
@@ -41,18 +53,14 @@ class RestingFace:
 class Baseline:
     """Learns for how much of the time this driver shows how much, and tells how seldom a reading is.
 
-    A frame counts by the seconds that it speaks for times its weight, ``learn_after_s`` after it was seen; one below
-    ``min_weight``, while an alert is on, or so shortly before one, does not. Beside what was learned stands an ordinary
-    face, as if it had been watched for ``assumed_s``: it shows its own signal all the time, and is read as a signal of
-    the odds ``o`` or more for ``usual / o`` of it, each kind's own, or ``unknown_times`` that while less than
-    ``floor_s`` were learned. What is learned makes no reading more than ``max_times`` as usual as in that face, and
-    from ``floor_s`` on it shifts the signals by its mean, within ``signal`` to ``most`` of that face: no past hides
-    clear anger.
+    A frame counts by the seconds that it speaks for times its weight, LEARN_AFTER_S after it was seen; while an alert
+    is on, or so shortly before one, it does not. Beside what was learned stands an ordinary face, as if it had been
+    watched for ASSUMED_S: it shows its own signal all the time, and is read as a signal of the odds ``o`` or more for
+    ``usual / o`` of it, each kind's own. What is learned makes no reading more than MAX_TIMES as usual as in that
+    face, and from FLOOR_S on it shifts the signals by its mean, within ``signal`` to ``most`` of that face.
 
-    Nobody is recognised. A driver counts as a new one, who is learned from the start, where no face was in sight for
-    ``new_driver_after_s``, or none for ``moved_after_s`` and the next one is elsewhere or of another size
-    (``moved_by``). Where neither is so but the last ``floor_s`` are ordinary in another way than what was learned
-    before (``changed_by``), only those last seconds are kept.
+    Nobody is recognised. Where no face was in sight for NEW_DRIVER_AFTER_S, the next driver counts as a new one, who is
+    learned from the start; over another change, old seconds fade.
     """
 
     def __init__(self, config: BaselineConfig, ordinary: OrdinaryFace) -> None:
@@ -71,14 +79,13 @@ class Baseline:
     def restart(self) -> None:
         """Forget the driver."""
         self._nothing = _Shown(len(self.kinds))
-        self._learned, self._recent = _Shown(len(self.kinds)), _Shown(len(self.kinds))
+        self._learned = _Shown(len(self.kinds))
         self._waiting: deque[tuple[float, list[float], float]] = deque()
         self._gone_s = 0.0
-        self._last_face: Face | None = None
         self._relearning = False
 
     def relearn(self) -> None:
-        """Forget the driver because somebody asked for it; until ``floor_s`` were learned it is ``relearning``."""
+        """Forget the driver because somebody asked for it; until FLOOR_S were learned it is ``relearning``."""
         self.restart()
         self._relearning = True
 
@@ -90,46 +97,42 @@ class Baseline:
     @property
     def calibrated_percent(self) -> float | None:
         """How much of what is needed has been learned; None where nothing is learned at all by configuration."""
-        return min(100.0, 100.0 * self._learned.seconds / self.config.floor_s) if self.config.enabled else None
+        return min(100.0, 100.0 * self._learned.seconds / FLOOR_S) if self.config.enabled else None
 
     def forget_latest(self) -> None:
-        """Learn nothing from the frames of the last ``learn_after_s``."""
+        """Learn nothing from the frames of the last LEARN_AFTER_S."""
         self._waiting.clear()
 
-    def update(self, interval: Interval, observation: Observation, read: Row, *, alert: bool, pending: bool) -> bool:
+    def update(self, interval: Interval, observation: Observation, read: Row, *, alert: bool) -> bool:
         """Take in one frame whose own signals, not smoothed, are ``read``; return whether a new driver begins with it.
 
-        ``alert`` stops the learning; ``pending``, evidence of a clear expression, puts it off for PENDING_S at most.
+        ``alert`` stops the learning.
         """
         seen_face = observation.sight is Sight.FACE
         self._gone_s += interval.elapsed_s - (interval.spoken_s if seen_face else 0.0)
-        anew = self._gone_s >= self.config.new_driver_after_s or (seen_face and self._is_another(observation.face))
+        anew = self._gone_s >= NEW_DRIVER_AFTER_S
         if anew:
             self.restart()
         if seen_face:
-            self._gone_s, self._last_face = 0.0, observation.face
-        confident = 0.0 < interval.seen_s >= self.config.min_weight * interval.spoken_s
+            self._gone_s = 0.0
         if alert or not self.config.enabled:
             self._waiting.clear()
-        elif confident:
+        elif interval.seen_s > 0:
             self._waiting.append((interval.t, [log_odds(share) for share in read], interval.seen_s))
-        ripe_s = max(self.config.learn_after_s, PENDING_S if pending else 0.0)
-        while self._waiting and interval.t - self._waiting[0][0] >= ripe_s:
-            self._learn(*self._waiting.popleft()[1:])
+        while self._waiting and interval.t - self._waiting[0][0] >= LEARN_AFTER_S:
+            self._learned.add(*self._waiting.popleft()[1:])
+            self._relearning = self._relearning and self._learned.seconds < FLOOR_S
         return anew
 
     def shares(self, read: Row) -> list[float]:
         """The share of the time, above 0, in which this driver at rest shows as much as ``read`` or more."""
-        config = self.config
-        learned = self._learned if config.enabled else self._nothing
-        unknown = config.enabled and learned.seconds < config.floor_s
-        times = config.unknown_times if unknown else 1.0
+        learned = self._learned if self.config.enabled else self._nothing
         shares = []
         for kind, signal in enumerate(read):
             odds = log_odds(signal)
-            ordinary = 1.0 if signal <= self._ordinary.signal else min(1.0, times * self._usual[kind] * math.exp(-odds))
-            own_s = config.assumed_s * ordinary + learned.seconds_at(kind, odds)
-            shares.append(min(own_s / (config.assumed_s + learned.seconds), config.max_times * ordinary))
+            ordinary = 1.0 if signal <= self._ordinary.signal else min(1.0, self._usual[kind] * math.exp(-odds))
+            own_s = ASSUMED_S * ordinary + learned.seconds_at(kind, odds)
+            shares.append(min(own_s / (ASSUMED_S + learned.seconds), MAX_TIMES * ordinary))
         return shares
 
     def apply(self, signals: Row) -> list[float]:
@@ -145,43 +148,22 @@ class Baseline:
         return RestingFace(learned.seconds, mean, at_s)
 
     def restore(self, resting: RestingFace) -> None:
-        """Begin with what was learned before, weighing ``floor_s`` at most, which another driver soon outweighs.
+        """Begin with what was learned before, weighing FLOOR_S at most, which another driver soon outweighs.
 
         Where it lacks a kind that is judged now, all is learned anew: the seconds belong to all kinds together.
         """
         if not set(self.kinds) <= set(resting.mean):
             return
-        seconds = min(resting.learned_s, self.config.floor_s)
+        seconds = min(resting.learned_s, FLOOR_S)
         mean, at_s = [resting.mean[kind] for kind in self.kinds], [resting.at_s[kind] for kind in self.kinds]
         self._learned = _Shown(len(self.kinds), seconds, mean, at_s)
 
     def _means(self) -> list[float]:
         """Mean log-odds of each kind that the signals are held against."""
-        if not self.config.enabled or self._learned.seconds < self.config.floor_s:
+        if not self.config.enabled or self._learned.seconds < FLOOR_S:
             return [_log_odds(self._ordinary.signal)] * len(self.kinds)
-        return self._bounded(self._learned.mean)
-
-    def _bounded(self, means: Row) -> list[float]:
         lowest, highest = _log_odds(self._ordinary.signal), _log_odds(self._ordinary.most)
-        return [min(max(mean, lowest), highest) for mean in means]
-
-    def _is_another(self, face: Face | None) -> bool:
-        """Whether this face, after a while without one, cannot well be the last one's."""
-        if self._last_face is None or face is None or self._gone_s < self.config.moved_after_s:
-            return False
-        (x, y, size), (last_x, last_y, last_size) = _place(face), _place(self._last_face)
-        distance = math.hypot(x - last_x, y - last_y) / last_size
-        return max(distance, size / last_size - 1.0, last_size / size - 1.0) > self.config.moved_by
-
-    def _learn(self, odds: Row, seen_s: float) -> None:
-        config, learned, recent = self.config, self._learned, self._recent
-        learned.add(odds, seen_s, config.memory_s)
-        recent.add(odds, seen_s, config.floor_s)
-        self._relearning = self._relearning and learned.seconds < config.floor_s
-        if recent.seconds >= config.floor_s:
-            pairs = zip(self._bounded(recent.mean), self._bounded(learned.mean), strict=True)
-            if max(abs(now - before) for now, before in pairs) > config.changed_by:
-                self._learned, self._recent = recent, _Shown(len(self.kinds))
+        return [min(max(mean, lowest), highest) for mean in self._learned.mean]
 
 
 class _Shown:
@@ -204,9 +186,9 @@ class _Shown:
         """Seconds spent at each of LEVELS, by kind."""
         return [tuple(count / self._unit for count in row) for row in self._counts]
 
-    def add(self, values: Row, seconds: float, memory_s: float) -> None:
+    def add(self, values: Row, seconds: float) -> None:
         total = self.seconds + seconds
-        self.seconds = min(total, memory_s)
+        self.seconds = min(total, MEMORY_S)
         gain = min(1.0, seconds / self.seconds)
         for kind, value in enumerate(values):
             self.mean[kind] += gain * (value - self.mean[kind])
@@ -237,9 +219,3 @@ def log_odds(share: float) -> float:
 
 def _log_odds(share: float) -> float:
     return math.log(share / (1.0 - share))
-
-
-def _place(face: Face) -> tuple[float, float, float]:
-    """Middle of the box and its size (√(w·h), at least a pixel), in pixels."""
-    x, y, w, h = face.box
-    return x + w / 2, y + h / 2, math.sqrt(max(1.0, w * h))

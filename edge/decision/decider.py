@@ -11,11 +11,11 @@ from typing import Protocol
 from edge.decision.alerts import AlertsConfig
 from edge.decision.baseline import RestingFace
 from edge.decision.expression import FollowedExpression
-from edge.decision.interval import Interval
+from edge.decision.interval import MAX_STEP_S, Interval
 from edge.decision.judge import Judge, Moment
 from edge.decision.kinds import registered
 from edge.decision.ordinary import OrdinaryFace
-from edge.decision.settings import BaselineConfig, SmoothingConfig, StatesConfig
+from edge.decision.settings import BaselineConfig, StatesConfig
 from edge.decision.states import UnknownTracker
 from edge.domain import (
     NO_REASON,
@@ -43,10 +43,6 @@ class DecisionConfig(Protocol):
         """The kinds of alert."""
 
     @property
-    def smoothing(self) -> SmoothingConfig:
-        """How readings are smoothed."""
-
-    @property
     def baseline(self) -> BaselineConfig:
         """The driver's resting face."""
 
@@ -65,7 +61,7 @@ class Decider:
 
     def __init__(self, config: DecisionConfig, ordinary: OrdinaryFace | None = None) -> None:
         self._config = config
-        self._expression = FollowedExpression(config.smoothing, config.baseline, ordinary or OrdinaryFace())
+        self._expression = FollowedExpression(config.baseline, ordinary or OrdinaryFace())
         self._tracker = UnknownTracker(config.states)
         next_episode = count(1).__next__
         self._judges: dict[Kind, Judge] = {
@@ -102,8 +98,7 @@ class Decider:
         interval = self._interval(elapsed_s, weight)
         judges, tracker = self._judges.values(), self._tracker
         opened = [judge.level is not None for judge in judges]
-        pending = any(judge.pending for judge in judges)
-        if self._expression.update(interval, observation, weight, alert=any(opened), pending=pending):
+        if self._expression.update(interval, observation, weight, alert=any(opened)):
             self._forget_evidence()
         tracker.update(interval, observation, self._expression.confidence)
         lost = ReasonCode(tracker.unknown or State.UNCERTAIN) if tracker.lost else ReasonCode.NONE
@@ -118,7 +113,7 @@ class Decider:
         Which kinds are judged stays as it was at the start.
         """
         self._config = config
-        self._expression.reconfigure(config.smoothing, config.baseline)
+        self._expression.reconfigure(config.baseline)
         self._tracker.config = config.states
         for kind, judge in self._judges.items():
             judge.reconfigure(config.alerts.of(kind))
@@ -163,7 +158,7 @@ class Decider:
     def _update_paused(self, elapsed_s: float, observation: Observation, context: Context) -> Step:
         self._pause_left_s = max(0.0, self._pause_left_s - elapsed_s)
         unseen = Interval(self._now, elapsed_s, 0.0, 0.0)
-        if self._expression.skip(unseen, pending=any(judge.pending for judge in self._judges.values())):
+        if self._expression.skip(unseen):
             self._forget_evidence()
         moment = Moment(unseen, observation, context, State.PAUSED, ReasonCode.NONE, paused=True)
         for judge in self._judges.values():
@@ -189,7 +184,7 @@ class Decider:
         return self._now - before
 
     def _interval(self, elapsed_s: float, weight: float) -> Interval:
-        spoken_s = min(elapsed_s, self._config.smoothing.max_step_s)
+        spoken_s = min(elapsed_s, MAX_STEP_S)
         return Interval(self._now, elapsed_s, spoken_s, spoken_s * weight)
 
     def _end_episodes(self, reason: ReasonCode) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.decision.baseline import Baseline, RestingFace
 from edge.decision.interval import Interval
 from edge.decision.ordinary import OrdinaryFace
-from edge.decision.settings import BaselineConfig, SmoothingConfig
+from edge.decision.settings import BaselineConfig
 from edge.decision.smoothing import Smoother
 from edge.domain import EXPRESSIONS, Kind, Observation, Sight
 
@@ -25,8 +25,8 @@ class FollowedExpression:
     shows as much as the newest frame. ``ordinary`` is what the expression model makes of ordinary faces.
     """
 
-    def __init__(self, smoothing: SmoothingConfig, baseline: BaselineConfig, ordinary: OrdinaryFace) -> None:
-        self._smoother = Smoother(smoothing)
+    def __init__(self, baseline: BaselineConfig, ordinary: OrdinaryFace) -> None:
+        self._smoother = Smoother()
         self._baseline = Baseline(baseline, ordinary)
         self._usual = ordinary.usual
         self._weights = np.zeros((0, len(EXPRESSIONS)))
@@ -47,13 +47,9 @@ class FollowedExpression:
         self.shares.append(1.0)
         return len(self.signals) - 1
 
-    def weigh(self, index: int, weights: Row) -> None:
-        """Use other weights (9,) for the signal at ``index``."""
-        self._weights[index] = weights
-
-    def reconfigure(self, smoothing: SmoothingConfig, baseline: BaselineConfig) -> None:
+    def reconfigure(self, baseline: BaselineConfig) -> None:
         """Go on under other settings; what is known is kept."""
-        self._smoother.config, self._baseline.config = smoothing, baseline
+        self._baseline.config = baseline
 
     @property
     def confidence(self) -> float:
@@ -65,19 +61,17 @@ class FollowedExpression:
         """How far the driver's resting face is learned, 0 to 100; None where the configuration has that off."""
         return self._baseline.calibrated_percent
 
-    def update(
-        self, interval: Interval, observation: Observation, weight: float, *, alert: bool, pending: bool
-    ) -> bool:
+    def update(self, interval: Interval, observation: Observation, weight: float, *, alert: bool) -> bool:
         """Take in a frame that counts by ``weight``, 0 to 1; return whether a new driver begins with it.
 
-        ``alert`` and ``pending`` hold up the learning, as ``Baseline`` says.
+        ``alert`` holds up the learning, as ``Baseline`` says.
         """
         self._smoother.update(interval.elapsed_s, observation.probabilities, weight)
-        return self._learn(interval, observation, alert=alert, pending=pending)
+        return self._learn(interval, observation, alert=alert)
 
-    def skip(self, interval: Interval, *, pending: bool) -> bool:
+    def skip(self, interval: Interval) -> bool:
         """Let an ``interval`` pass that nobody looks at; return whether the next driver counts as a new one."""
-        return self._learn(interval, Observation(interval.t, Sight.NO_PICTURE), alert=False, pending=pending)
+        return self._learn(interval, Observation(interval.t, Sight.NO_PICTURE), alert=False)
 
     def look(self) -> None:
         """Bring ``signals`` and ``distribution`` up to date, which other calls than ``update`` leave as they are."""
@@ -86,7 +80,7 @@ class FollowedExpression:
 
     def forget_latest(self) -> None:
         """Let nothing that was seen last count: neither in the signals nor in what is learned of the driver."""
-        self._smoother = Smoother(self._smoother.config)
+        self._smoother = Smoother()
         self._baseline.forget_latest()
 
     def forget_driver(self) -> None:
@@ -106,11 +100,11 @@ class FollowedExpression:
         """Begin with a resting face that was learned before."""
         self._baseline.restore(resting)
 
-    def _learn(self, interval: Interval, observation: Observation, *, alert: bool, pending: bool) -> bool:
+    def _learn(self, interval: Interval, observation: Observation, *, alert: bool) -> bool:
         """One that was not read teaches nothing, but it tells how long no face was in sight."""
         read = observation.probabilities
         signals = [0.0] * len(self.signals) if read is None else self._weigh(read)
-        anew = self._baseline.update(interval, observation, signals, alert=alert, pending=pending)
+        anew = self._baseline.update(interval, observation, signals, alert=alert)
         self.shares = self._baseline.shares(signals)
         self.look()
         return anew

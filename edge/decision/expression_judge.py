@@ -5,132 +5,90 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
 from edge.decision.judge import Judge, JudgeSettings, Moment
+from edge.decision.presets import HIGH, LOW, NORMAL
 from edge.domain import EXPRESSIONS, NO_REASON, Reason, ReasonCode, Transition
-from edge.section import EXPERT, Share
 
-Weights = dict[str, Annotated[float, Field(ge=0, le=2)]]
+SELDOM = 0.25
+"""Share of the time: what this driver shows for less of it is evidence, for more of it takes evidence away."""
+RARE = 0.0003
+"""What this driver shows for this share of the time or less: a second of it is a second of evidence."""
+LEAK = 2.0
+"""Seconds of evidence that a second of what is always there takes away; 1 and 4 give nearly the same."""
+LEAK_UNSEEN = 0.05
+"""Evidence lost in a second without a readable face: a glance costs nothing, half a minute away most of it."""
+LEAK_OPEN = 0.7
+"""Evidence for urgent that a second at EXIT_PART of ``enter`` or below takes away."""
+EXIT_PART = 0.6
+"""An alert is on its way out below this part of ``enter``, far enough from it that no signal flutters across both."""
+RELEASE_S = 3.0
+"""Seconds below that which end an alert: between two words, and in a glance away, an angry face is not over."""
+FADE_S = 20.0
+"""Seconds below ``enter`` that end an alert though the signal falls no further, as with a resting frown."""
+BESIDE_TIMES = 2.0
+"""So much more evidence a kind needs while another alert is on: angry faces read as sad, and the reverse, are the most
+common confusion."""
 
 
-def weights_field(default: dict[str, float]) -> Any:
-    """The key ``weights`` with a kind's own default."""
-    return Field(
-        default=default, description=f"Weight of each expression in the signal; names: {', '.join(EXPRESSIONS)}."
-    )
-
-
-PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {
-        "low": MappingProxyType({"seldom": 0.36, "rare": 0.0008, "hold_s": 2.6}),
-        "high": MappingProxyType({"seldom": 0.28, "rare": 0.00062, "hold_s": 1.1}),
-    }
-)
-"""Chosen on 160 simulated tuning drives (``make presets ARGS=--choose``): low for about a third of normal's false
-alarms, high for two thirds of its delay. What they come to on other drives stands in calibration/presets.json."""
+_FIXED = "is part of the rule now (docs/decision.md); sensitivity, hold_s and enter set how readily this kind alerts"
 
 
 class ExpressionSettings(JudgeSettings):
-    """One kind of alert: what counts as evidence and how long it must last.
+    """One kind of alert: how clear an expression must be, and how much evidence of it an alert needs."""
 
-    An expression that the model steadily gives 0.7 or 0.9 starts a warning after some 2 s where the driver's still face
-    was watched for five minutes; where the driver is not yet known, anger after some 4.1 and 2.8 s, distress after 7.4
-    or 3.9 s, with what expression 0.4.0 makes of ordinary faces.
-    """
+    presets: ClassVar = MappingProxyType({"low": LOW, "high": HIGH})
+    renamed: ClassVar = {
+        **dict.fromkeys(("seldom", "rare", "leak", "leak_open", "leak_unseen", "hold_beside_s", "weights"), _FIXED),
+        **dict.fromkeys(("release_s", "fade_s"), "is part of the rule now (docs/decision.md)"),
+        "exit": f"follows 'enter' now: {EXIT_PART:g} of it",
+    }
+    weights: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Weight of each of EXPRESSIONS in the signal of this kind; those not named have none."""
 
-    presets: ClassVar = PRESETS
-
-    weights: Weights
-    enter: Share = Field(default=0.50, description="Smoothed signal that an alert needs to start, and that upholds it.")
-    exit: Share = Field(default=0.30, description="Signal below which an alert is on its way out.")
-    seldom: float = Field(
-        default=0.45,
+    enter: float = Field(
+        default=NORMAL["enter"],
         gt=0,
-        le=0.95,
-        description="What this driver shows for a smaller share of the time is evidence; more: alerts come of less.",
+        le=1,
+        description="Smoothed signal that an alert needs to start, and that upholds it.",
     )
-    rare: float = Field(
-        default=0.001,
-        ge=1e-6,
-        lt=1,
-        description="What this driver shows for this share of the time or less: a second of it is one of evidence.",
-    )
-    hold_s: float = Field(default=1.8, ge=0, le=60, description="Evidence that starts an alert, seconds.")
-    hold_beside_s: float = Field(
-        default=3.6,
+    hold_s: float = Field(
+        default=NORMAL["hold_s"],
         ge=0,
-        le=120,
-        description="The same while an alert of the other kind is on, seconds; 'hold_s' where that is longer.",
+        le=60,
+        description="Evidence that starts an alert, seconds: the first key to turn.",
     )
     urgent_s: float = Field(
         default=8.0, gt=0, le=600, description="Further evidence that makes a warning urgent, seconds after its start."
     )
-    release_s: float = Field(default=3.0, ge=0, le=60, description="Time below 'exit' that ends an alert, seconds.")
-    fade_s: float = Field(
-        json_schema_extra=EXPERT,
-        default=20.0,
-        ge=0,
-        le=600,
-        description="Time below 'enter' that ends an alert though the signal does not fall below 'exit', seconds.",
-    )
-    leak: float = Field(
-        json_schema_extra=EXPERT,
-        default=2.0,
-        ge=0,
-        le=10,
-        description="Evidence that a second of what is always there takes away, seconds.",
-    )
-    leak_open: float = Field(
-        json_schema_extra=EXPERT,
-        default=0.7,
-        ge=0,
-        le=10,
-        description="Evidence for 'urgent' that a second at 'exit' or below takes away, seconds.",
-    )
-    leak_unseen: float = Field(
-        json_schema_extra=EXPERT,
-        default=0.05,
-        ge=0,
-        le=10,
-        description="Evidence lost in a second without a readable face, seconds.",
-    )
 
-    @model_validator(mode="after")
-    def _sane(self) -> Self:
-        unknown = sorted(set(self.weights) - set(EXPRESSIONS))
-        if unknown:
-            raise ValueError(f"weights has unknown expressions {unknown}; known: {', '.join(EXPRESSIONS)}")
-        if not any(self.weights.values()):
-            raise ValueError("weights needs at least one expression above 0")
-        if self.exit >= self.enter:
-            raise ValueError("exit must be below enter")
-        if self.rare >= self.seldom:
-            raise ValueError("rare must be below seldom")
-        return self
+    @property
+    def exit(self) -> float:
+        """Signal below which an alert is on its way out."""
+        return EXIT_PART * self.enter
 
 
 class ExpressionJudge(Judge):
     """A CUSUM of surprise (Page 1954, https://doi.org/10.1093/biomet/41.1-2.100), with hysteresis in an open alert.
 
     What starts an alert is what is out of the ordinary for this driver. A frame's ``share`` tells for how much of the
-    time the driver shows as much: a second of good sight of what is as seldom as ``rare`` adds a second of evidence, of
-    ``seldom`` none, and of what is always there it takes away ``leak``; between them it is in proportion to the
-    logarithm. Time in which the driver is not read takes away ``leak_unseen`` a second: a short look away or one calm
-    frame costs little, a long absence all of it. ``hold_s`` of evidence, or ``hold_beside_s`` while an alert of
-    the other kind is open, start a warning with a frame that adds some, where the smoothed signal was at ``enter`` or
-    above in that time.
+    time the driver shows as much: a second of good sight of what is as seldom as RARE adds a second of evidence, of
+    SELDOM none, and of what is always there it takes away LEAK; between them it is in proportion to the logarithm.
+    Time in which the driver is not read takes away LEAK_UNSEEN a second. ``hold_s`` of evidence, BESIDE_TIMES that
+    while an alert of another kind is open, start a warning with a frame that adds some, where the smoothed signal was
+    at ``enter`` or above in that time.
 
-    An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less
-    ``leak_open`` for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after ``release_s`` of good
-    sight below ``exit`` or ``fade_s`` of it below ``enter`` (time above pays both back): a resting frown between both
-    thresholds upholds no alert. The next of its kind waits for ``cool_down_s``. By the same rule ends what has gone on
-    untold after ``max_alert_s``; since nothing holds up the learning any more, the look may become this driver's own.
+    An open alert goes by the smoothed signal alone. Its evidence is the seconds at ``enter`` or above, less LEAK_OPEN
+    for those at ``exit`` or below; ``urgent_s`` of it make it urgent. It ends after RELEASE_S of good sight below
+    ``exit`` or FADE_S of it below ``enter`` (time above pays both back): a resting frown between both upholds no alert.
+    The next of its kind waits for ``cool_down_s``. By the same rule ends what has gone on untold after
+    ``max_alert_s``; since nothing holds up the learning any more, the look may become this driver's own.
 
     The rule stands twice: ``edge.tuning.batch`` follows it over arrays, since this judge, called for every set of
     thresholds in turn, would take tuning far more than three times as long. Tests hold both to the same alerts.
@@ -148,7 +106,6 @@ class ExpressionJudge(Judge):
         self._weights = _row(settings)
         self._index = expression.follow(self.kind, self._weights, self.usual)
         self._evidence_s = 0.0
-        self._latest = 0.0
         self._clearest = 0.0
         self._calm_s = 0.0
         self._faded_s = 0.0
@@ -164,11 +121,6 @@ class ExpressionJudge(Judge):
         anew = self.expression.relearning and self.level is None
         return super().reason or (Reason(ReasonCode.RECALIBRATING) if anew else NO_REASON)
 
-    @property
-    def pending(self) -> bool:
-        """True while an expression is clear and adds up to evidence, of which an alert may come."""
-        return not self.episode.is_open and self._evidence_s > 0 and self._latest >= self.settings.enter
-
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's signals; at most one transition comes of it."""
         interval, score = moment.interval, self.signal
@@ -177,8 +129,8 @@ class ExpressionJudge(Judge):
         self.readable = moment.unknown is None
         self._weigh(interval, score, share, hold_s)
         if not self.episode.is_open:
-            self._latest = score if interval.seen_s > 0 else 0.0
-            self._clearest = max(self._clearest, self._latest) if self._evidence_s > 0 else self._latest
+            latest = score if interval.seen_s > 0 else 0.0
+            self._clearest = max(self._clearest, latest) if self._evidence_s > 0 else latest
             return self._start(interval) if self._should_start(interval, share, hold_s) else None
         self.episode.rise(score, self._strongest)
         if moment.lost:
@@ -201,47 +153,33 @@ class ExpressionJudge(Judge):
             self._evidence_s = self._clearest = self._calm_s = 0.0
         return super().end(t, reason)
 
-    def reconfigure(self, settings: ExpressionSettings) -> None:
-        """Go on under other settings; evidence and an open alert are kept."""
-        self.settings, self._weights = settings, _row(settings)
-        self.expression.weigh(self._index, self._weights)
-
     def _hold_s(self, *, beside: bool) -> float:
-        return max(self.settings.hold_s, self.settings.hold_beside_s) if beside else self.settings.hold_s
+        return self.settings.hold_s * (BESIDE_TIMES if beside else 1.0)
 
     def _weigh(self, interval: Interval, score: float, share: float, hold_s: float) -> None:
-        config, seen_s = self.settings, interval.seen_s
+        settings, seen_s = self.settings, interval.seen_s
         waiting = not self.episode.is_open
-        rate, limit = (self._rate(share), hold_s) if waiting else (self._open_rate(score), config.urgent_s)
-        change = rate * seen_s - config.leak_unseen * (interval.elapsed_s - seen_s)
+        rate, limit = (surprise(share), hold_s) if waiting else (self._open_rate(score), settings.urgent_s)
+        change = rate * seen_s - LEAK_UNSEEN * (interval.elapsed_s - seen_s)
         self._evidence_s = min(max(0.0, self._evidence_s + change), limit)
-        self._calm_s = max(0.0, self._calm_s + (seen_s if score < config.exit else -seen_s))
-        self._faded_s = max(0.0, self._faded_s + (seen_s if score < config.enter else -seen_s))
+        self._calm_s = max(0.0, self._calm_s + (seen_s if score < settings.exit else -seen_s))
+        self._faded_s = max(0.0, self._faded_s + (seen_s if score < settings.enter else -seen_s))
         self.episode.wait(interval.elapsed_s)
 
-    def _rate(self, share: float) -> float:
-        """Seconds of evidence that a second of sight adds before an alert."""
-        config = self.settings
-        if share > config.seldom:
-            return -config.leak * (1.0 - math.log(share) / math.log(config.seldom))
-        return min(math.log(config.seldom / share) / math.log(config.seldom / config.rare), 1.0)
-
     def _open_rate(self, score: float) -> float:
-        """The same in an open alert."""
-        config = self.settings
-        if score >= config.enter:
-            return 1.0
-        return -config.leak_open * min(1.0, (config.enter - score) / (config.enter - config.exit))
+        """Seconds of evidence that a second of sight adds in an open alert."""
+        enter, leave = self.settings.enter, self.settings.exit
+        return 1.0 if score >= enter else -LEAK_OPEN * min(1.0, (enter - score) / (enter - leave))
 
     def _is_over(self, score: float) -> bool:
-        released = self._calm_s >= self.settings.release_s and score < self.settings.exit
-        return released or (self._faded_s >= self.settings.fade_s and score < self.settings.enter)
+        released = self._calm_s >= RELEASE_S and score < self.settings.exit
+        return released or (self._faded_s >= FADE_S and score < self.settings.enter)
 
     def _should_start(self, interval: Interval, share: float, hold_s: float) -> bool:
         return (
             self._clearest >= self.settings.enter
             and interval.seen_s > 0
-            and share < self.settings.seldom
+            and share < SELDOM
             and self._evidence_s >= hold_s
             and self.episode.cooled_s >= self.settings.cool_down_s
         )
@@ -254,6 +192,13 @@ class ExpressionJudge(Judge):
     def _strongest(self) -> str:
         """The expression that contributes most to this kind's signal."""
         return EXPRESSIONS[int(np.argmax(self._weights * self.expression.distribution))]
+
+
+def surprise(share: float) -> float:
+    """Seconds of evidence that a second of sight adds before an alert, of what is shown for this share of the time."""
+    if share > SELDOM:
+        return -LEAK * (1.0 - math.log(share) / math.log(SELDOM))
+    return min(math.log(SELDOM / share) / math.log(SELDOM / RARE), 1.0)
 
 
 def _row(settings: ExpressionSettings) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_STEP_S = 0.4
+"""Longest time that one frame can speak for: a camera at 3 frames a second counts fully, and a frame after a gap no
+more than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

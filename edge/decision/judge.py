@@ -120,11 +120,6 @@ class Judge(ABC):
         """The evidence now, 0 to 1, as it is published and drawn."""
 
     @property
-    def pending(self) -> bool:
-        """True while evidence adds up of which an alert may come: then nothing is learned of the driver."""
-        return False
-
-    @property
     def reason(self) -> Reason:
         """Why this kind cannot be read now; none where it can, or where the state says it."""
         return Reason(ReasonCode.LASTING) if self.episode.lasting else NO_REASON

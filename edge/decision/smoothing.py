@@ -7,8 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision.settings import SmoothingConfig
+from edge.decision.interval import MAX_STEP_S
 from edge.domain import EXPRESSIONS
+
+TIME_CONSTANT_S = 0.7
+"""Of the exponential smoothing; 0.4 and 1.5 s find as many episodes at as many false alarms (calibration/README.md)."""
 
 _NOTHING = float(np.finfo(np.float32).tiny)
 """A mass from here down cannot be divided by in single precision."""
@@ -26,22 +29,20 @@ class Smoother:
     calm.
     """
 
-    def __init__(self, config: SmoothingConfig) -> None:
-        self.config = config
+    def __init__(self) -> None:
         self._sum = np.zeros(len(EXPRESSIONS))
         self._mass = 0.0
 
     def update(self, elapsed_s: float, probabilities: NDArray[np.float32] | None, weight: float) -> None:
         """Take in a frame ``elapsed_s`` after the one before; ``probabilities`` is (9,), None where nothing was read.
 
-        The frame speaks for ``max_step_s`` at most: what happened in a longer gap, nobody saw.
+        The frame speaks for MAX_STEP_S at most: what happened in a longer gap, nobody saw.
         """
-        tau = self.config.time_constant_s
-        keep = math.exp(-elapsed_s / tau)
+        keep = math.exp(-elapsed_s / TIME_CONSTANT_S)
         self._sum *= keep
         self._mass *= keep
         if probabilities is not None:
-            gain = weight * -math.expm1(-min(elapsed_s, self.config.max_step_s) / tau)
+            gain = weight * -math.expm1(-min(elapsed_s, MAX_STEP_S) / TIME_CONSTANT_S)
             self._sum += gain * probabilities
             self._mass += gain
 

@@ -15,7 +15,7 @@ from edge.service.silence import Silence, SilenceRefusedError
 
 _log = logging.getLogger(__name__)
 
-RELOADABLE = ("quality", "smoothing", "alerts", "baseline", "states")
+RELOADABLE = ("quality", "alerts", "baseline", "states")
 """Sections that a reload changes while the service runs; the others wait for a restart."""
 
 

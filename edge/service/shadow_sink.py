@@ -17,7 +17,7 @@ SPAN_S = 300.0
 """What is counted is written this often, seconds: a power cut takes no more."""
 MAX_BYTES = 16_000_000
 """A larger record gives way to a new one, and is kept as ``.before``: some years of driving."""
-DECISION = ("smoothing", "alerts", "baseline", "states", "quality", "vision")
+DECISION = ("alerts", "baseline", "states", "quality", "vision")
 """Sections of the configuration under which counts may be added up."""
 
 

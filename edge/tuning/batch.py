@@ -11,8 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decision.expression_judge import ExpressionSettings
-from edge.decision.settings import SmoothingConfig
+from edge.decision.expression_judge import (
+    BESIDE_TIMES,
+    EXIT_PART,
+    FADE_S,
+    LEAK,
+    LEAK_OPEN,
+    LEAK_UNSEEN,
+    RARE,
+    RELEASE_S,
+    SELDOM,
+    ExpressionSettings,
+)
+from edge.decision.interval import MAX_STEP_S
+from edge.decision.smoothing import TIME_CONSTANT_S
 from edge.domain import MAX_GAP_S, Kind
 from edge.tuning.score import GRACE_S, LEAST_S, Episode, Score
 
@@ -66,13 +78,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rules:
-    """C sets of thresholds, (C,) each; the other values are those of ``base``, and ``rare`` its part of ``seldom``."""
+    """C sets of thresholds, (C,) each; the other values are those of ``base``.
+
+    While an alert of another kind is on, one needs ``beside_times`` the evidence.
+    """
 
     enter: Floats
-    exit: Floats
-    seldom: Floats
     hold_s: Floats
     base: ExpressionSettings
+    beside_times: float = BESIDE_TIMES
+
+    @property
+    def exit(self) -> Floats:
+        """Signals below which an alert is on its way out (C,)."""
+        return EXIT_PART * self.enter
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class Evidence:
     """What a way of following an expression makes of a batch: smoothed ``signals`` (K, T, D) and what adds up.
 
     ``shares`` (K, T, D) tell for how much of the time a driver shows as much. Without them the signals themselves add
-    up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes ``leak_open`` away.
+    up: a second at ``enter`` or above is a second of evidence, one at ``exit`` or below takes LEAK_OPEN away.
     """
 
     signals: Floats
@@ -98,7 +117,6 @@ def make_batch(
     weights: Sequence[Floats],
     reads: Sequence[Floats],
     episodes: Sequence[Episode],
-    max_step_s: float,
 ) -> Batch:
     """Put drives side by side: for each its times (T,), weights (T,) and signals (K, T) in the order of ``kinds``."""
     length, count = max(map(len, times)), len(times)
@@ -117,14 +135,14 @@ def make_batch(
         inside = slice(*np.searchsorted(when, [each.start, each.end + GRACE_S]))
         episode[kinds.index(each.kind), inside, each.drive] = number
     hours = float(np.minimum(elapsed, MAX_GAP_S).sum()) / 3600
-    spoken = np.minimum(elapsed, max_step_s)
+    spoken = np.minimum(elapsed, MAX_STEP_S)
     return Batch(tuple(kinds), t, elapsed, spoken, weight, read, episode, tuple(episodes), hours)
 
 
-def smooth(batch: Batch, config: SmoothingConfig) -> Floats:
+def smooth(batch: Batch, time_constant_s: float = TIME_CONSTANT_S) -> Floats:
     """Signals (K, T, D) as ``Smoother`` makes them of the frames' own."""
-    keep = np.exp(-batch.elapsed_s / config.time_constant_s)
-    gain = batch.weight * -np.expm1(-batch.spoken_s / config.time_constant_s)
+    keep = np.exp(-batch.elapsed_s / time_constant_s)
+    gain = batch.weight * -np.expm1(-batch.spoken_s / time_constant_s)
     total, mass = np.zeros(batch.read.shape[::2]), np.zeros(batch.t.shape[1])
     out = np.empty_like(batch.read)
     for n in range(len(batch.t)):
@@ -159,13 +177,12 @@ def run_rules(
 
 def _rate(score: Floats, share: Floats | None, rules: Rules) -> Floats:
     """Seconds of evidence (K, D, C) that a second of sight adds."""
-    base = rules.base
     if share is None:
         calmness = np.minimum(1.0, (rules.enter - score) / (rules.enter - rules.exit))
-        return np.where(score >= rules.enter, 1.0, -base.leak_open * calmness)
-    usual, seldom = np.log(share), np.log(rules.seldom)
-    above = np.minimum((seldom - usual) / np.log(base.seldom / base.rare), 1.0)
-    return np.asarray(np.where(share > rules.seldom, -base.leak * (1.0 - usual / seldom), above))
+        return np.where(score >= rules.enter, 1.0, -LEAK_OPEN * calmness)
+    usual, seldom = np.log(share), np.log(SELDOM)
+    above = np.minimum((seldom - usual) / np.log(SELDOM / RARE), 1.0)
+    return np.asarray(np.where(share > SELDOM, -LEAK * (1.0 - usual / seldom), above))
 
 
 class _State:
@@ -185,15 +202,15 @@ class _State:
         high, low = score >= rules.enter, score < rules.exit
         told = self.open & (self.age < base.max_alert_s)
         beside = told.sum(0) > told
-        hold_s = np.where(beside, np.maximum(rules.hold_s, base.hold_beside_s), rules.hold_s)
-        self.evidence += rate * seen - base.leak_unseen * blank
+        hold_s = np.where(beside, rules.beside_times * rules.hold_s, rules.hold_s)
+        self.evidence += rate * seen - LEAK_UNSEEN * blank
         np.clip(self.evidence, 0.0, hold_s, out=self.evidence)
         self.calm = np.maximum(0.0, self.calm + np.where(low, seen, -seen))
         self.faded = np.maximum(0.0, self.faded + np.where(high, -seen, seen))
         self.cooled += elapsed
         self.age = np.where(self.open, self.age + elapsed, 0.0)
         self.unseen = np.where(seen > 0, 0.0, self.unseen + elapsed)
-        over = (self.calm >= base.release_s) & low | (self.faded >= base.fade_s) & ~high
+        over = (self.calm >= RELEASE_S) & low | (self.faded >= FADE_S) & ~high
         ends = self.open & (over & (seen > 0) | (self.unseen >= LOST_S))
         clear = np.where(seen > 0, score, 0.0)
         self.clearest = np.where((self.evidence > 0) & ~self.open, np.maximum(self.clearest, clear), clear)

@@ -107,7 +107,7 @@ def _held_out(held_out: HeldOut | None) -> str:
 def _said(settings: JudgeSettings, now: JudgeSettings) -> str:
     """The thresholds of a kind: those that tell most, or what differs from the configured ones."""
     if isinstance(settings, ExpressionSettings):
-        return f"seldom {settings.seldom:g}, hold {settings.hold_s:g} s, enter {settings.enter:g}"
+        return f"hold {settings.hold_s:g} s, enter {settings.enter:g}"
     before, after = now.model_dump(), settings.model_dump()
     return ", ".join(f"{name} {after[name]}" for name in after if after[name] != before[name]) or "as configured"
 
@@ -150,17 +150,17 @@ def _recall(tuning: Tuning) -> Figure:
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         best = _expression(tuning.chosen[kind])
         points = [(_expression(each), each.score) for each in tuning.points if each.kind == kind]
-        for hold_s in sorted({settings.hold_s for settings, _ in points}):
-            same = [each for each in points if (each[0].enter, each[0].hold_s) == (best.enter, hold_s)]
-            line = [each.seldom for each, _ in same], [score.recall for _, score in same]
-            if hold_s == best.hold_s:
-                axes.plot(*line, "o-", color="red", label=f"hold {hold_s:g} s, recommended")
+        for enter in sorted({settings.enter for settings, _ in points}):
+            same = [each for each in points if each[0].enter == enter]
+            line = [each.hold_s for each, _ in same], [score.recall for _, score in same]
+            if enter == best.enter:
+                axes.plot(*line, "o-", color="red", label=f"enter {enter:g}, recommended")
             else:
                 axes.plot(*line, "-", color="lightgrey", zorder=0)
-        axes.axvline(best.seldom, color="red", linestyle=":")
+        axes.axvline(best.hold_s, color="red", linestyle=":")
         axes.set(
-            title=f"{kind}, enter {best.enter:g}",
-            xlabel="seldom, share of the time",
+            title=f"{kind}, hold {best.hold_s:g} s",
+            xlabel="hold_s, s of evidence",
             ylabel="recall",
             ylim=(-0.05, 1.05),
         )

@@ -79,8 +79,12 @@ class Score:
 
     @property
     def mean_delay_s(self) -> float:
-        """Mean seconds without an alert, a missed episode counted as MISSED_S: one figure for finding and for speed."""
-        return (sum(self.delays) + MISSED_S * (self.episodes - self.found)) / max(self.episodes, 1)
+        """Mean seconds without an alert, a missed episode counted as MISSED_S, as is one that is found later.
+
+        One figure for finding and for speed.
+        """
+        missed_s = MISSED_S * (self.episodes - self.found)
+        return (sum(min(delay, MISSED_S) for delay in self.delays) + missed_s) / max(self.episodes, 1)
 
     @property
     def delay_s(self) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config
+from edge.decision.interval import MAX_STEP_S
 from edge.domain import EXPRESSION, EXPRESSIONS, Kind
 from edge.errors import UnavailableError
 from edge.traces.trace import MOST_S, READABLE_VERSIONS, TOLD_GAP_S, read_trace
@@ -171,9 +172,7 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
 
     used = lines.filter(_usable(lines))
     window = ibis.window(group_by=used.filename, order_by=used.t)
-    used = used.mutate(
-        spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), config.smoothing.max_step_s)
-    )
+    used = used.mutate(spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), MAX_STEP_S))
     expression = _expression(used)
     seen = used.spoken * ibis.ifelse(expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
     signals = {

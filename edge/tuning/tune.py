@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from edge.config.toml import toml_value
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
-from edge.domain import EXPRESSIONS, Kind, Phase
+from edge.domain import Kind, Phase
 from edge.traces.trace import read_trace, recorded_s
 from edge.tuning.batch import Batch, Evidence, Rules, make_batch, run_rules, smooth
 from edge.tuning.labels import fit_labels, read_labels, renumber
@@ -27,9 +26,8 @@ from edge.tuning.score import Alert, Episode, Score, judge
 from edge.tuning.table import read_rows
 from edge.vision.ordinary import ordinary_face
 
-ENTERS = (0.4, 0.5, 0.6)
-SELDOMS = (0.65, 0.55, 0.45, 0.36, 0.28, 0.22, 0.16, 0.1)
-HOLDS_S = (0.8, 1.0, 1.3, 1.8, 2.3, 3.0)
+ENTERS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+HOLDS_S = (0.6, 0.8, 1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 4.0, 5.0, 6.0)
 ENOUGH_FALSE = 3.0
 """Drives in which fewer false alarms than this were allowed cannot show that a rate is kept (the rule of three)."""
 RECALL_SLACK = 0.01
@@ -130,8 +128,8 @@ def tune(
 ) -> Tuning:
     """Sweep the thresholds of each kind over recorded drives; choose the quickest in the limit.
 
-    Each kind may use its part of ``max_false_per_hour``. Of kinds that go by expressions ``enter``, ``seldom`` and
-    ``hold_s`` are swept, by following ``edge.decision`` on rows of a fifth of a second; of other kinds the settings
+    Each kind may use its part of ``max_false_per_hour``. Of kinds that go by expressions ``enter`` and ``hold_s``
+    are swept, by following ``edge.decision`` on rows of a fifth of a second; of other kinds the settings
     that they name are tried with the real judge. The choice is then confirmed by the real decision, and the next one
     tried where that breaks the limit. ``leave_out_unknown`` is that of ``read_labels``.
 
@@ -152,9 +150,8 @@ def tune(
         [each.weight for each in rows.values()],
         [each.read for each in rows.values()],
         episodes,
-        config.smoothing.max_step_s,
     )
-    evidence = hold_against_rest(batch, smooth(batch, config.smoothing), config.baseline, ordinary_face(config.vision))
+    evidence = hold_against_rest(batch, smooth(batch), config.baseline, ordinary_face(config.vision))
     folds = deal(len(traces))
     with _progress(console) as progress:
         steps = len(batch.t) * len(_bases(config)) * len(folds)
@@ -224,29 +221,15 @@ def hold_out(
 
 
 def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[], None] = lambda: None) -> list[Point]:
-    """Every set of thresholds for each kind, those configured among them.
-
-    ``exit`` keeps its share of ``enter``, ``rare`` that of ``seldom``.
-    """
+    """Every set of thresholds for each kind, those configured among them."""
     points = []
     for base, kinds in _bases(config):
-        tried = [
-            {
-                "enter": enter,
-                "exit": _in_step(base.exit, enter, base.enter),
-                "seldom": seldom,
-                "rare": _in_step(base.rare, seldom, base.seldom),
-                "hold_s": hold,
-            }
-            for enter, seldom, hold in product(
-                _with(ENTERS, base.enter), _with(SELDOMS, base.seldom), _with(HOLDS_S, base.hold_s)
-            )
-        ]
-        enters, exits, seldoms, _, holds = np.array([list(each.values()) for each in tried]).T
-        scores = run_rules(batch, evidence, Rules(enters, exits, seldoms, holds, base), on_step)
+        tried = list(product(_with(ENTERS, base.enter), _with(HOLDS_S, base.hold_s)))
+        enters, holds = np.array(tried).T
+        scores = run_rules(batch, evidence, Rules(enters, holds, base), on_step)
         points += [
-            Point(kind, config.alerts.of(kind).model_copy(update=each), score[kind])
-            for each, score in zip(tried, scores, strict=True)
+            Point(kind, config.alerts.of(kind).model_copy(update={"enter": enter, "hold_s": hold_s}), score[kind])
+            for (enter, hold_s), score in zip(tried, scores, strict=True)
             for kind in kinds
         ]
     return points
@@ -267,7 +250,7 @@ def _bases(config: Config) -> list[tuple[ExpressionSettings, list[Kind]]]:
     """The kinds with the constants that are not swept, those with the same ones together."""
     bases: list[tuple[ExpressionSettings, list[Kind]]] = []
     for kind, settings in config.alerts.expressions.items():
-        base = ExpressionSettings.model_validate(settings.model_dump() | {"weights": dict.fromkeys(EXPRESSIONS, 1.0)})
+        base = ExpressionSettings.model_validate(settings.model_dump())
         same = next((kinds for each, kinds in bases if each == base), None)
         if same is None:
             bases.append((base, [kind]))
@@ -278,11 +261,6 @@ def _bases(config: Config) -> list[tuple[ExpressionSettings, list[Kind]]]:
 
 def _with(values: Sequence[float], configured: float) -> list[float]:
     return sorted({*values, configured})
-
-
-def _in_step(value: float, with_: float, configured: float) -> float:
-    """``value`` that goes with ``configured``, scaled to go with another, to three digits that count."""
-    return value if with_ == configured else float(f"{value * with_ / configured:.3g}")
 
 
 def _choose_confirmed(
@@ -337,8 +315,7 @@ def _nearness(point: Point, now: JudgeSettings) -> tuple[float, ...]:
     """Smaller for thresholds that are nearer to those configured; between two as near for those that alert less."""
     tried = point.settings
     if isinstance(tried, ExpressionSettings) and isinstance(now, ExpressionSettings):
-        steps = abs(tried.enter - now.enter), abs(math.log(tried.seldom / now.seldom)), abs(tried.hold_s - now.hold_s)
-        return round(sum(steps), 9), -tried.enter, tried.seldom, -tried.hold_s
+        return round(abs(tried.enter - now.enter) + abs(tried.hold_s - now.hold_s), 9), -tried.enter, -tried.hold_s
     pairs = [(getattr(tried, name), getattr(now, name)) for name in type(now).model_fields]
     numbers = [(float(a), float(b)) for a, b in pairs if isinstance(a, float) and isinstance(b, float)]
     return (round(sum(abs(a - b) / max(abs(a), abs(b)) for a, b in numbers if a != b), 9),)

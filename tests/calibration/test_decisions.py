@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from calibration.drives import SCENARIOS
-from calibration.evaluate_decisions import FIGURES, PAGE, SHORT_PAGE, Measured, figures, markdown, short, tables
+from calibration.evaluate_decisions import FIGURES, Measured, figures, markdown, pages, tables
 from calibration.outcome import Outcome
 
 QUIET = Outcome(hours=0.5)
@@ -57,5 +57,5 @@ def test_every_figure_has_a_cell_in_the_terminal_and_on_the_page() -> None:
 
 def test_the_page_shows_the_figures_that_are_kept() -> None:
     kept = json.loads(FIGURES.read_text(encoding="utf-8"))
-    for page, text in ((PAGE, markdown(kept)), (SHORT_PAGE, short(kept))):
+    for page, text in pages(kept).items():
         assert text in page.read_text(encoding="utf-8"), "run make evaluate-decisions ARGS=--write"

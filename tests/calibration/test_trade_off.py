@@ -32,7 +32,7 @@ def batch() -> Batch:
     read = np.full((2, 600), 0.02)
     read[0, 300:400] = 0.9
     episodes = [Episode(drive, "anger", 30.0, 40.0) for drive in (0, 1)]
-    return make_batch(("anger", "distress"), times, [np.ones(600)] * 2, [read, read.copy()], episodes, 0.4)
+    return make_batch(("anger", "distress"), times, [np.ones(600)] * 2, [read, read.copy()], episodes)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_is_kept_is_made_anew_where_drives_or_settings_differ(
     drives, config = Drives([], list(batch.episodes), batch, answers), Config()
     same = trade_off.fingerprint(drives, drives, config)
     assert trade_off.fingerprint(drives, drives, Config()) == same
-    other = Config.model_validate({"baseline": {"floor_s": 30.0}})
+    other = Config.model_validate({"alerts": {"anger": {"hold_s": 30.0}}})
     assert trade_off.fingerprint(drives, drives, other) != same
     changed = Drives([], list(batch.episodes), batch, answers + np.float32(0.01))
     assert trade_off.fingerprint(drives, changed, config) != same
@@ -118,6 +118,8 @@ def figures(way: str = "ours") -> dict[str, object]:
     within = {"2": asdict(GOOD), "0.5": None}
     return {
         "model_version": "1.2.3",
+        "tuning_drives": 8,
+        "plain_drives": 2,
         "drives": 4,
         "hours": 0.7,
         "ways": {way: {"points": [asdict(GOOD), asdict(SLOW)], "within": within}},
@@ -168,7 +170,7 @@ def test_a_driver_s_own_face_is_taken_from_the_other_ways_signals() -> None:
     t = np.arange(0.0, 120.0, 0.2)
     read = np.full((2, len(t)), 0.02)
     read[0] = np.where((t > 100.0) & (t < 110.0), 0.9, 0.4)
-    batch = make_batch(("anger", "distress"), [t], [np.ones(len(t))], [read], [Episode(0, "anger", 100.0, 110.0)], 0.4)
+    batch = make_batch(("anger", "distress"), [t], [np.ones(len(t))], [read], [Episode(0, "anger", 100.0, 110.0)])
     answers = np.zeros((len(t), 1, len(EXPRESSIONS)), np.float32)
     answers[:, 0, EXPRESSIONS.index("anger")], answers[:, 0, 0] = read[0], 1.0 - read[0]
     matrix = np.full((9, 9), 0.02) + 0.82 * np.eye(9)

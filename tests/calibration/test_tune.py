@@ -22,6 +22,7 @@ from edge.tuning.labels import fit_labels, read_labels
 from edge.tuning.report import summary, write_report
 from edge.tuning.score import Episode, Score
 from edge.tuning.tune import Confirmation, Point, Tuning, choose, deal, hold_out, recommend, sections, tune
+from tests.steady import steady
 
 pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
 
@@ -68,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tuning(folder: Path) -> Tuning:
-    return tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    return tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
 
 
 def test_the_choice_finds_every_episode_quickly_and_without_false_alarms(tuning: Tuning) -> None:
@@ -86,7 +87,6 @@ def test_the_sections_are_ready_to_paste(tuning: Tuning, tmp_path: Path) -> None
     pasted = load_config(path, {})
     assert pasted.alerts.expressions["anger"].enter == settings_of(tuning, "anger").enter
     assert pasted.alerts.expressions["distress"].hold_s == settings_of(tuning, "distress").hold_s
-    assert pasted.alerts.expressions["anger"].weights == Config().alerts.expressions["anger"].weights
 
 
 def test_the_report_is_one_file_with_every_plot_in_it(tuning: Tuning, tmp_path: Path) -> None:
@@ -116,50 +116,46 @@ def test_the_command_prints_sections_that_load_and_says_where_the_report_is(fold
 
 def test_traces_are_found_by_relative_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    found = tune([Path("drive1.jsonl")], Path("labels.csv"), Config(), max_false_per_hour=0.5)
+    found = tune([Path("drive1.jsonl")], Path("labels.csv"), steady(), max_false_per_hour=0.5)
     assert found.chosen["anger"].score.found == 2
 
 
 def test_two_traces_are_told_apart_by_the_labels(folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\ndrive2.jsonl,100,110,anger\n")
-    found = tune([folder / "drive1.jsonl", folder / "drive2.jsonl"], labels, Config(), max_false_per_hour=100.0)
+    found = tune([folder / "drive1.jsonl", folder / "drive2.jsonl"], labels, steady(), max_false_per_hour=100.0)
     assert {(each.drive, each.start) for each in found.batch.episodes} == {(0, 40.0), (1, 100.0)}
     assert found.chosen["anger"].score.found == 2
 
 
 def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is_said(tuning: Tuning) -> None:
-    configured = Config().alerts.expressions["anger"]
+    configured = steady().alerts.expressions["anger"]
     chosen = settings_of(tuning, "anger")
-    assert (chosen.enter, chosen.seldom, chosen.hold_s) == (configured.enter, configured.seldom, configured.hold_s)
+    assert (chosen.enter, chosen.hold_s) == (configured.enter, configured.hold_s)
     assert "too short: 0.04 h cannot show 0.25 false alarms an hour and kind (12 h can)" in summary(tuning)[-1]
 
 
-def test_each_kind_keeps_its_own_constants_and_tiny_ones_stay_above_0(folder: Path) -> None:
-    config = Config.model_validate({"alerts": {"anger": {"rare": 1e-6}, "distress": {"rare": 0.01}}})
+def test_each_kind_keeps_its_own_other_keys(folder: Path) -> None:
+    config = steady(alerts={"anger": {"cool_down_s": 7.0}, "distress": {"urgent_s": 5.0}})
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
-    assert 0 < settings_of(found, "anger").rare < 1e-5
-    assert settings_of(found, "distress").rare > 0.001
+    assert (settings_of(found, "anger").cool_down_s, settings_of(found, "anger").urgent_s) == (7.0, 8.0)
+    assert (settings_of(found, "distress").cool_down_s, settings_of(found, "distress").urgent_s) == (10.0, 5.0)
     Config.model_validate(recommend(config, found.chosen).model_dump())
 
 
 def test_long_enough_drives_move_thresholds_to_the_quickest(folder: Path) -> None:
-    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=1000.0)
-    assert settings_of(found, "anger").hold_s < Config().alerts.expressions["anger"].hold_s
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=1000.0)
+    assert settings_of(found, "anger").hold_s < steady().alerts.expressions["anger"].hold_s
     assert "too short" not in summary(found)[-1]
 
 
 def test_without_labels_what_is_configured_stays_if_it_gives_no_false_alarms(folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("start,end,kind\n40,48,anger\n100,110,anger\n")
-    found = tune([folder / "drive1.jsonl"], labels, Config(), max_false_per_hour=100.0)
+    found = tune([folder / "drive1.jsonl"], labels, steady(), max_false_per_hour=100.0)
     distress = settings_of(found, "distress")
-    configured = Config().alerts.expressions["distress"]
-    assert (distress.enter, distress.seldom, distress.hold_s) == (
-        configured.enter,
-        configured.seldom,
-        configured.hold_s,
-    )
+    configured = steady().alerts.expressions["distress"]
+    assert (distress.enter, distress.hold_s) == (configured.enter, configured.hold_s)
 
 
 def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_used(
@@ -170,7 +166,7 @@ def test_lines_that_cannot_be_used_are_said_with_file_and_line_and_the_rest_is_u
     lines[20] = '{"schema": 3, "t": 2.0}'
     path = tmp_path / "broken.jsonl"
     path.write_text("\n".join(lines)[:-40])
-    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([path], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert [fault.removeprefix(f"{path}:") for fault in found.faults] == [
         "11: not JSON; line left out",
         "21: not a line of trace version 1 or 2; line left out",
@@ -183,7 +179,7 @@ def test_times_that_go_back_are_said_and_used_in_the_order_of_time(folder: Path,
     lines = (folder / "drive1.jsonl").read_text().splitlines()
     path = tmp_path / "back.jsonl"
     path.write_text("\n".join([*lines[:500], lines[502], lines[501], lines[500], *lines[503:]]) + "\n")
-    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([path], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert found.faults == (
         f"{path}:502: time goes back from 50.2 s to 50.1 s; line used",
         f"{path}:503: time goes back from 50.1 s to 50 s; line used",
@@ -202,7 +198,7 @@ def faceless(tmp_path: Path) -> Path:
 
 def test_a_trace_without_a_face_alone_is_refused(faceless: Path, folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"empty\.jsonl: no face was read"):
-        tune([faceless], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+        tune([faceless], folder / "labels.csv", steady(), max_false_per_hour=0.5)
 
 
 def test_traces_without_a_face_or_a_usable_line_are_said_and_the_others_used(
@@ -212,7 +208,7 @@ def test_traces_without_a_face_or_a_usable_line_are_said_and_the_others_used(
     useless.write_text("nonsense\n")
     labels.write_text("trace,start,end,kind\nempty.jsonl,1,2,anger\ndrive1.jsonl,40,48,anger\n")
     traces = [faceless, useless, folder / "drive1.jsonl"]
-    found = tune(traces, labels, Config(), max_false_per_hour=100.0)
+    found = tune(traces, labels, steady(), max_false_per_hour=100.0)
     assert found.traces == (folder / "drive1.jsonl",)
     assert [each.start for each in found.batch.episodes] == [40.0]
     assert found.faults == (
@@ -232,34 +228,34 @@ def test_times_that_go_back_in_any_trace_are_said(
     path, labels = tmp_path / "back.jsonl", tmp_path / "labels.csv"
     path.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]) + "\n")
     labels.write_text("trace,start,end,kind\ndrive1.jsonl,40,48,anger\n")
-    found = tune([folder / "drive1.jsonl", path], labels, Config(), max_false_per_hour=100.0)
+    found = tune([folder / "drive1.jsonl", path], labels, steady(), max_false_per_hour=100.0)
     assert found.confirmation.drives == 1
     assert found.faults == (f"{path}:3: time goes back from 0.2 s to 0.1 s; line used",)
 
 
 def test_a_trace_that_is_not_there_is_said(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"none\.jsonl: no such trace"):
-        tune([tmp_path / "none.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+        tune([tmp_path / "none.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
 
 
 def point(kind: str = "anger", *, false_alarms: int = 0, found: int = 1, **thresholds: float) -> Point:
     """Thresholds, by default those configured, and what they come to in an hour with one episode."""
-    settings = Config().alerts.of(kind).model_copy(update=thresholds)
+    settings = steady().alerts.of(kind).model_copy(update=thresholds)
     return Point(kind, settings, Score(1.0, 1, found, false_alarms, (2.0,) * found))
 
 
 class TestChoice:
     """What is chosen of sets that do as well."""
 
-    now = Config().alerts.of("anger")
+    now = steady().alerts.of("anger")
 
     @pytest.mark.parametrize("false_alarms", [0, 9], ids=["in the limit", "all beyond it"])
     @pytest.mark.parametrize("turned", [False, True])
     def test_on_a_tie_it_is_the_nearest_to_what_is_configured(self, false_alarms: int, turned: bool) -> None:  # noqa: FBT001
         points = [
-            point(enter=0.4, seldom=0.65, hold_s=0.8, false_alarms=false_alarms),
+            point(enter=0.4, hold_s=0.8, false_alarms=false_alarms),
             point(false_alarms=false_alarms),
-            point(enter=0.6, seldom=0.1, hold_s=3.0, false_alarms=false_alarms),
+            point(enter=0.6, hold_s=3.0, false_alarms=false_alarms),
         ]
         assert choose(points[::-1] if turned else points, 0.25, self.now) == point(false_alarms=false_alarms)
 
@@ -274,7 +270,7 @@ class TestChoice:
 
 
 def test_what_is_configured_is_among_what_is_tried_to_the_last_digit(folder: Path) -> None:
-    own = {"enter": 0.53, "exit": 0.3217, "seldom": 0.43, "rare": 0.00123, "hold_s": 1.7}
+    own = {"enter": 0.53, "hold_s": 1.7}
     config = Config.model_validate({"alerts": {"anger": own, "distress": own}})
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
     for kind in found.chosen:
@@ -294,6 +290,9 @@ def test_where_nothing_keeps_the_limit_nothing_is_recommended(
     unlabelled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["evenkeel", *unlabelled])
+    for name in ("ENTERS", "HOLDS_S"):
+        monkeypatch.setattr(f"edge.tuning.tune.{name}", ())  # what is configured alone
+    monkeypatch.setenv("EVENKEEL_ALERTS__ANGER__HOLD_S", "1")
     with pytest.raises(SystemExit) as ended:
         main()
     printed = capsys.readouterr()
@@ -315,7 +314,7 @@ def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
         return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in false_alarms}, ())
 
     monkeypatch.setattr("edge.tuning.tune.confirm", confirm)
-    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert len({config.alerts.of("anger").model_dump_json() for config in tried}) == 3
     assert len({config.alerts.of("distress").model_dump_json() for config in tried}) == 1
     assert recommend(found.config, found.chosen) == tried[-1]
@@ -327,7 +326,7 @@ def test_what_the_real_decision_refutes_every_time_is_not_recommended(
 ) -> None:
     scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in ("anger", "distress")}
     monkeypatch.setattr("edge.tuning.tune.confirm", lambda *_: Confirmation(1, scores, ()))
-    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert "in the real decision, which gives 4 in 1.00 h" in found.broken[0]
 
 
@@ -470,7 +469,7 @@ def test_a_jump_of_a_day_gives_no_day_of_drive(folder: Path, tmp_path: Path) -> 
     lines[-1] = json.dumps(json.loads(lines[-1]) | {"t": 93_600.0})
     path = tmp_path / "jump.jsonl"
     path.write_text("\n".join(lines) + "\n")
-    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([path], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert found.batch.hours == pytest.approx((149.8 + 30) / 3600, rel=0.01)
     assert found.confirmation.score.hours == pytest.approx((149.8 + 30) / 3600, rel=0.01)
     assert any("time jumps from 149.8 s to 93600 s" in fault for fault in found.faults)
@@ -483,14 +482,14 @@ def test_numbers_that_no_measurement_gives_are_no_readings(folder: Path, tmp_pat
         lines[number] = json.dumps(json.loads(lines[number]) | change)
     path = tmp_path / "wild.jsonl"
     path.write_text("\n".join(lines) + "\n")
-    found = tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
+    found = tune([path], folder / "labels.csv", steady(), max_false_per_hour=0.5)
     assert [fault.removeprefix(f"{path}:").split(":")[0] for fault in found.faults] == ["11", "12"]
     assert found.batch.hours == pytest.approx(149.9 / 3600, rel=0.01)
 
 
 def test_an_engine_that_cannot_read_traces_is_named_with_those_that_can(folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"sqlite://: traces are read by duckdb:// and pyspark://"):
-        tune([folder / "drive1.jsonl"], folder / "labels.csv", Config(), max_false_per_hour=0.5, engine="sqlite://")
+        tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5, engine="sqlite://")
 
 
 @pytest.fixture(scope="module")
@@ -500,7 +499,7 @@ def held_out(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
     rows = [f"drive{n}.jsonl,{line}" for n in (1, 2) for line in LABELS.split()[1:]]
     labels.write_text("\n".join(["trace,start,end,kind", *rows]) + "\n")
     traces = [folder / "drive1.jsonl", folder / "drive2.jsonl"]
-    return tune(traces, labels, Config(), max_false_per_hour=1000.0)
+    return tune(traces, labels, steady(), max_false_per_hour=1000.0)
 
 
 def test_thresholds_are_quoted_from_traces_that_they_were_not_chosen_on(held_out: Tuning) -> None:

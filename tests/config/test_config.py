@@ -80,9 +80,8 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
         ("[alerts]\nkinds = 5\n", "alerts.kinds: unknown key; known here: anger, distress, sensitivity"),
         ("[alerts.kinds.anger]\nenabled = false\n", "alerts.kinds: unknown key"),
-        ("[alerts.anger]\nenter = 0.3\nexit = 0.5\n", "alerts.anger: exit must be below enter"),
-        ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger: rare must be below seldom"),
-        ("[alerts.anger]\nweights = { rage = 1 }\n", "weights has unknown expressions ['rage']"),
+        ("[alerts.anger]\nenter = 0.0\n", "alerts.anger.enter = 0.0: "),
+        ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger.seldom: is part of the rule now"),
         ('[mqtt]\nprefix = "a/#"\n', 'mqtt.prefix = "a/#": expected text of the pattern'),
         ("camera = 5\n", "camera = 5: expected a table"),
         ("[[camera]]\nfps = 15\n", "camera = [{ fps = 15 }]: expected a table"),
@@ -161,11 +160,6 @@ def test_no_variable_is_an_unexpected_fault(name: str, value: str, fault: str) -
     message = fault_of(None, {name: value})
     assert fault in message
     assert "\n" not in message
-
-
-def test_a_variable_may_name_a_key_of_free_names() -> None:
-    config = load_config(None, {"EVENKEEL_ALERTS__ANGER__WEIGHTS__ANGER": "0.5"})
-    assert config.alerts.expressions["anger"].weights == {"anger": 0.5}
 
 
 def test_nesting_without_end_is_no_configuration(tmp_path: Path) -> None:
@@ -289,3 +283,30 @@ def test_a_key_that_moved_is_answered_with_its_place(tmp_path: Path, key: str, p
     message = fault_of(write(tmp_path, f"[baseline]\n{key} = 0.1\n"))
     assert f"baseline.{key}: belongs to the model now: the expression model's manifest has it, {place}" in message
     assert "known here" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[alerts.anger]\nseldom = 0.4\n", "alerts.anger.seldom: is part of the rule now"),
+        ("[alerts.distress]\nweights = { fear = 1.0 }\n", "alerts.distress.weights: is part of the rule now"),
+        ("[alerts.anger]\nexit = 0.3\n", "alerts.anger.exit: follows 'enter' now: 0.6 of it"),
+        ("[alerts.anger]\nrelease_s = 3.0\n", "alerts.anger.release_s: is part of the rule now"),
+        ("[baseline]\nfloor_s = 25.0\n", "baseline.floor_s: is no key any more"),
+        ("[smoothing]\ntime_constant_s = 0.7\n", "smoothing: is no table any more"),
+    ],
+)
+def test_a_key_that_the_rule_took_over_is_answered_with_that(tmp_path: Path, text: str, message: str) -> None:
+    fault = fault_of(write(tmp_path, text))
+    assert message in fault
+    assert "known here" not in fault
+
+
+def test_the_decision_has_few_keys() -> None:
+    """Twelve shape it: six for each of two kinds; the others switch it, or keep what was learned over a restart."""
+    config = Config()
+    keys = {f"{kind}.{key}" for kind, each in config.alerts.expressions.items() for key in type(each).model_fields}
+    keys |= {f"baseline.{key}" for key in type(config.baseline).model_fields}
+    switches = {"anger.enabled", "distress.enabled", "baseline.enabled", "baseline.max_age_hours"}
+    assert switches < keys
+    assert len(keys - switches) == 12

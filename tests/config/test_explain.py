@@ -10,6 +10,7 @@ import pytest
 from edge.config import Config, load_config
 from edge.config.explain import Setting, as_lines, explain
 from edge.config.load import all_keys
+from edge.decision.presets import LOW
 from edge.errors import ConfigError
 
 TEXT = """\
@@ -54,21 +55,13 @@ def test_every_key_is_there_once(tmp_path: Path) -> None:
         ("alerts.sensitivity", '"low"', "evenkeel.toml:1"),
         ("alerts.anger.sensitivity", '"low"', "alerts.sensitivity"),
         ("alerts.anger.hold_s", "3.0", "evenkeel.toml:11"),
-        ("alerts.distress.hold_s", "2.6", "preset low"),
-        ("alerts.distress.exit", "0.3", "default"),
+        ("alerts.distress.hold_s", f"{LOW['hold_s']}", "preset low"),
+        ("alerts.distress.urgent_s", "8.0", "default"),
     ],
 )
 def test_a_key_has_its_value_and_origin(tmp_path: Path, key: str, value: str | None, origin: str) -> None:
     found = explained(tmp_path, EVENKEEL_MQTT__HOST="broker", EVENKEEL_HEAT__HOT_C="70")[key]
     assert (found.value, found.origin) == (value, origin.replace("EVENKEEL_HEAT", "EVENKEEL_HEAT__HOT_C"))
-
-
-def test_a_key_of_free_names_has_the_origin_of_what_is_in_it(tmp_path: Path) -> None:
-    text = "[alerts.anger.weights]\nanger = 0.7\n"
-    found = explained(tmp_path, text, EVENKEEL_ALERTS__DISTRESS__WEIGHTS__FEAR="0.5")
-    assert found["alerts.anger.weights"].origin == "evenkeel.toml:2"
-    assert found["alerts.distress.weights"].origin == "EVENKEEL_ALERTS__DISTRESS__WEIGHTS__FEAR"
-    assert found["alerts.distress.enter"].origin == "default"
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:

@@ -12,16 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import Config
-from edge.decision.baseline import LEVELS, RestingFace
+from edge.decision.baseline import FLOOR_S, LEARN_AFTER_S, LEVELS, MEMORY_S, RestingFace
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace
 from edge.domain import Observation, Phase, Sight, Step, Transition
+from tests.steady import steady
 
 Look = Callable[..., Observation]
 
 FPS = 10
-FLOOR_S = Config().baseline.floor_s
-LEARN_AFTER_S = Config().baseline.learn_after_s
 FROWN, SORROW = {"anger": 0.44}, {"sadness": 0.44}
 NOISE = 0.12
 NOISE_FRAMES = 20
@@ -44,7 +43,7 @@ class Ride:
     """A decider and what it says of drivers at 10 frames a second."""
 
     def __init__(self, look: Look, config: Config | None = None, seed: int = 1) -> None:
-        self.decider = Decider(config or Config())
+        self.decider = Decider(config or steady())
         self.look = look
         self.t = 0.0
         self.box = (100.0, 80.0, 150.0, 150.0)
@@ -87,7 +86,7 @@ def ride(look: Look) -> Ride:
 def test_a_resting_frown_gives_no_alert_once_it_is_known_and_an_angry_driver_still_does(
     look: Look, resting: dict[str, float], seed: int
 ) -> None:
-    unlearned = Ride(look, Config.model_validate({"baseline": {"enabled": False}}), seed)
+    unlearned = Ride(look, steady(baseline={"enabled": False}), seed)
     ride = Ride(look, seed=seed)
     while ride.percent < 100.0:
         assert ride.t < 10 * FLOOR_S, "an early alert must not keep the frown from being learned"
@@ -161,48 +160,6 @@ def test_a_driver_who_was_out_of_sight_for_long_is_a_new_one_whatever_hid_the_se
     assert ride.percent < 2.0
 
 
-ELSEWHERE = [(280.0, 80.0, 150.0, 150.0), (35.0, 15.0, 280.0, 280.0)]
-"""A face's width and more to the side; nearly twice as large in the same place."""
-
-
-@pytest.mark.parametrize("box", ELSEWHERE)
-def test_a_face_that_comes_back_elsewhere_or_in_another_size_is_a_new_drivers(
-    ride: Ride, box: tuple[float, float, float, float]
-) -> None:
-    ride.see(2 * FLOOR_S, **FROWN)
-    ride.miss(3.0)
-    ride.box = box
-    assert ride.see(1.0, **FROWN).signals.of("anger") == pytest.approx(0.44, abs=0.02)
-    assert ride.percent < 10.0
-
-
-@pytest.mark.parametrize("box", ELSEWHERE)
-def test_a_driver_who_moves_in_sight_or_in_a_glance_stays_the_same(
-    ride: Ride, box: tuple[float, float, float, float]
-) -> None:
-    ride.see(2 * FLOOR_S, **FROWN)
-    ride.miss(1.5)
-    ride.box = box
-    ride.see(1.0, **FROWN)
-    assert ride.percent == 100.0
-
-
-def test_a_driver_who_comes_back_a_little_aside_stays_the_same(ride: Ride) -> None:
-    ride.see(2 * FLOOR_S, **FROWN)
-    ride.miss(10.0)
-    ride.box = (190.0, 80.0, 170.0, 170.0)
-    ride.see(1.0, **FROWN)
-    assert ride.percent == 100.0
-
-
-def test_of_two_drivers_who_change_unseen_the_second_is_known_after_the_floor(ride: Ride) -> None:
-    """Without the change being noticed the first one's frown would be taken off for minutes."""
-    ride.see(20 * FLOOR_S, **FROWN)
-    ride.see(1.5 * FLOOR_S, anger=0.06)
-    assert ride.decider.resting_face.mean["anger"] < log_odds(0.15)
-    assert ride.see(5.0, anger=0.6).signals.of("anger") == pytest.approx(0.6, abs=0.1)
-
-
 def test_one_expression_more_in_a_minute_changes_no_resting_face(ride: Ride) -> None:
     ride.see(4 * FLOOR_S, anger=0.06)
     ride.see(8.0, anger=0.44)
@@ -238,11 +195,12 @@ def test_a_restless_face_needs_more_evidence_than_a_still_one(look: Look) -> Non
         assert ride.starts() == []
         ride.see(4.0, anger=0.06)
         begin = ride.t
-        ride.see(6.0, anger=0.9)
+        ride.see(10.0, anger=0.9)
         (start,) = ride.starts(begin)
         begun.append(start.t - begin)
     still_s, restless_s = begun
-    assert still_s < 2.2 < restless_s < 5.0
+    assert still_s < 2.2
+    assert 1.3 * still_s < restless_s < 9.0
 
 
 def test_an_ordinary_face_changes_no_signal(ride: Ride) -> None:
@@ -270,7 +228,7 @@ def test_what_led_to_an_alert_is_not_learned(ride: Ride) -> None:
     assert sum(shown[LEVELS.index(0.0) :]) == 0.0
 
 
-def test_a_driver_who_is_not_known_yet_needs_more_evidence(look: Look) -> None:
+def test_a_driver_who_is_not_known_yet_is_warned_later(look: Look) -> None:
     begun = []
     for seconds in (5.0, 4 * FLOOR_S):
         ride = Ride(look)
@@ -281,7 +239,7 @@ def test_a_driver_who_is_not_known_yet_needs_more_evidence(look: Look) -> None:
         begun.append(start.t - begin)
     unknown_s, known_s = begun
     assert known_s < 2.2
-    assert unknown_s > 3.0
+    assert unknown_s > 1.2 * known_s
 
 
 @pytest.mark.parametrize("shown", ["anger", "sadness"])
@@ -295,7 +253,7 @@ def test_an_expression_from_the_first_second_on_is_an_alert_before_it_is_ordinar
 
 @pytest.mark.parametrize("shown", ["anger", "sadness"])
 def test_a_calm_face_is_no_evidence_where_nothing_is_learned(look: Look, shown: str) -> None:
-    ride = Ride(look, Config.model_validate({"baseline": {"enabled": False}}))
+    ride = Ride(look, steady(baseline={"enabled": False}))
     ride.see(120.0, **{shown: 0.1})
     ride.see(1.2, **{shown: 0.95})
     assert ride.starts() == []
@@ -309,18 +267,22 @@ def test_a_look_that_comes_again_and_again_becomes_usual(ride: Ride) -> None:
     assert len(ride.starts()) <= 1
 
 
-def test_frames_that_are_not_confident_teach_nothing(ride: Ride, look: Look) -> None:
-    for n in range(600):
-        ride.decider.update(look(n / FPS, weight=0.4))
-    assert ride.percent == 0.0
+def test_frames_that_are_read_badly_teach_less(look: Look) -> None:
+    percents = []
+    for weight in (0.4, 1.0):
+        ride = Ride(look)
+        for n in range(160):
+            ride.decider.update(look(n / FPS, weight=weight))
+        percents.append(ride.percent)
+    assert percents[0] == pytest.approx(0.4 * percents[1], rel=0.01)
 
 
 def test_memory_is_bounded_so_that_a_face_that_changes_is_learned_again(look: Look) -> None:
-    ride = Ride(look, Config.model_validate({"baseline": {"memory_s": 60.0}}))
-    ride.see(240.0, anger=0.05)
-    ride.see(180.0, **FROWN)
+    ride = Ride(look)
+    ride.see(1.2 * MEMORY_S, anger=0.05)
+    ride.see(3.0 * MEMORY_S, **FROWN)
     assert ride.decider.resting_face.mean["anger"] > log_odds(0.4)
-    assert ride.decider.resting_face.learned_s == pytest.approx(60.0)
+    assert ride.decider.resting_face.learned_s == pytest.approx(MEMORY_S)
 
 
 class TestRestart:
@@ -347,7 +309,7 @@ class TestRestart:
 
 
 def test_switched_off_nothing_is_learned_and_nothing_said(look: Look) -> None:
-    ride = Ride(look, Config.model_validate({"baseline": {"enabled": False}}))
+    ride = Ride(look, steady(baseline={"enabled": False}))
     assert ride.see(2 * FLOOR_S, **FROWN).signals.of("anger") == pytest.approx(0.44)
     assert ride.decider.calibrated_percent is None
 
@@ -366,8 +328,8 @@ def test_no_past_hides_a_driver_who_is_clearly_angry(
         ride.see(seconds, anger=anger, sadness=sadness)
     ride.see(15.0)
     begin = ride.t
-    ride.see(10.0, anger=0.9)
+    ride.see(12.0, anger=0.9)
     (start,) = ride.starts(begin)
-    assert start.t - begin < 5.0
+    assert start.t - begin < 10.0
     assert all(0.0 <= step.signals.of("anger") <= 1.0 for step in ride.steps)
     assert all(a.signals.t <= b.signals.t for a, b in pairwise(ride.steps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import Kind, Level, Observation, Phase, ReasonCode, Sight, State, Step, Transition
+from tests.steady import steady
 
 Look = Callable[..., Observation]
 
@@ -19,12 +21,7 @@ KINDS = Config().alerts.enabled
 LONGEST_S = Config().alerts.of("anger").max_alert_s
 HOUR_S = 3600.0
 BRIEF = Config.model_validate(
-    {
-        "alerts": {
-            kind: {"hold_s": 0.5, "urgent_s": 0.5, "release_s": 0.5, "cool_down_s": 1.0, "max_alert_s": 4.0}
-            for kind in KINDS
-        }
-    }
+    {"alerts": {kind: {"hold_s": 0.5, "urgent_s": 0.5, "cool_down_s": 1.0, "max_alert_s": 4.0} for kind in KINDS}}
 )
 """Short times, so that alerts of random drives last too long often."""
 UNKNOWN = (State.UNCERTAIN, State.ABSENT, State.BLIND, State.PAUSED)
@@ -34,7 +31,7 @@ class Watch:
     """Follows a drive and checks at every step what must always hold; keeps the transitions and what was said."""
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = config or Config()
+        self.config = config or steady()
         self.decider = Decider(self.config)
         self.transitions: list[Transition] = []
         self.said: list[tuple[float, State, ReasonCode]] = []
@@ -87,6 +84,23 @@ def test_a_steady_look_is_no_alert_for_ever(look: Look, anger: float) -> None:
     assert watch.transitions[-1].duration_s == pytest.approx(LONGEST_S, abs=0.21)
 
 
+@pytest.mark.parametrize("shown", ["anger", "sadness"])
+@pytest.mark.parametrize("frown", [0.42, 0.55])
+def test_a_resting_frown_of_ten_minutes_alarms_once_at_most_and_not_after_two(
+    look: Look, shown: str, frown: float
+) -> None:
+    """From the first second on, with what ships; steady for some seconds at a time, as a face at rest is."""
+    watch, random = Watch(Config()), np.random.default_rng(1)
+    t = 0.0
+    while t < 600.0:
+        seconds, level = float(random.uniform(1.5, 6.0)), frown + float(random.uniform(-0.08, 0.08))
+        show(watch, look, t, seconds, **{shown: level})
+        t += round(seconds * 5.0) / 5.0
+    starts = [each.t for each in watch.transitions if each.phase is Phase.START]
+    assert len(starts) <= 1
+    assert all(start < 120.0 for start in starts)
+
+
 def test_after_a_look_that_lasts_the_kind_is_not_readable_and_the_state_says_why(look: Look) -> None:
     watch = Watch()
     step = show(watch, look, 0.0, 200.0, anger=0.9)
@@ -111,7 +125,7 @@ def test_clear_anger_that_lasted_hides_no_later_one(look: Look) -> None:
     show(watch, look, 60.0, 600.0, anger=0.9)
     assert show(watch, look, 660.0, 6.0, anger=0.05).state is State.CALM
     before = len(watch.transitions)
-    show(watch, look, 666.0, 6.0, anger=0.9)
+    show(watch, look, 666.0, 12.0, anger=0.9)
     assert [each.phase for each in watch.transitions[before:]] == [Phase.START]
 
 
@@ -162,7 +176,7 @@ class TestRecalibrate:
         assert step.state in (State.WARNING, State.URGENT)
 
     def test_is_nothing_to_wait_for_where_no_face_is_learned(self, look: Look) -> None:
-        watch = Watch(Config.model_validate({"baseline": {"enabled": False}}))
+        watch = Watch(steady(baseline={"enabled": False}))
         show(watch, look, 0.0, 5.0, anger=0.05)
         watch.decider.recalibrate()
         assert show(watch, look, 5.0, 1.0, anger=0.05).state is State.CALM

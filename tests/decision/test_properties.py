@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.interval import MAX_STEP_S
+from edge.decision.smoothing import TIME_CONSTANT_S
 from edge.domain import Kind, Level, Observation, Phase, Sight, State, Step, Transition
+from tests.steady import KINDS, steady
 
 Look = Callable[..., Observation]
 Moment = tuple[float, Sight, float, float, float]
@@ -24,9 +27,8 @@ SETTLED_S = 2.0
 FRAME_RATE_TIME_BOUND_S = 0.5
 """Alerts at 5 and at 60 frames a second start and end this near to each other."""
 
-KINDS = tuple(Config().alerts.expressions)
 HASTY = Config.model_validate(
-    {"alerts": {kind: {"hold_s": 0.5, "urgent_s": 0.5, "release_s": 0.5, "cool_down_s": 1.0} for kind in KINDS}}
+    {"alerts": {kind: {"hold_s": 0.5, "urgent_s": 0.5, "cool_down_s": 1.0} for kind in KINDS}}
 )
 """Short times, so that random drives go through all levels often."""
 
@@ -51,7 +53,7 @@ def observe(drive: list[Moment], look: Look) -> list[Observation]:
 
 
 def decide(observations: list[Observation], config: Config | None = None) -> list[Step]:
-    decider = Decider(config or Config())
+    decider = Decider(config or steady())
     return [decider.update(observation) for observation in observations]
 
 
@@ -85,14 +87,14 @@ def test_levels_never_skip_and_each_end_follows_its_start(look: Look, drive: lis
 @quick
 @given(drive=drives)
 def test_no_alert_starts_without_its_seconds_of_evidence(look: Look, drive: list[Moment]) -> None:
-    config, evidence_s = Config(), 0.0
+    config, evidence_s = steady(), 0.0
     decider, last_t = Decider(config), None
     for observation in observe(drive, look):
         step = decider.update(observation)
         elapsed_s = 0.0 if last_t is None else step.signals.t - last_t
         last_t = step.signals.t
         if observation.quality is not None and observation.probabilities is not None:
-            evidence_s += min(elapsed_s, config.smoothing.max_step_s) * observation.quality.weight
+            evidence_s += min(elapsed_s, MAX_STEP_S) * observation.quality.weight
         if any(x.phase is Phase.START for x in step.transitions):
             assert evidence_s >= config.alerts.expressions["anger"].hold_s - 1e-9
 
@@ -127,7 +129,7 @@ def frame_rate_bound() -> float:
     Where the face changes between two frames of the slower camera, it misses up to one period: the share that one
     frame has in the mean. Changes come SHORTEST_SPELL_S apart at least, and older ones have faded (geometric sum).
     """
-    tau = Config().smoothing.time_constant_s
+    tau = TIME_CONSTANT_S
     one_frame = -math.expm1(-1 / 5 / tau)
     return one_frame / -math.expm1(-SHORTEST_SPELL_S / tau) / -math.expm1(-SETTLED_S / tau)
 

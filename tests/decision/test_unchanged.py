@@ -1,8 +1,9 @@
-"""What is decided is what version 0.1.0 decided, frame by frame, until a rule or a model is changed on purpose.
+"""What is decided of the same readings stays the same, frame by frame, until the rule is changed on purpose.
 
-``decisions/`` holds traces that 0.1.0 wrote: of the demo's clip, and of a made-up drive with short and long episodes,
-gaps, darkness, other faces and frames of poor quality. Where a rule changes on purpose, write them anew. The readings
-are of expression model 0.3.0, so they are decided on with what that model makes of ordinary faces.
+``decisions/`` holds traces whose readings 0.1.0 recorded: of the demo's clip, and of a made-up drive with short and
+long episodes, gaps, darkness, other faces and frames of poor quality. Signals, states and events in them are those of
+the rule as it is, with thresholds that stay; where the rule changes on purpose, write them anew. The readings are of
+expression model 0.3.0, so they are decided on with what that model makes of ordinary faces.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace
 from edge.domain import Transition
 from edge.mqtt.messages import DECIMALS
 from edge.traces.trace import read_trace
 from edge.words import say
+from tests.steady import steady
 
 FOLDER = Path(__file__).with_name("decisions")
 NAMES = ("demo", "drive")
@@ -37,7 +38,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]
 
 
 def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[str, Path]) -> None:
-    decider = Decider(Config(), ORDINARY_FACE)
+    decider = Decider(steady(), ORDINARY_FACE)
     different = []
     for line in read_trace(recorded[1]):
         step = decider.update(line.observation())
@@ -52,7 +53,7 @@ def test_every_frame_has_the_signals_and_the_state_that_it_had(recorded: tuple[s
 
 def test_the_alerts_are_those_that_came(recorded: tuple[str, Path]) -> None:
     name, path = recorded
-    decider = Decider(Config(), ORDINARY_FACE)
+    decider = Decider(steady(), ORDINARY_FACE)
     came = [each for line in read_trace(path) for each in decider.update(line.observation()).transitions]
     wanted = [json.loads(line) for line in (FOLDER / f"{name}-0.1.0.events.jsonl").read_text().splitlines()]
     assert [words_of(each) for each in came] == [{key: event[key] for key in WORDS} for event in wanted]

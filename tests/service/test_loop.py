@@ -633,7 +633,7 @@ class AngryPipeline(FakePipeline):
 
 
 def test_a_reload_ends_no_episode_and_the_driver_is_watched_on(ask_reload: Callable[[Bench], None]) -> None:
-    hasty = {"enter": 0.5, "exit": 0.3, "hold_s": 0.2}
+    hasty = {"enter": 0.5, "hold_s": 0.2}
     config = quick().model_copy(update={"alerts": Config.model_validate({"alerts": {"anger": hasty}}).alerts})
     pipeline = AngryPipeline(config)
     with Bench(Ticker, config, pipeline=pipeline) as bench:

@@ -25,6 +25,7 @@ from edge.traces.replay import replay
 from edge.traces.timeline import _thinned, clock, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
 from edge.words import say
+from tests.steady import steady
 
 FPS = 10
 ANGRY_LUMA = 160
@@ -197,7 +198,7 @@ def test_times_are_minutes_and_seconds(seconds: float, said: str) -> None:
 
 
 def test_events_are_the_contracts_alerts_with_the_time_in_the_clip(clip: Path, tmp_path: Path) -> None:
-    replay(clip, Config(), events=tmp_path / "events.jsonl")
+    replay(clip, steady(), events=tmp_path / "events.jsonl")
     start, end = events_of(tmp_path / "events.jsonl")
     assert (start["phase"], end["phase"]) == ("start", "end")
     assert start["t"] == pytest.approx(4.6, abs=0.4)

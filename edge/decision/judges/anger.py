@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from edge.decision.expression_judge import ExpressionJudge, ExpressionSettings, Weights, weights_field
+from types import MappingProxyType
+from typing import ClassVar
+
+from edge.decision.expression_judge import ExpressionJudge, ExpressionSettings
 from edge.decision.judge import register
 
 
 class AngerSettings(ExpressionSettings):
     """Alert for displayed anger."""
 
-    weights: Weights = weights_field({"anger": 1.0, "disgust": 0.5})
+    weights: ClassVar = MappingProxyType({"anger": 1.0, "disgust": 0.5})
 
 
 @register

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from edge.decision.expression_judge import ExpressionJudge, ExpressionSettings, Weights, weights_field
+from types import MappingProxyType
+from typing import ClassVar
+
+from edge.decision.expression_judge import ExpressionJudge, ExpressionSettings
 from edge.decision.judge import register
 
 
 class DistressSettings(ExpressionSettings):
     """Alert for displayed fear or sadness."""
 
-    weights: Weights = weights_field({"fear": 1.0, "sadness": 1.0})
+    weights: ClassVar = MappingProxyType({"fear": 1.0, "sadness": 1.0})
 
 
 @register
