@@ -100,14 +100,19 @@ def cut_eyes(
     size = rule.size_px
     turn = _turn(across, unit, eyes - across / 2, rule)
     apart = round(abs(across) * rule.unit * size / max(unit, 1e-3))
-    strip = _cut(luma, turn, size + apart, size)
+    strip = _cut(luma, turn, size + apart, size, step_px=1.0)
     return strip[:, :size], strip[:, apart:]
 
 
-def _cut(luma: NDArray[np.uint8], turn: _Turn, width: int, height: int) -> NDArray[np.uint8]:
+def _cut(luma: NDArray[np.uint8], turn: _Turn, width: int, height: int, step_px: float = STEP_PX) -> NDArray[np.uint8]:
+    """What ``turn`` shows of the picture, (height, width) pixels.
+
+    The part shown is halved as long as the crop's pixels stay ``step_px`` of its pixels apart: the smaller that is, the
+    fewer pixels are warped, and the softer the crop.
+    """
     shrink = 1 / math.hypot(turn.cos, turn.sin)
     left, top, right, bottom = _shown(turn, width, height, luma.shape)
-    part, factor = halve(luma[top:bottom, left:right], shrink / STEP_PX)
+    part, factor = halve(luma[top:bottom, left:right], shrink / step_px)
     times = 1 if shrink / factor <= SINGLE_STEP_PX else 2
     matrix = _through(turn, left, top, factor, times).matrix()
     side = (width * times, height * times)

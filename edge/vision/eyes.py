@@ -113,15 +113,15 @@ def levelled(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _level(crop: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
     mean, spread = _mean_and_spread(crop)
-    dimmed = crop
+    dimmed: cv2.typing.MatLike = crop
     for most in DIMMED:
-        dimmed = np.minimum(dimmed, np.uint8(min(mean + most * spread, 255)))
+        dimmed = cv2.threshold(dimmed, mean + most * spread, 0, cv2.THRESH_TRUNC)[1]
         mean, spread = _mean_and_spread(dimmed)
     gain = SPREAD / max(spread, LEAST_SPREAD)
     cv2.addWeighted(crop, gain, crop, 0.0, LEVEL - gain * mean, dst=into)
 
 
-def _mean_and_spread(crop: NDArray[np.uint8]) -> tuple[float, float]:
+def _mean_and_spread(crop: cv2.typing.MatLike) -> tuple[float, float]:
     mean, spread = cv2.meanStdDev(crop)
     return float(mean[0, 0]), float(spread[0, 0])
 
