@@ -156,7 +156,7 @@ evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives mad
 usual: $(VENV)/.dev ## Fit [usual] of an expression model's manifest (ARGS='--expression-model M.toml --write')
 	$(VENV)/bin/python -m calibration.usual --data $(DATA) $(ARGS)
 
-presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from DATA, write calibration/presets.json and what shows it
+presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from DATA and write what shows it; ARGS=--choose: choose them first
 	$(VENV)/bin/python -m calibration.presets --data $(DATA) $(ARGS)
 	@$(MAKE) --no-print-directory generate
 
