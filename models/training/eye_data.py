@@ -379,6 +379,8 @@ def chances(sources: list[Eyes]) -> NDArray[np.float64]:
     parts = []
     for source in sources:
         train = np.where(source.use == TRAIN, np.where(source.readable > 0, 1.0, HIDDEN_OFTEN), 0.0)
+        lowered = source.about.get("down", np.zeros(len(train))) * (source.low > 0.5)
+        train *= np.where((lowered > 0) | (source.low == np.float32(LOWERED[0])), LOWERED_OFTEN, 1.0)
         parts.append(source.share * train / max(train.sum(), 1.0))
     return np.concatenate(parts)
 
@@ -406,6 +408,8 @@ def read_sources(root: Path, runs: Path, only: Collection[str] = (), without: Co
     return [readers[name]() for name in wanted]
 
 
+LOWERED_OFTEN = 2.0
+"""Likewise an eye that looks down or is half shut, its lids apart."""
 HIDDEN_OFTEN = 4.0
 """How often a real eye that cannot be told comes against another one of its source."""
 TRAINING_RENDERS, TEST_RENDERS = 14_000, 3_000
