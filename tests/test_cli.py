@@ -229,7 +229,11 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     parts = {"picture", "face", "quality", "expression", "eyes", "decision", "rest", "step"}
     parts |= {"face model", "expression model", "eyes model"}
     assert set(following["stages"]) == parts
-    assert all(stage["samples"] == 20 for stage in following["stages"].values())
+    samples = {name: stage["samples"] for name, stage in following["stages"].items()}
+    wide_open = {samples.pop("eyes"), samples.pop("eyes model")}  # are not read in every frame
+    assert set(samples.values()) == {20}
+    assert len(wide_open) == 1
+    assert 20 // 3 <= min(wide_open) <= 20
     assert 0 < following["rest_share"] < 1
     assert report["start_s"] > 0
 
