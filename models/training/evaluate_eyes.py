@@ -1,4 +1,4 @@
-"""Measure the shipped eye models on eyes that trained nothing and chose nothing; time a step with and without them.
+"""Measure the shipped eye models on eyes that trained nothing; time a step with and without them.
 
 ``python -m models.training.evaluate_eyes --data ../shared/data --json models/figures/eyes.json``. Models that were
 trained without a source (``train_eyes --without SOURCE``) are measured on it with ``--left-out SOURCE=MANIFEST``.

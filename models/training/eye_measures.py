@@ -1,4 +1,4 @@
-"""Figures of an eye model on eyes that trained nothing and chose nothing: people of MRL, web eyes, other heads.
+"""Figures of an eye model on eyes that trained nothing: people of MRL, web eyes, other heads.
 
 The other sources' figures (``web_all``, ``mrl_all``) are of models that were trained without that source.
 """

@@ -141,7 +141,7 @@ def publish(net: EyeNet, root: Path, target: Path, stem: str, options: argparse.
     path = export.write_model(target, content, entries, stem)
     figures = measure(path, root, options.renders)
     measurement = {
-        "data": "people of MRL and web eyes that trained nothing and chose nothing; renders of other heads",
+        "data": "people of MRL and web eyes that trained nothing, seen for each candidate; renders of other heads",
         "protocol": "closed below 0.5; no test-time augmentation",
         "samples": int(figures["mrl_n"] + figures["web_n"] + figures["down_n"]),
         "figures": {name: round(value, 4) for name, value in figures.items()},
