@@ -115,6 +115,7 @@ class ReasonCode(StrEnum):
     FACE_SMALL = "face_small"
     FACE_TURNED = "face_turned"
     FACE_UNCLEAR = "face_unclear"
+    EYES_UNREADABLE = "eyes_unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +199,6 @@ CUES = "cues"
 """Name of the reading that holds the cues beside it."""
 EYES = "eyes"
 """Name of the eye model's reading."""
-EYE_NAMES = ("openness_left", "openness_right", "readable_left", "readable_right")
-"""Names of the eyes' reading, in its order; left and right are those of the picture.
-
-Openness runs from 0 (closed) to 1 (open); readable is the probability that it can be told.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +226,30 @@ class Cues:
 CUE_NAMES = tuple(each.name for each in fields(Cues))
 """Names of the cues' reading, in its order: valence and arousal first."""
 _CUE_VALUES = attrgetter(*CUE_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What the eye model reads of both eyes; left and right are those of the picture, all numbers 0 to 1.
+
+    ``openness`` runs from closed to open, ``readable`` is the probability that it can be told.
+    """
+
+    openness_left: float
+    openness_right: float
+    readable_left: float
+    readable_right: float
+
+    def reading(self) -> Reading:
+        """The same by name."""
+        return Reading(EYE_NAMES, np.array(_EYE_VALUES(self), np.float32))
+
+
+READABLE = 0.5
+"""From this probability up that its openness can be told, an eye counts."""
+EYE_NAMES = tuple(each.name for each in fields(Eyes))
+"""Names of the eyes' reading, in its order."""
+_EYE_VALUES = attrgetter(*EYE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +284,12 @@ class Observation:
         """The expression model's answer (9,) in the order EXPRESSIONS; None where none was read."""
         reading = self.readings.get(EXPRESSION)
         return None if reading is None else reading.values
+
+    @property
+    def eyes(self) -> Eyes | None:
+        """The eye model's answer; None where none was read."""
+        reading = self.readings.get(EYES)
+        return None if reading is None else Eyes(*reading.values.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +328,15 @@ class Signals:
     """Where everything stands at ``t``.
 
     ``kinds`` holds what each judge says, in the judges' order. ``confidence`` (0 to 1) tells how much recent good data
-    stands behind ``expression``, the smoothed distribution over EXPRESSIONS, (9,) float32.
+    stands behind ``expression``, the smoothed distribution over EXPRESSIONS, (9,) float32. ``figures`` are what judges
+    tell of the driver besides, by name; None is not known now.
     """
 
     t: float
     kinds: Mapping[Kind, Judged]
     confidence: float
     expression: NDArray[np.float32]
+    figures: Mapping[str, float | None] = field(default_factory=dict)
 
     def of(self, kind: Kind) -> float:
         """The evidence for one kind of alert, 0 to 1."""
@@ -319,7 +347,8 @@ class Signals:
 class Transition:
     """A step of one alert episode. ``episode`` counts from 1 in the life of a decider; durations are seconds.
 
-    ``expression`` is the strongest one at the episode's peak, None for a kind that goes by something else.
+    ``expression`` is the strongest one at the episode's peak, None for a kind that goes by something else. ``cause``
+    says of which of its signs the alert comes, None for a kind that has one alone.
     """
 
     t: float
@@ -332,6 +361,7 @@ class Transition:
     peak: float
     expression: str | None
     reason: Reason = NO_REASON
+    cause: str | None = None
 
     @property
     def duration_s(self) -> float:

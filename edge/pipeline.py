@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.kinds import going_by
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
 from edge.domain import (
@@ -152,7 +153,8 @@ class Pipeline:
         # OpenCV wakes a thread for each processor by default, which costs more than it helps with pictures this small
         cv2.setNumThreads(config.vision.threads)
         vision = config.vision
-        return cls(config, FaceFinder.load(vision), ExpressionReader.load(vision), times, EyeReader.load(vision))
+        eyes = EyeReader.load(vision) if going_by(EYES, config.alerts.enabled) else None
+        return cls(config, FaceFinder.load(vision), ExpressionReader.load(vision), times, eyes)
 
     def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Look at a frame and decide. In a pause the picture is not looked at."""

@@ -200,7 +200,8 @@ class Decider:
 
     def _signals(self) -> Signals:
         kinds = {kind: self._judged(judge) for kind, judge in self._judges.items()}
-        return Signals(self._now, kinds, self._expression.confidence, self._expression.distribution)
+        figures = {name: value for judge in self._judges.values() for name, value in judge.figures.items()}
+        return Signals(self._now, kinds, self._expression.confidence, self._expression.distribution, figures)
 
     def _judged(self, judge: Judge) -> Judged:
         reason = self._unread(judge)
@@ -230,7 +231,8 @@ class Decider:
             return State.URGENT if Level.URGENT in levels.values() else State.WARNING, alert
         if unknown is not None:
             return unknown, self._tracker.reason
-        reason = next((judged.reason for judged in kinds.values() if not judged.readable), NO_REASON)
+        unread = (kind for kind, judged in kinds.items() if not judged.readable)
+        reason = next((kinds[kind].reason for kind in unread if self._judges[kind].holds_up_calm), NO_REASON)
         return (State.UNCERTAIN, reason) if reason else (State.CALM, NO_REASON)
 
 

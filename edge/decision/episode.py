@@ -15,6 +15,7 @@ class _Open:
     level: Level
     peak: float
     expression: str | None
+    cause: str | None
 
 
 class Episode:
@@ -49,9 +50,11 @@ class Episode:
         """Let time pass."""
         self.cooled_s += elapsed_s
 
-    def start(self, t: float, score: float, peak: float, expression: str | None = None) -> Transition:
+    def start(
+        self, t: float, score: float, peak: float, expression: str | None = None, cause: str | None = None
+    ) -> Transition:
         """Open an episode as a warning; ``peak`` is the strongest signal in the evidence that started it."""
-        self._open = _Open(self._count(), t, Level.WARNING, peak, expression)
+        self._open = _Open(self._count(), t, Level.WARNING, peak, expression, cause)
         return self._transition(self._open, t, Phase.START, score)
 
     def rise(self, score: float, expression: Callable[[], str | None] = lambda: None) -> None:
@@ -59,11 +62,11 @@ class Episode:
         if self._open is not None and score > self._open.peak:
             self._open = replace(self._open, peak=score, expression=expression())
 
-    def escalate(self, t: float, score: float) -> Transition | None:
-        """Make an open warning urgent; None where there is none."""
+    def escalate(self, t: float, score: float, cause: str | None = None) -> Transition | None:
+        """Make an open warning urgent, for ``cause`` where that is another one; None where there is none."""
         if self._open is None or self.level is not Level.WARNING:
             return None
-        self._open = replace(self._open, level=Level.URGENT)
+        self._open = replace(self._open, level=Level.URGENT, cause=cause or self._open.cause)
         return self._transition(self._open, t, Phase.ESCALATE, score)
 
     def outlast(self, t: float, score: float, longest_s: float) -> Transition | None:
@@ -101,4 +104,5 @@ class Episode:
             peak=episode.peak,
             expression=episode.expression,
             reason=Reason(reason) if reason else NO_REASON,
+            cause=episode.cause,
         )

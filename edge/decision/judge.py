@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -18,7 +18,7 @@ from pydantic import Field
 from edge.decision.episode import Episode
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import Interval
-from edge.domain import NO_REASON, Context, Kind, Level, Observation, Reason, ReasonCode, State, Transition
+from edge.domain import EXPRESSION, NO_REASON, Context, Kind, Level, Observation, Reason, ReasonCode, State, Transition
 from edge.section import BASIC, Layer, Section
 
 KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -102,6 +102,8 @@ class Judge(ABC):
 
     kind: ClassVar[Kind]
     Settings: ClassVar[type[JudgeSettings]] = JudgeSettings
+    goes_by: ClassVar[str] = EXPRESSION
+    """Name of the reading that it goes by."""
 
     def __init__(self, settings: Any, count_episode: Callable[[], int], expression: FollowedExpression) -> None:
         self.settings = settings
@@ -123,6 +125,16 @@ class Judge(ABC):
     def reason(self) -> Reason:
         """Why this kind cannot be read now; none where it can, or where the state says it."""
         return Reason(ReasonCode.LASTING) if self.episode.lasting else NO_REASON
+
+    @property
+    def holds_up_calm(self) -> bool:
+        """Whether the state is calm only while this kind can be read."""
+        return True
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """What it tells of the driver besides, by names that are its own; None is not known now."""
+        return {}
 
     def follow(self, moment: Moment, *, beside: bool) -> Iterator[Transition]:
         """Take in one moment, with the bound that holds for alerts of every kind."""
@@ -174,6 +186,11 @@ def register(judge: Registered) -> Registered:
 def unregister(kind: Kind) -> None:
     """Take a kind back that ``register`` made known."""
     del _judges[kind]
+
+
+def going_by(reading: str, kinds: Iterable[Kind]) -> bool:
+    """Whether the judge of any of these kinds goes by the reading of this name."""
+    return any(_judges[kind].goes_by == reading for kind in kinds)
 
 
 def registered() -> Mapping[Kind, type[Judge]]:

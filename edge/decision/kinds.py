@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 import edge.decision.judges  # noqa: F401 - registers the shipped ones
-from edge.decision.judge import registered
+from edge.decision.judge import going_by, registered
 
-__all__ = ["registered"]
+__all__ = ["going_by", "registered"]

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge.config import Config
-from edge.domain import Kind, Phase, State
+from edge.decision.kinds import going_by
+from edge.domain import EYES, Kind, Phase, State
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import DEFAULT_PREFIX, device_word
 
@@ -131,7 +132,22 @@ def _state_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]
         "value_template": "{{ (value_json.confidence * 100) | round }}",
         **percent,
     }
-    return {"state": state, **signals, "confidence": confidence}
+    eyes = {
+        "perclos": {
+            "name": "Eyes closed",
+            "value_template": "{{ (value_json.eyes.perclos * 100) | round(1) if value_json.eyes.perclos is number }}",
+            **percent,
+        },
+        "blinks": {
+            **percent,
+            "name": "Blinks",
+            "unit_of_measurement": "/min",
+            "value_template": "{{ value_json.eyes.blinks_per_minute }}",
+            "entity_category": "diagnostic",
+        },
+    }
+    seen = eyes if going_by(EYES, config.alerts.enabled) else {}
+    return {"state": state, **signals, **seen, "confidence": confidence}
 
 
 def _health_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]:

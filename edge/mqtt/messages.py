@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from edge.decision.kinds import registered
-from edge.domain import EXPRESSIONS, Kind, Level, Phase, Quality, Signals, Stamp, State, Step, Transition
+from edge.domain import EXPRESSIONS, READABLE, Kind, Level, Phase, Quality, Signals, Stamp, State, Step, Transition
 from edge.episodes import Episode
 from edge.words import say
 
@@ -171,6 +171,19 @@ class QualityPart(Part):
     weight: float = Field(description="How much the frame counts, 0 to 1.")
 
 
+class EyesPart(Part):
+    """The driver's eyes, as the eye model reads them; left and right are those of the picture."""
+
+    openness_left: Share | None = Field(description="0 (closed) to 1 (open) in the newest frame; null if unreadable.")
+    openness_right: Share | None = Field(description="The other eye's.")
+    perclos: Share | None = Field(
+        description="Share of the last minute in which the eyes were closed, without blinks; null where too little "
+        "of it could be read."
+    )
+    readable_share: Share | None = Field(description="Share of the last minute in which the eyes could be read.")
+    blinks_per_minute: float | None = Field(ge=0, description="Blinks a minute; null as 'perclos' is.")
+
+
 class StateMessage(Telling):
     """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
 
@@ -185,6 +198,7 @@ class StateMessage(Telling):
     calibrated_percent: float | None = Field(
         ge=0, le=100, description="How far the driver's resting face is learned; null where it is not learned at all."
     )
+    eyes: EyesPart | None = Field(default=None, description="The eyes; null where no kind goes by them.")
 
 
 class ModelsPart(Part):
@@ -211,6 +225,9 @@ class AlertMessage(Message):
     score: Share = Field(description="Smoothed signal now; at a start it may be below 'enter', reached shortly before.")
     peak: Share = Field(description="Strongest smoothed signal in the episode and in the evidence that started it.")
     expression: str | None = Field(description="Strongest expression; null for a kind that goes by something else.")
+    cause: str | None = Field(
+        default=None, description="What it comes of, for a kind with several signs: 'microsleep', 'drowsy'; else null."
+    )
     reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
     reason: str = Field(description="The same in words for people; may be empty.")
     models: ModelsPart
@@ -343,6 +360,7 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         probabilities={name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)},
         quality=_quality(step.observation.quality),
         calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
+        eyes=_eyes(step),
     )
 
 
@@ -365,6 +383,7 @@ def alert_message(
         score=_share(transition.score),
         peak=_share(transition.peak),
         expression=transition.expression,
+        cause=transition.cause,
         reason_code=transition.reason.code,
         reason=say(transition.reason),
         models=models,
@@ -440,6 +459,26 @@ def _rounded(value: float | None) -> float | None:
 
 def _strongest(signals: Signals) -> str | None:
     return EXPRESSIONS[int(signals.expression.argmax())] if signals.confidence > 0 else None
+
+
+def _eyes(step: Step) -> EyesPart | None:
+    """What the judges that go by the eyes tell of them; None where there is none of these."""
+    figures = step.signals.figures
+    if "perclos" not in figures:
+        return None
+    seen = step.observation.eyes
+    told = {name: _known(figures[name]) for name in ("perclos", "readable_share", "blinks_per_minute")}
+    if seen is None:
+        return EyesPart(openness_left=None, openness_right=None, **told)
+    return EyesPart(
+        openness_left=_known(seen.openness_left if seen.readable_left >= READABLE else None),
+        openness_right=_known(seen.openness_right if seen.readable_right >= READABLE else None),
+        **told,
+    )
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
 
 
 def _quality(quality: Quality | None) -> QualityPart | None:

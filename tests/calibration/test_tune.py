@@ -15,13 +15,14 @@ from edge.cli import app, main
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight
+from edge.domain import EXPRESSION, EXPRESSIONS, EYES, Face, Observation, Quality, Reading, Sight
 from edge.errors import UnavailableError, UsageError
 from edge.traces.trace import TraceWriter
 from edge.tuning.labels import fit_labels, read_labels
 from edge.tuning.report import summary, write_report
 from edge.tuning.score import Episode, Score
 from edge.tuning.tune import Confirmation, Point, Tuning, choose, deal, hold_out, recommend, sections, tune
+from tests.awake import AWAKE
 from tests.steady import steady
 
 pytest.importorskip("ibis", reason="needs the calibration extra: pip install -e '.[calibration]'")
@@ -50,7 +51,7 @@ def observation(t: float, random: np.random.Generator) -> Observation:
         Sight.FACE,
         Face((0, 0, 9, 9), np.zeros((5, 2), np.float32), 0.9),
         quality,
-        {EXPRESSION: Reading.expression(read)},
+        {EXPRESSION: Reading.expression(read), EYES: AWAKE},
     )
 
 

@@ -21,7 +21,13 @@ KINDS = Config().alerts.enabled
 LONGEST_S = Config().alerts.of("anger").max_alert_s
 HOUR_S = 3600.0
 BRIEF = Config.model_validate(
-    {"alerts": {kind: {"hold_s": 0.5, "urgent_s": 0.5, "cool_down_s": 1.0, "max_alert_s": 4.0} for kind in KINDS}}
+    {
+        "alerts": {
+            kind: {"hold_s": 0.5, "urgent_s": 0.5, "cool_down_s": 1.0, "max_alert_s": 4.0}
+            for kind in Config().alerts.expressions
+        }
+        | {"fatigue": {"microsleep_s": 0.5, "microsleep_urgent_s": 0.5, "release_s": 0.5, "max_alert_s": 4.0}}
+    }
 )
 """Short times, so that alerts of random drives last too long often."""
 UNKNOWN = (State.UNCERTAIN, State.ABSENT, State.BLIND, State.PAUSED)

@@ -23,6 +23,7 @@ from edge.decision.judge import Judge, JudgeSettings, Moment, register, unregist
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    EYES,
     UNKNOWN_CONTEXT,
     Context,
     Face,
@@ -51,6 +52,7 @@ from edge.traces.trace import TraceWriter, read_trace
 from edge.tuning.report import write_report
 from edge.tuning.tune import sections, tune
 from edge.words import say
+from tests.awake import AWAKE
 
 
 class TurnedSettings(JudgeSettings):
@@ -109,7 +111,9 @@ def look(t: float) -> Observation:
     yaw = 55.0 if any(a <= t < b for a, b in (*TURNED, (45.0, 46.0))) else 5.0
     face = Face((10.0, 10.0, 80.0, 90.0), np.zeros((5, 2), np.float32), 0.9)
     calm = Reading.expression(np.eye(len(EXPRESSIONS), dtype=np.float32)[0])
-    return Observation(t, Sight.FACE, face, Quality(0.4, 0.3, 85.0, yaw, 0.0, 0.0, 1.0), {EXPRESSION: calm})
+    return Observation(
+        t, Sight.FACE, face, Quality(0.4, 0.3, 85.0, yaw, 0.0, 0.0, 1.0), {EXPRESSION: calm, EYES: AWAKE}
+    )
 
 
 def drive(config: Config, context: Context = UNKNOWN_CONTEXT) -> list[Step]:

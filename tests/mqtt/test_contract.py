@@ -20,6 +20,7 @@ from edge.config import Config
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    EYES,
     NO_REASON,
     Face,
     Judged,
@@ -61,6 +62,7 @@ from edge.mqtt.messages import (
     state_message,
 )
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
+from tests.awake import AWAKE
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -88,7 +90,11 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
         probabilities,
     )
     observation = Observation(
-        10.0, Sight.FACE if quality else Sight.NO_FACE, face, quality, {EXPRESSION: Reading.expression(probabilities)}
+        10.0,
+        Sight.FACE if quality else Sight.NO_FACE,
+        face,
+        quality,
+        {EXPRESSION: Reading.expression(probabilities), EYES: AWAKE},
     )
     return Step(observation, signals, State.WARNING, Reason(ReasonCode.ALERT, ("anger",)), ())
 

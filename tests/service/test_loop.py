@@ -29,6 +29,7 @@ from edge.decision.decider import Decider
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    EYES,
     Face,
     Frame,
     Judged,
@@ -62,6 +63,7 @@ from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.trace import TraceWriter
+from tests.awake import AWAKE
 
 DEADLINE_S = 5.0
 ENTROPY = b"0123456789"
@@ -623,7 +625,9 @@ class AngryPipeline(FakePipeline):
         face = Face((0.0, 0.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)
         quality = Quality(0.5, 0.5, 60.0, 0.0, 0.0, 0.0, 1.0)
         self.steps.append(
-            self.real.update(Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(read)}))
+            self.real.update(
+                Observation(frame.t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(read), EYES: AWAKE})
+            )
         )
         return self.steps[-1]
 

@@ -26,6 +26,7 @@ from edge.decision.decider import Decider
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    EYES,
     Context,
     Face,
     Frame,
@@ -48,6 +49,7 @@ from edge.service.shadow_sink import SPAN_S, ShadowSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.shadow import ShadowLine, report_shadow
+from tests.awake import AWAKE
 
 FPS = 5
 STAMP = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
@@ -59,7 +61,7 @@ def look(t: float, anger: float) -> Observation:
     probabilities[EXPRESSIONS.index("anger")], probabilities[0] = anger, 1.0 - anger
     face = Face((10.0, 10.0, 80.0, 90.0), np.zeros((5, 2), np.float32), 0.9)
     quality = Quality(0.4, 0.3, 85.0, 0.0, 0.0, 0.0, 1.0)
-    return Observation(t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(probabilities)})
+    return Observation(t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(probabilities), EYES: AWAKE})
 
 
 class Night:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, Observation, Quality, Reading, Sight, State, Step
+from edge.domain import EXPRESSION, EXPRESSIONS, EYES, Face, Observation, Quality, Reading, Sight, State, Step
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import CommandName
 from edge.service.control import Orders
 from edge.service.silence import HOUR_S, LEAST_S, RECALIBRATE_EVERY_S, Silence, SilenceRefusedError
+from tests.awake import AWAKE
 
 FPS = 5
 PAUSE, RESUME, RECALIBRATE = CommandName.PAUSE, CommandName.RESUME, CommandName.RECALIBRATE
@@ -28,7 +29,7 @@ def look(t: float, anger: float) -> Observation:
     probabilities[EXPRESSIONS.index("anger")], probabilities[0] = anger, 1.0 - anger
     face = Face((100.0, 80.0, 150.0, 150.0), np.zeros((5, 2), np.float32), 0.9)
     quality = Quality(0.4, 0.2, 150.0, 0.0, 0.0, 0.0, 1.0)
-    return Observation(t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(probabilities)})
+    return Observation(t, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(probabilities), EYES: AWAKE})
 
 
 class Drive:

@@ -17,7 +17,19 @@ from rich.console import Console
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import EXPRESSION, EXPRESSIONS, Face, FaceReading, Level, Observation, Quality, Reading, Sight, State
+from edge.domain import (
+    EXPRESSION,
+    EXPRESSIONS,
+    EYES,
+    Face,
+    FaceReading,
+    Level,
+    Observation,
+    Quality,
+    Reading,
+    Sight,
+    State,
+)
 from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
 from edge.pipeline import Pipeline
@@ -25,6 +37,7 @@ from edge.traces.replay import replay
 from edge.traces.timeline import _thinned, clock, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
 from edge.words import say
+from tests.awake import AWAKE
 from tests.steady import steady
 
 FPS = 10
@@ -110,7 +123,9 @@ def drive(tmp_path: Path) -> Path:
             (face,) = Finder().find_all(np.zeros((120, 160), np.uint8))
             writer.write(
                 decider.update(
-                    Observation(500 + n / FPS, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(shown)})
+                    Observation(
+                        500 + n / FPS, Sight.FACE, face, quality, {EXPRESSION: Reading.expression(shown), EYES: AWAKE}
+                    )
                 )
             )
     return path

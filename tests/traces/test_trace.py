@@ -16,6 +16,7 @@ from edge.domain import (
     CUES,
     EXPRESSION,
     EXPRESSIONS,
+    EYES,
     UNKNOWN_CONTEXT,
     Context,
     Cues,
@@ -31,6 +32,7 @@ from edge.domain import (
 )
 from edge.errors import UnavailableError
 from edge.traces.trace import TraceWriter, read_trace, recorded_s
+from tests.awake import AWAKE
 
 Write = Callable[..., Path]
 
@@ -44,7 +46,7 @@ def angry(t: float) -> Observation:
         Sight.FACE,
         Face((5.0, 6.0, 60.0, 60.0), points, 0.87654321),
         quality,
-        {EXPRESSION: Reading.expression(probabilities)},
+        {EXPRESSION: Reading.expression(probabilities), EYES: AWAKE},
     )
 
 

@@ -1,0 +1,182 @@
+"""How long and how often the driver's eyes are closed: learned openness, closures, shares of time over windows.
+
+Pure: time comes in with what is seen, and shares are of time, so that 5 and 60 frames a second give the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+OPEN = 0.9
+"""How far open the eye model reads ordinary open eyes."""
+CLOSED = 0.5
+"""What it reads of such eyes where the lids leave a fifth of the aperture: the 80 % closure of PERCLOS P80 (Wierwille
+et al., "Research on vehicle-based driver status/performance monitoring", NHTSA DOT HS 808 247, 1994)."""
+NARROWEST, WIDEST = 0.5, 1.0
+"""What open eyes can be read as at least and at most: less is no eye at rest, whoever the driver is."""
+BLINK_S = 0.3
+"""A closure counts once it is this long. PERCLOS is of slow closures and not of blinks, most of which last 0.1 to 0.3 s
+(Caffier, Erdmann, Ullsperger, "Experimental evaluation of eye-blink parameters as a drowsiness measure", European
+Journal of Applied Physiology 89, 2003)."""
+LONGEST_BLINK_S = 0.5
+"""A closure up to this long is counted as a blink."""
+REOPENING = 3.0
+"""An open second takes so many seconds from a closure: a frame that is misread does not end it, open eyes soon do."""
+
+
+class OwnOpenness:
+    """How far open this driver's eyes are: the openness that they exceed for two fifths of the time.
+
+    Since drowsy drivers' eyes are closed for less than that, closures do not make them narrower. The driver begins as
+    an ordinary one who was watched for ``assumed_s``; ``memory_s`` of sight are remembered.
+    """
+
+    _BINS = 40
+    _EXCEEDED = 0.4
+
+    def __init__(self, assumed_s: float = 20.0, memory_s: float = 600.0) -> None:
+        self._memory_s = memory_s
+        self._seconds = [0.0] * self._BINS
+        self._total_s = 0.0
+        self._level = OPEN
+        self._waiting_s = 0.0
+        self._add(OPEN, assumed_s)
+
+    @property
+    def level(self) -> float:
+        """Openness of the open eyes, NARROWEST to WIDEST."""
+        return self._level
+
+    def learn(self, openness: float, seconds: float) -> None:
+        """Take in that the eyes were so far open for so long; the level follows once a second."""
+        self._add(openness, seconds)
+        self._waiting_s += seconds
+        if self._waiting_s >= 1.0:
+            self._forget()
+            self._level = min(max(self._exceeded(), NARROWEST), WIDEST)
+            self._waiting_s = 0.0
+
+    def _add(self, openness: float, seconds: float) -> None:
+        self._seconds[min(max(int(openness * self._BINS), 0), self._BINS - 1)] += seconds
+        self._total_s += seconds
+
+    def _forget(self) -> None:
+        if self._total_s > self._memory_s:
+            keep = self._memory_s / self._total_s
+            self._seconds = [each * keep for each in self._seconds]
+            self._total_s = sum(self._seconds)
+
+    def _exceeded(self) -> float:
+        above_s, wanted_s = 0.0, self._EXCEEDED * self._total_s
+        for place in reversed(range(self._BINS)):
+            above_s += self._seconds[place]
+            if above_s >= wanted_s:
+                return (place + 0.5) / self._BINS
+        return OPEN
+
+
+class Window:
+    """Time in the last ``length_s`` in which the eyes could be read, and were closed; it moves on by whole seconds."""
+
+    def __init__(self, length_s: int) -> None:
+        self._length_s = length_s
+        self._steps: deque[list[float]] = deque()
+        self._read_s = 0.0
+        self._closed_s = 0.0
+
+    def add(self, t: float, read_s: float, closed_s: float) -> None:
+        """Take in what ended at ``t``; ``closed_s`` may be of earlier frames whose closure has become a long one."""
+        second = float(int(t))
+        if not self._steps or self._steps[-1][0] != second:
+            self._steps.append([second, 0.0, 0.0])
+            while self._steps[0][0] <= second - self._length_s:
+                _, read, closed = self._steps.popleft()
+                self._read_s, self._closed_s = max(self._read_s - read, 0.0), max(self._closed_s - closed, 0.0)
+            if len(self._steps) == 1:
+                self._read_s = self._closed_s = 0.0  # what rounding left
+        newest = self._steps[-1]
+        newest[1] += read_s
+        newest[2] += closed_s
+        self._read_s += read_s
+        self._closed_s += closed_s
+
+    @property
+    def read(self) -> float:
+        """Share of the window in which the eyes could be read, 0 to 1."""
+        return min(self._read_s / self._length_s, 1.0)
+
+    @property
+    def closed(self) -> float:
+        """Share of the time read in which they were closed, 0 to 1."""
+        return min(self._closed_s / self._read_s, 1.0) if self._read_s > 0 else 0.0
+
+
+class Closures:
+    """Follows the eyes of one driver.
+
+    ``closed_s`` is how long they have been closed by now, ``open_s`` how long open and ``unread_s`` how long they could
+    not be read. ``short`` and ``long`` are the windows of a minute and of three.
+    """
+
+    def __init__(self) -> None:
+        self.own = OwnOpenness()
+        self.short, self.long = Window(60), Window(180)
+        self.closed_s = self.open_s = self.unread_s = 0.0
+        self._longest_s = self._waiting_s = 0.0
+        self._blinks: deque[float] = deque()
+
+    @property
+    def closes_below(self) -> float:
+        """Openness below which this driver's eyes are closed."""
+        return CLOSED * self.own.level / OPEN
+
+    @property
+    def blinks(self) -> int:
+        """Blinks in the last minute."""
+        return len(self._blinks)
+
+    def update(self, t: float, elapsed_s: float, spoken_s: float, openness: float | None) -> None:
+        """Take in a frame at ``t`` that speaks for ``spoken_s`` of the ``elapsed_s`` since the last one.
+
+        ``openness`` is the wider eye's, None where neither could be read.
+        """
+        while self._blinks and self._blinks[0] <= t - 60.0:
+            self._blinks.popleft()
+        unseen_s = elapsed_s - spoken_s if openness is not None else elapsed_s
+        if unseen_s > 0:
+            self._reopen(t, unseen_s, rate=1.0)
+        if openness is None:
+            self.unread_s += elapsed_s
+            self._count(t, 0.0, 0.0)
+            return
+        self.unread_s = 0.0
+        self.own.learn(openness, spoken_s)
+        if openness >= self.closes_below:
+            self.open_s += spoken_s
+            self._reopen(t, spoken_s, rate=REOPENING)
+            self._count(t, spoken_s, 0.0)
+            return
+        self.open_s = 0.0
+        self.closed_s += spoken_s
+        self._longest_s = max(self._longest_s, self.closed_s)
+        self._waiting_s += spoken_s
+        if self._longest_s < BLINK_S:
+            self._count(t, spoken_s, 0.0)
+        else:
+            self._count(t, spoken_s, self._waiting_s)
+            self._waiting_s = 0.0
+
+    def _reopen(self, t: float, seconds: float, rate: float) -> None:
+        """Let a closure fade; one that is over may have been a blink."""
+        if self.closed_s <= 0:
+            return
+        self.closed_s -= rate * seconds
+        if self.closed_s > 0:
+            return
+        if self._longest_s <= LONGEST_BLINK_S:
+            self._blinks.append(t)
+        self.closed_s = self._longest_s = self._waiting_s = 0.0
+
+    def _count(self, t: float, read_s: float, closed_s: float) -> None:
+        self.short.add(t, read_s, closed_s)
+        self.long.add(t, read_s, closed_s)

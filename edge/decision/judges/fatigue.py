@@ -1,0 +1,212 @@
+"""Fatigue shown by the eyes: a microsleep, or eyes that are closed for too much of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from edge.decision.closures import Closures
+from edge.decision.expression import FollowedExpression
+from edge.decision.judge import Judge, JudgeSettings, Moment, register
+from edge.domain import EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
+from edge.section import BASIC, Share
+
+LEAST_READ = 0.6
+"""Share of a window that must have been read before its share of closed time says anything."""
+OVER = 2 / 3
+"""A drowsy alert ends below this part of the share that starts one."""
+UNREAD_AFTER_S = 3.0
+"""Fatigue cannot be judged once the eyes could not be read for so long."""
+LOST_AFTER_S = 15.0
+"""An alert ends once they could not be read for so long."""
+
+
+class Cause(StrEnum):
+    """What an alert of fatigue comes of."""
+
+    MICROSLEEP = "microsleep"
+    DROWSY = "drowsy"
+
+
+class FatigueSettings(JudgeSettings):
+    """Alert for eyes that stay closed (microsleep), or are closed for too much of the time (drowsy).
+
+    Closed is less than a fifth of the driver's own opening, both eyes or the one that can be read. Blinks do not count.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, float]]] = MappingProxyType(
+        {
+            "low": MappingProxyType({"microsleep_s": 2.0, "perclos": 0.15, "perclos_urgent": 0.2}),
+            "high": MappingProxyType({"microsleep_s": 1.0, "perclos": 0.1, "perclos_urgent": 0.12}),
+        }
+    )
+
+    cool_down_s: float = Field(
+        default=3.0,
+        ge=0,
+        le=3600,
+        description="Least time from an alert's end to the next start of its kind, seconds.",
+    )
+    max_alert_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=3600,
+        description="An alert that has lasted so long ends; a new microsleep starts another, seconds.",
+    )
+    microsleep_s: float = Field(
+        default=1.5, ge=0.5, le=10, description="Eyes closed for so long are a microsleep: a warning, seconds."
+    )
+    microsleep_urgent_s: float = Field(
+        default=3.0, ge=0.5, le=30, description="Eyes closed for so long are urgent, seconds."
+    )
+    perclos: Share = Field(
+        default=0.12, gt=0, description="Eyes closed for this share of the last minute are drowsy: a warning."
+    )
+    perclos_urgent: Share = Field(
+        default=0.15, gt=0, description="With this share of the last three minutes besides, drowsiness is urgent."
+    )
+    release_s: float = Field(
+        default=3.0, ge=0.2, le=60, description="An alert ends once the eyes were open for so long, seconds."
+    )
+    holds_up_calm: bool = Field(
+        default=True,
+        json_schema_extra=BASIC,
+        description="Say calm only while the eyes can be read; off for drivers who wear opaque sunglasses.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.microsleep_urgent_s < self.microsleep_s:
+            raise ValueError("microsleep_urgent_s must not be below microsleep_s")
+        if self.perclos_urgent < self.perclos:
+            raise ValueError("perclos_urgent must not be below perclos")
+        return self
+
+    def tried(self) -> Iterator[Self]:
+        """Shorter and longer closures, smaller and larger shares."""
+        for closed_s in (1.0, 1.5, 2.0, 2.5):
+            for share in (0.08, 0.12, 0.16):
+                yield self.model_copy(
+                    update={
+                        "microsleep_s": closed_s,
+                        "microsleep_urgent_s": max(self.microsleep_urgent_s, closed_s),
+                        "perclos": share,
+                        "perclos_urgent": max(self.perclos_urgent, share),
+                    }
+                )
+
+
+@register
+class FatigueJudge(Judge):
+    """Judges how long the eyes stay closed, and for what share of one and of three minutes (PERCLOS P80).
+
+    ``signal`` is 0.5 where a warning starts, by whichever of both is nearer to it.
+    """
+
+    kind = "fatigue"
+    Settings = FatigueSettings
+    goes_by = EYES
+
+    def __init__(
+        self, settings: FatigueSettings, count_episode: Callable[[], int], expression: FollowedExpression
+    ) -> None:
+        super().__init__(settings, count_episode, expression)
+        self.settings: FatigueSettings = settings
+        self._eyes = Closures()
+        self._cause: Cause | None = None
+
+    @property
+    def signal(self) -> float:
+        """How near a warning is: 0.5 where it starts."""
+        config = self.settings
+        return min(max(self._eyes.closed_s / config.microsleep_s, self._perclos / config.perclos) / 2, 1.0)
+
+    @property
+    def reason(self) -> Reason:
+        """Why fatigue cannot be read now: an alert that lasted, or eyes that cannot be read."""
+        unread = self._eyes.unread_s >= UNREAD_AFTER_S
+        return super().reason or (Reason(ReasonCode.EYES_UNREADABLE) if unread else NO_REASON)
+
+    @property
+    def holds_up_calm(self) -> bool:
+        """Whether calm waits for it; settings say so."""
+        return self.settings.holds_up_calm
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """PERCLOS of a minute and of three, the share of the minute that could be read, blinks in it."""
+        eyes = self._eyes
+        return {
+            "perclos": eyes.short.closed if eyes.short.read >= LEAST_READ else None,
+            "perclos_3_min": eyes.long.closed if eyes.long.read >= LEAST_READ else None,
+            "readable_share": eyes.short.read,
+            "blinks_per_minute": eyes.blinks / eyes.short.read if eyes.short.read >= LEAST_READ else None,
+        }
+
+    def update(self, moment: Moment, *, beside: bool) -> Transition | None:
+        """Take in a moment's eyes; at most one transition comes of it."""
+        del beside
+        now = moment.interval
+        openness = None if moment.paused else wider_eye(moment.observation)
+        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness)
+        self.readable = moment.unknown is None
+        self.episode.wait(now.elapsed_s)
+        self.episode.rise(self.signal)
+        cause, level = self._asked()
+        if self.episode.is_open and not (self.episode.lasting and cause is Cause.MICROSLEEP is not self._cause):
+            return self._go_on(moment, cause, level)
+        if level is None or self.episode.cooled_s < self.settings.cool_down_s or openness is None:
+            return None
+        self.episode.let_go()
+        self._cause = cause
+        return self.episode.start(now.t, self.signal, self.signal, cause=cause)
+
+    def forget(self) -> None:
+        """Drop all that was seen of this driver's eyes."""
+        super().forget()
+        self._eyes = Closures()
+
+    @property
+    def _perclos(self) -> float:
+        return self._eyes.short.closed if self._eyes.short.read >= LEAST_READ else 0.0
+
+    def _asked(self) -> tuple[Cause | None, Level | None]:
+        """What an alert would come of now, and its level; None twice where none would."""
+        config, eyes = self.settings, self._eyes
+        if eyes.closed_s >= config.microsleep_s:
+            return Cause.MICROSLEEP, Level.URGENT if eyes.closed_s >= config.microsleep_urgent_s else Level.WARNING
+        if self._perclos < config.perclos:
+            return None, None
+        long = eyes.long.read >= LEAST_READ and eyes.long.closed >= config.perclos_urgent
+        return Cause.DROWSY, Level.URGENT if long else Level.WARNING
+
+    def _go_on(self, moment: Moment, cause: Cause | None, level: Level | None) -> Transition | None:
+        """Escalate or end the open episode. A microsleep of a driver who is told to be drowsy is urgent at once."""
+        t = moment.interval.t
+        if moment.lost:
+            return self.end(t, moment.lost)
+        if self._eyes.unread_s >= LOST_AFTER_S:
+            return self.end(t, ReasonCode.EYES_UNREADABLE)
+        if level is Level.URGENT or (cause is Cause.MICROSLEEP is not self._cause):
+            self._cause = cause
+            return self.episode.escalate(t, self.signal, cause=cause)
+        drowsy = self._cause is Cause.DROWSY and self._perclos >= OVER * self.settings.perclos
+        if self._eyes.open_s >= self.settings.release_s and not drowsy:
+            return self.end(t, ReasonCode.CALM)
+        return None
+
+
+def wider_eye(observation: Observation) -> float | None:
+    """Openness of the eye that is wider open, of those that can be read; None where none can.
+
+    So a wink is no closure, and where one eye is hidden the other speaks for both.
+    """
+    eyes = observation.eyes
+    if eyes is None:
+        return None
+    sides = ((eyes.openness_left, eyes.readable_left), (eyes.openness_right, eyes.readable_right))
+    return max((openness for openness, readable in sides if readable >= READABLE), default=None)
