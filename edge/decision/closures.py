@@ -20,6 +20,8 @@ BLINK_S = 0.3
 Journal of Applied Physiology 89, 2003)."""
 LONGEST_BLINK_S = 0.5
 """A closure up to this long is counted as a blink."""
+SCREWED_UP_S = 8.0
+"""A yawn or a laugh shuts the eyes for no longer: whoever sleeps with an open mouth is not taken to yawn on and on."""
 REOPENING = 3.0
 """An open second takes so many seconds from a closure: a frame that is misread does not end it, open eyes soon do."""
 
@@ -114,15 +116,15 @@ class Window:
 class Closures:
     """Follows the eyes of one driver.
 
-    ``closed_s`` is how long they have been closed by now, ``open_s`` how long open and ``unread_s`` how long they could
-    not be read. ``short`` and ``long`` are the windows of a minute and of three.
+    ``closed_s`` is how long they have been closed by now, ``open_s`` how long they have been open but for blinks, and
+    ``unread_s`` how long they could not be read. ``short`` and ``long`` are the windows of a minute and of three.
     """
 
     def __init__(self) -> None:
         self.own = OwnOpenness()
         self.short, self.long = Window(60), Window(180)
         self.closed_s = self.open_s = self.unread_s = 0.0
-        self._longest_s = self._waiting_s = 0.0
+        self._longest_s = self._waiting_s = self._screwed_up_s = 0.0
         self._blinks: deque[float] = deque()
 
     @property
@@ -135,11 +137,15 @@ class Closures:
         """Blinks in the last minute."""
         return len(self._blinks)
 
-    def update(self, t: float, elapsed_s: float, spoken_s: float, openness: float | None) -> None:
+    def update(
+        self, t: float, elapsed_s: float, spoken_s: float, openness: float | None, *, screwed_up: bool = False
+    ) -> None:
         """Take in a frame at ``t`` that speaks for ``spoken_s`` of the ``elapsed_s`` since the last one.
 
-        ``openness`` is the wider eye's, None where neither could be read.
+        ``openness`` is the wider eye's, None where neither could be read. ``screwed_up`` says that a yawn or a laugh
+        shuts the eyes, if they are shut: for SCREWED_UP_S at most such a frame tells nothing of fatigue.
         """
+        self._screwed_up_s = self._screwed_up_s + elapsed_s if screwed_up else 0.0
         while self._blinks and self._blinks[0] <= t - 60.0:
             self._blinks.popleft()
         unseen_s = elapsed_s - spoken_s if openness is not None else elapsed_s
@@ -150,13 +156,16 @@ class Closures:
             self._count(t, 0.0, 0.0)
             return
         self.unread_s = 0.0
+        if 0 < self._screwed_up_s <= SCREWED_UP_S:
+            self._reopen(t, spoken_s, rate=1.0)
+            self._count(t, 0.0, 0.0)
+            return
         self.own.learn(openness, spoken_s)
         if openness >= self.closes_below:
             self.open_s += spoken_s
             self._reopen(t, spoken_s, rate=REOPENING)
             self._count(t, spoken_s, 0.0)
             return
-        self.open_s = 0.0
         self.closed_s += spoken_s
         self._longest_s = max(self._longest_s, self.closed_s)
         self._waiting_s += spoken_s
@@ -164,7 +173,7 @@ class Closures:
             self._count(t, spoken_s, 0.0)
         else:
             self._count(t, spoken_s, self._waiting_s)
-            self._waiting_s = 0.0
+            self._waiting_s = self.open_s = 0.0
 
     def _reopen(self, t: float, seconds: float, rate: float) -> None:
         """Let a closure fade; one that is over may have been a blink."""

@@ -111,6 +111,26 @@ def test_a_frame_that_is_misread_does_not_end_a_closure(look: Look) -> None:
     assert [phase for phase, _, _ in told(watch(film(look, spells, 30)))] == [Phase.START, Phase.END]
 
 
+@pytest.mark.parametrize("shown", ["yawn", "happiness"])
+def test_a_yawn_or_a_laugh_that_shuts_the_eyes_is_no_microsleep(look: Look, shown: str) -> None:
+    def faces(seconds: float) -> Iterator[Observation]:
+        for n in range(round(15 * (20 + seconds))):
+            aside = n >= 300
+            yield look(10 + n / 15, eyes=eyes(SHUT if aside else OPEN).reading(), **({shown: 0.9} if aside else {}))
+
+    steps = watch(faces(6))
+    assert told(steps) == []
+    assert steps[-1].signals.kinds["fatigue"].readable
+    assert told(watch(faces(11))) == [(Phase.START, Level.WARNING, "microsleep")]
+
+
+def test_blinks_do_not_hold_up_the_end_of_an_alert(look: Look) -> None:
+    steps = watch(film(look, [(30, OPEN), (2.0, SHUT), *[(1.0, OPEN), (0.2, SHUT)] * 6]))
+    end = transitions(steps)[-1]
+    assert end.phase is Phase.END
+    assert end.t == pytest.approx(42 + 3.0, abs=1.0)
+
+
 def test_narrow_eyes_are_not_closed_ones(look: Look) -> None:
     narrow, before = 0.62, [(0.2, SHUT), (3.8, 0.62)] * 30
     steps = watch(film(look, [*before, (60, 0.45), (5, narrow)]))

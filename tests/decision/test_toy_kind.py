@@ -138,7 +138,7 @@ def test_it_is_decided_beside_the_shipped_kinds() -> None:
     steps = drive(Config())
     assert starts(steps) == [22, 62]
     assert {each.kind for step in steps for each in step.transitions} == {"turned_away"}
-    assert list(steps[0].signals.kinds) == ["anger", "distress", "turned_away"]
+    assert list(steps[0].signals.kinds) == ["anger", "distress", "fatigue", "turned_away"]
     assert (steps[250].state, say(steps[250].reason)) == (State.WARNING, "turned_away")
 
 
@@ -163,7 +163,12 @@ def test_it_is_traced_and_replayed(trace: Path, tmp_path: Path) -> None:
         55 / 90, abs=1e-4
     )
     events = tmp_path / "events.jsonl"
-    assert replay_trace(trace, Config(), events=events).alerts == {"anger": 0, "distress": 0, "turned_away": 2}
+    assert replay_trace(trace, Config(), events=events).alerts == {
+        "anger": 0,
+        "distress": 0,
+        "fatigue": 0,
+        "turned_away": 2,
+    }
     first = json.loads(events.read_text().splitlines()[0])
     assert (first["kind"], first["phase"], first["expression"]) == ("turned_away", "start", None)
 

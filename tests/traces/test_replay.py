@@ -393,6 +393,6 @@ def test_progress_is_shown_on_a_terminal_only(drive: Path) -> None:
 @pytest.mark.parametrize("name", ["driver_calm.avi", "driver_yawn_smile.avi"])
 def test_a_calm_or_yawning_driver_gives_no_alert(name: str, tmp_path: Path) -> None:
     summary = replay(CLIPS / name, Config(), trace=tmp_path / "trace.jsonl")
-    assert summary.alerts == {"anger": 0, "distress": 0}
+    assert set(summary.alerts.values()) == {0}
     assert summary.frames_with_face >= 0.95 * summary.frames
     assert sum(1 for _ in read_trace(tmp_path / "trace.jsonl")) == summary.frames

@@ -7,12 +7,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from edge.decision.closures import Closures
 from edge.decision.expression import FollowedExpression
 from edge.decision.judge import Judge, JudgeSettings, Moment, register
-from edge.domain import EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
+from edge.domain import EXPRESSIONS, EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
 from edge.section import BASIC, Share
 
 LEAST_READ = 0.6
@@ -23,6 +25,9 @@ UNREAD_AFTER_S = 3.0
 """Fatigue cannot be judged once the eyes could not be read for so long."""
 LOST_AFTER_S = 15.0
 """An alert ends once they could not be read for so long."""
+
+
+_SHUTTING = [EXPRESSIONS.index(name) for name in ("yawn", "happiness")]
 
 
 class Cause(StrEnum):
@@ -152,7 +157,9 @@ class FatigueJudge(Judge):
         del beside
         now = moment.interval
         openness = None if moment.paused else wider_eye(moment.observation)
-        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness)
+        self._eyes.update(
+            now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=shuts_the_eyes(moment.observation.probabilities)
+        )
         self.readable = moment.unknown is None
         self.episode.wait(now.elapsed_s)
         self.episode.rise(self.signal)
@@ -198,6 +205,11 @@ class FatigueJudge(Judge):
         if self._eyes.open_s >= self.settings.release_s and not drowsy:
             return self.end(t, ReasonCode.CALM)
         return None
+
+
+def shuts_the_eyes(probabilities: NDArray[np.float32] | None) -> bool:
+    """Whether the expression (9,), in the order EXPRESSIONS, is a yawn or a laugh, which shut the eyes of the awake."""
+    return probabilities is not None and float(probabilities[_SHUTTING].sum()) > 0.5
 
 
 def wider_eye(observation: Observation) -> float | None:
