@@ -135,14 +135,17 @@ def _state_entities(topics: Topics, config: Config) -> dict[str, dict[str, Any]]
     eyes = {
         "perclos": {
             "name": "Eyes closed",
-            "value_template": "{{ (value_json.eyes.perclos * 100) | round(1) if value_json.eyes.perclos is number }}",
+            "value_template": (
+                "{{ (value_json.eyes.perclos * 100) | round(1) "
+                "if value_json.eyes and value_json.eyes.perclos is not none else None }}"
+            ),
             **percent,
         },
         "blinks": {
             **percent,
             "name": "Blinks",
             "unit_of_measurement": "/min",
-            "value_template": "{{ value_json.eyes.blinks_per_minute }}",
+            "value_template": "{{ value_json.eyes.blinks_per_minute if value_json.eyes else None }}",
             "entity_category": "diagnostic",
         },
     }

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from edge.domain import (
     EXPRESSIONS,
     EYES,
     NO_REASON,
+    Eyes,
     Face,
     Judged,
     Kind,
@@ -45,6 +47,7 @@ from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
 from edge.mqtt.messages import (
     CommandName,
+    EyesPart,
     Gone,
     Message,
     ModelsPart,
@@ -71,9 +74,36 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 5, 4, 9, 30, 0, 125000, tzinfo=UTC)
 STAMP = Stamp(NOW, 5412.337, clock_synced=True)
 README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
+BEHIND = ModelsPart(face="face 1", expression="expression 2", eyes="eyes 3")
 NEWEST = Newest(1_864_000_000_000_000, 4)
 ENTROPY = bytes(range(10))
 EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
+
+
+def test_the_eyes_are_told_as_far_as_they_can_be_read() -> None:
+    seen = step()
+    one_hidden = Eyes(openness_left=0.9, openness_right=0.25, readable_left=0.2, readable_right=0.8).reading()
+    told = [
+        state_message(each, STAMP, newest=NEWEST).eyes
+        for each in (
+            seen,
+            replace(seen, observation=replace(seen.observation, readings={EYES: one_hidden})),
+            replace(seen, observation=replace(seen.observation, readings={})),
+            replace(seen, signals=replace(seen.signals, figures={})),
+        )
+    ]
+    figures = {"perclos": 0.0312, "readable_share": 0.9, "blinks_per_minute": None}
+    assert told[0] == EyesPart(openness_left=0.9, openness_right=0.9, **figures)
+    assert told[1] == EyesPart(openness_left=None, openness_right=0.25, **figures)
+    assert told[2] == EyesPart(openness_left=None, openness_right=None, **figures)
+    assert told[3] is None
+
+
+def test_an_alert_tells_its_cause() -> None:
+    asleep = replace(transition(kind="fatigue"), expression=None, cause="microsleep")
+    told = alert_message(asleep, episode=EPISODE, device_id="van-7", stamp=STAMP, models=BEHIND)
+    assert json.loads(told.payload())["cause"] == "microsleep"
+    assert json.loads(told.payload())["expression"] is None
 
 
 def transition(phase: Phase = Phase.START, t: float = 10.0, kind: Kind = "anger", episode: int = 1) -> Transition:
@@ -85,9 +115,10 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
     face = Face((200, 120, 92, 101), np.zeros((5, 2), np.float32), 0.98) if quality else None
     signals = Signals(
         10.0,
-        {"anger": Judged(0.62), "distress": Judged(0.05)},
+        {"anger": Judged(0.62), "distress": Judged(0.05), "fatigue": Judged(0.1)},
         0.97 if quality else 0.0,
         probabilities,
+        {"perclos": 0.03125, "perclos_3_min": None, "readable_share": 0.9, "blinks_per_minute": None},
     )
     observation = Observation(
         10.0,

@@ -89,13 +89,23 @@ class Reader:
         return FaceReading(probabilities("anger" if luma.mean() > ANGRY_LUMA else "neutral"))
 
 
+class OpenEyes:
+    """Both eyes are open."""
+
+    manifest = ReaderModel()
+
+    def read(self, luma: NDArray[np.uint8], face: Face) -> Reading:
+        del luma, face
+        return AWAKE
+
+
 def probabilities(shown: str) -> NDArray[np.float32]:
     return np.array([name == shown for name in EXPRESSIONS], np.float32)
 
 
 @pytest.fixture
 def fake_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pipeline, "from_config", lambda config: Pipeline(config, Finder(), Reader()))
+    monkeypatch.setattr(Pipeline, "from_config", lambda config: Pipeline(config, Finder(), Reader(), eyes=OpenEyes()))
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_cues_are_read_again_with_their_signs(tmp_path: Path) -> None:
     read = first.observation().readings[CUES]
     assert read.names == told.names
     assert read.values.tolist() == told.values.tolist()
-    assert set(second.observation().readings) == {EXPRESSION}
+    assert set(second.observation().readings) == {EXPRESSION, EYES}
 
 
 def test_a_trace_of_version_1_is_read_as_it_was_meant(write: Write) -> None:
