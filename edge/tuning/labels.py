@@ -167,5 +167,5 @@ def _parse(row: Mapping[str, str | None], named: _Named) -> Episode:
     kind = (row["kind"] or "").strip()
     number = named.number((row.get("trace") or "").strip())
     if kind not in registered():
-        raise _UnknownLabelError(f"kind = {kind!r}: must be {' or '.join(registered())}")
+        raise _UnknownLabelError(f"kind = {kind!r}: must be one of {', '.join(registered())}")
     return Episode(number, kind, start, end)

@@ -133,7 +133,7 @@ def test_drives_that_are_too_short_to_show_a_rate_move_no_thresholds_and_this_is
     configured = steady().alerts.expressions["anger"]
     chosen = settings_of(tuning, "anger")
     assert (chosen.enter, chosen.hold_s) == (configured.enter, configured.hold_s)
-    assert "too short: 0.04 h cannot show 0.25 false alarms an hour and kind (12 h can)" in summary(tuning)[-1]
+    assert "too short: 0.04 h cannot show 0.166667 false alarms an hour and kind (18 h can)" in summary(tuning)[-1]
 
 
 def test_each_kind_keeps_its_own_other_keys(folder: Path) -> None:
@@ -274,7 +274,7 @@ def test_what_is_configured_is_among_what_is_tried_to_the_last_digit(folder: Pat
     own = {"enter": 0.53, "hold_s": 1.7}
     config = Config.model_validate({"alerts": {"anger": own, "distress": own}})
     found = tune([folder / "drive1.jsonl"], folder / "labels.csv", config, max_false_per_hour=0.5)
-    for kind in found.chosen:
+    for kind in ("anger", "distress"):
         assert {name: getattr(settings_of(found, kind), name) for name in own} == own
 
 
@@ -299,7 +299,7 @@ def test_where_nothing_keeps_the_limit_nothing_is_recommended(
     printed = capsys.readouterr()
     assert ended.value.code == 69
     assert "[alerts." not in printed.out
-    assert "no thresholds keep 0.25 false alarms of anger an hour; with the fewest it is" in printed.err
+    assert "no thresholds keep 0.166667 false alarms of anger an hour; with the fewest it is" in printed.err
     assert "no thresholds recommended" in printed.err
     assert "<h2>Nothing is recommended</h2>" in (tmp_path / "report.html").read_text()
 
@@ -315,7 +315,12 @@ def test_a_choice_that_the_real_decision_refutes_gives_way_to_the_next(
         return Confirmation(1, {kind: Score(1.0, 1, 1, false_alarms[kind], (2.0,)) for kind in false_alarms}, ())
 
     monkeypatch.setattr("edge.tuning.tune.confirm", confirm)
-    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
+    found = tune(
+        [folder / "drive1.jsonl"],
+        folder / "labels.csv",
+        steady(alerts={"fatigue": {"enabled": False}}),
+        max_false_per_hour=0.5,
+    )
     assert len({config.alerts.of("anger").model_dump_json() for config in tried}) == 3
     assert len({config.alerts.of("distress").model_dump_json() for config in tried}) == 1
     assert recommend(found.config, found.chosen) == tried[-1]
@@ -327,7 +332,12 @@ def test_what_the_real_decision_refutes_every_time_is_not_recommended(
 ) -> None:
     scores = {kind: Score(1.0, 1, 1, 2, (2.0,)) for kind in ("anger", "distress")}
     monkeypatch.setattr("edge.tuning.tune.confirm", lambda *_: Confirmation(1, scores, ()))
-    found = tune([folder / "drive1.jsonl"], folder / "labels.csv", steady(), max_false_per_hour=0.5)
+    found = tune(
+        [folder / "drive1.jsonl"],
+        folder / "labels.csv",
+        steady(alerts={"fatigue": {"enabled": False}}),
+        max_false_per_hour=0.5,
+    )
     assert "in the real decision, which gives 4 in 1.00 h" in found.broken[0]
 
 
@@ -369,8 +379,8 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("row", "fault"),
         [
-            ("1,5,angry,", "kind = 'angry': must be anger or distress"),
-            ("1,5,,", "kind = '': must be anger or distress"),
+            ("1,5,angry,", "kind = 'angry': must be one of anger, distress, fatigue"),
+            ("1,5,,", "kind = '': must be one of anger, distress, fatigue"),
             ("1,5,anger,other.jsonl", "trace = 'other.jsonl': not one of the traces given"),
             ("1,5,anger,x/drive.jsonl", "trace = 'x/drive.jsonl': not one of the traces given"),
         ],

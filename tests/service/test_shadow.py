@@ -93,7 +93,7 @@ def test_what_would_have_been_said_is_counted_a_driven_hour(tmp_path: Path) -> N
     assert report.hours == pytest.approx(600 / 3600, rel=0.02)
     assert (anger.alerts, anger.urgent, anger.ends) == (1, 1, {"calm": 1})
     assert anger.longest_s == pytest.approx(anger.alert_s, abs=0.5)
-    assert night.sink.alerts == {"anger": 1, "distress": 0}
+    assert night.sink.alerts == {"anger": 1, "distress": 0, "fatigue": 0}
     assert night.sink.hours == pytest.approx(report.hours)
     assert len(path.read_text().split()) >= 1800 / SPAN_S
 
