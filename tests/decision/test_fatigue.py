@@ -121,7 +121,7 @@ def test_a_yawn_or_a_laugh_that_shuts_the_eyes_is_no_microsleep(look: Look, show
     steps = watch(faces(6))
     assert told(steps) == []
     assert steps[-1].signals.kinds["fatigue"].readable
-    assert told(watch(faces(11))) == [(Phase.START, Level.WARNING, "microsleep")]
+    assert told(watch(faces(10.5))) == [(Phase.START, Level.WARNING, "microsleep")]
 
 
 def test_blinks_do_not_hold_up_the_end_of_an_alert(look: Look) -> None:
