@@ -79,9 +79,8 @@ class Workshop:
             def make() -> Readings:
                 crops = draw(source, shots)
                 probabilities = np.array([candidate.read(crop) for crop in crops], np.float32)
-                return Readings(
-                    probabilities, np.array([weigh(crop, CROP_RULE, quality) for crop in crops], np.float32)
-                )
+                weights = [weigh(crop, CROP_RULE, quality) * candidate.familiar(crop) for crop in crops]
+                return Readings(probabilities, np.array(weights, np.float32))
 
             self._read[key] = self._kept.of(candidate.file, source, shots, quality, make)
         return self._read[key]

@@ -116,6 +116,7 @@ class ReasonCode(StrEnum):
     FACE_TURNED = "face_turned"
     FACE_UNCLEAR = "face_unclear"
     EYES_UNREADABLE = "eyes_unreadable"
+    FACE_UNFAMILIAR = "face_unfamiliar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,8 @@ CUES = "cues"
 """Name of the reading that holds the cues beside it."""
 EYES = "eyes"
 """Name of the eye model's reading."""
+FAMILIAR = "familiar"
+"""Name of the reading that says how much another model's reading of this frame can be relied on, by that one's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,16 +259,22 @@ _EYE_VALUES = attrgetter(*EYE_NAMES)
 class FaceReading:
     """All that the expression model says of a face: ``probabilities`` (9,) in the order EXPRESSIONS, and its cues.
 
-    ``cues`` is None where the model tells none.
+    ``cues`` is None where the model tells none. ``familiar`` (0 to 1) tells how far the face is like those that the
+    model learned from: 0 for one unlike any, of which it knows nothing, whatever it says.
     """
 
     probabilities: NDArray[np.float32]
     cues: Cues | None = None
+    familiar: float = 1.0
 
     def readings(self) -> dict[str, Reading]:
         """What an observation holds of it, by the readings' names."""
         read = {EXPRESSION: Reading.expression(self.probabilities)}
-        return read if self.cues is None else {**read, CUES: self.cues.reading()}
+        if self.cues is not None:
+            read[CUES] = self.cues.reading()
+        if self.familiar < 1:
+            read[FAMILIAR] = Reading((EXPRESSION,), np.array([self.familiar], np.float32))
+        return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +299,12 @@ class Observation:
         """The eye model's answer; None where none was read."""
         reading = self.readings.get(EYES)
         return None if reading is None else Eyes(*reading.values.tolist())
+
+    @property
+    def familiar(self) -> float:
+        """How far the face is like those that the expression model learned from, 0 to 1."""
+        reading = self.readings.get(FAMILIAR)
+        return 1.0 if reading is None else float(reading.values[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,10 @@ class Pipeline:
         if quality.weight < quality_config.min_weight:
             poor = Reason(fault(quality, face.score, quality_config))
             return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
-        return Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
+        seen = Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
+        if quality.weight * seen.familiar < quality_config.min_weight:
+            return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
+        return seen
 
     def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
         """What the models say of the face."""

@@ -24,6 +24,8 @@ from edge.domain import (
     FaceReading,
     Frame,
     Reading,
+    Reason,
+    ReasonCode,
     Sight,
     State,
 )
@@ -98,11 +100,12 @@ class FakeReader:
     def __init__(self) -> None:
         self.faces: list[Face] = []
         self.cues: Cues | None = None
+        self.familiar = 1.0
 
     def read_all(self, luma: Luma, face: Face) -> FaceReading:
         assert luma.ndim == 2
         self.faces.append(face)
-        return FaceReading(np.array([name == "anger" for name in EXPRESSIONS], np.float32), self.cues)
+        return FaceReading(np.array([name == "anger" for name in EXPRESSIONS], np.float32), self.cues, self.familiar)
 
 
 class FakeEyes:
@@ -217,6 +220,28 @@ def test_the_eyes_of_a_face_elsewhere_are_read_at_once() -> None:
     assert other is not None
     assert first.box != other.box
     assert len(eyes.faces) == 2
+
+
+def test_an_unfamiliar_face_raises_no_alert_and_is_not_calm() -> None:
+    pipeline, _, reader = build()
+    reader.familiar = 0.0
+    steps = [pipeline.step(frame) for frame in frames(cabin(), 10.0)]
+    assert not [x for step in steps for x in step.transitions]
+    assert State.CALM not in {step.state for step in steps}
+    assert steps[-1].state is State.UNCERTAIN
+    assert steps[-1].reason == Reason(ReasonCode.FACE_UNFAMILIAR)
+    reader.familiar = 1.0
+    known = [pipeline.step(Frame(frame.luma, frame.t + 10.0)) for frame in frames(cabin())]
+    assert [x.kind for step in known for x in step.transitions] == ["anger"]
+
+
+def test_a_half_familiar_face_counts_half() -> None:
+    confidence = []
+    for familiar in (1.0, 0.5):
+        pipeline, _, reader = build()
+        reader.familiar = familiar
+        confidence.append([pipeline.step(frame) for frame in frames(cabin())][-1].signals.confidence)
+    assert confidence[1] == pytest.approx(confidence[0] / 2, rel=0.01)
 
 
 @pytest.mark.parametrize("cues", [None, Cues(-0.6, 0.7, 0.9, 0.1, 0.8, 0.05, 0.0)])

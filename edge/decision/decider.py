@@ -237,7 +237,7 @@ class Decider:
 
 
 def _weight(observation: Observation) -> float:
-    """How much an observation counts; nothing where the expression was not read."""
+    """How much an observation counts: nothing where the expression was not read, less on an unfamiliar face."""
     if observation.probabilities is None or observation.quality is None:
         return 0.0
-    return observation.quality.weight
+    return observation.quality.weight * observation.familiar

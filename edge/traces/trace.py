@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    FAMILIAR,
     MAX_GAP_S,
     Context,
     Face,
@@ -49,10 +50,11 @@ Read = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
 def _in_shares(readings: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Refuse an expression that is no share; other models may say less than 0."""
-    for name, value in readings.get(EXPRESSION, {}).items():
-        if value < 0:
-            raise ValueError(f"{EXPRESSION}.{name} should be greater than or equal to 0")
+    """Refuse an expression, or a familiarity, that is no share; other models may say less than 0."""
+    for reading in (EXPRESSION, FAMILIAR):
+        for name, value in readings.get(reading, {}).items():
+            if value < 0:
+                raise ValueError(f"{reading}.{name} should be greater than or equal to 0")
     return readings
 
 

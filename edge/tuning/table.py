@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.decision.interval import MAX_STEP_S
-from edge.domain import EXPRESSION, EXPRESSIONS, Kind
+from edge.domain import EXPRESSION, EXPRESSIONS, FAMILIAR, Kind
 from edge.errors import UnavailableError
 from edge.traces.trace import MOST_S, READABLE_VERSIONS, TOLD_GAP_S, read_trace
 
@@ -146,7 +146,8 @@ def _expression(lines: ibis.Table) -> ibis.expr.types.MapValue:
 def _usable(lines: ibis.Table) -> ibis.expr.types.BooleanValue:
     """Whether a line can be read and its numbers, as far as they are used here, are those of a trace."""
     expression = _expression(lines)
-    shares = [lines.quality.weight, *(expression[name] for name in EXPRESSIONS)]
+    familiar = lines.readings[FAMILIAR][EXPRESSION]
+    shares = [lines.quality.weight, familiar, *(expression[name] for name in EXPRESSIONS)]
     usable = lines["schema"].isin(READABLE_VERSIONS) & lines.t.between(0, MOST_S)
     for share in shares:
         usable &= share.isnull() | share.between(0, 1)
@@ -174,7 +175,8 @@ def _sums(lines: ibis.Table, config: Config) -> ibis.Table:
     window = ibis.window(group_by=used.filename, order_by=used.t)
     used = used.mutate(spoken=ibis.least((used.t - used.t.lag().over(window)).fill_null(0.0), MAX_STEP_S))
     expression = _expression(used)
-    seen = used.spoken * ibis.ifelse(expression.isnull(), 0.0, used.quality.weight).fill_null(0.0)
+    familiar = used.readings[FAMILIAR][EXPRESSION].fill_null(1.0)
+    seen = used.spoken * ibis.ifelse(expression.isnull(), 0.0, used.quality.weight * familiar).fill_null(0.0)
     signals = {
         kind: sum(
             (expression[name].fill_null(0.0) * weight for name, weight in settings.weights.items()),

@@ -12,12 +12,22 @@ from edge.config import VisionConfig
 from edge.domain import CUE_NAMES, EXPRESSIONS, Cues, Face, FaceReading
 from edge.errors import ModelError
 from edge.vision.crop import CropRule, cut_crop
-from edge.vision.manifest import Manifest, bundled
+from edge.vision.manifest import FamiliarSpec, Manifest, bundled
 from edge.vision.tflite import TfliteModel
 
 AFFECT, CUES = CUE_NAMES[:2], CUE_NAMES[2:]
-SHAPES = {"probabilities": (1, len(EXPRESSIONS)), "affect": (1, len(AFFECT)), "cues": (1, len(CUES))}
-"""The model's outputs in their order. A model without affect and cues, which come together, is read too."""
+SHAPES = {
+    "probabilities": (1, len(EXPRESSIONS)),
+    "affect": (1, len(AFFECT)),
+    "cues": (1, len(CUES)),
+    "largest_logit": (1, 1),
+}
+"""The model's outputs in their order. A model without affect and cues, which come together, is read too, and one that
+does not tell its largest logit."""
+_ORDERS = tuple(
+    [name for name in SHAPES if name not in left_out]
+    for left_out in ((), ("largest_logit",), ("affect", "cues"), ("affect", "cues", "largest_logit"))
+)
 
 
 class ExpressionReader:
@@ -26,9 +36,10 @@ class ExpressionReader:
     One look at a face gives all that the model says of it (``read_all``); ``read`` gives the probabilities alone.
     """
 
-    def __init__(self, model: TfliteModel, rule: CropRule) -> None:
+    def __init__(self, model: TfliteModel, rule: CropRule, familiar: FamiliarSpec | None = None) -> None:
         self.model = model
         self._rule = rule
+        self._familiar = familiar
 
     @classmethod
     def load(cls, config: VisionConfig | None = None) -> Self:
@@ -50,7 +61,7 @@ class ExpressionReader:
         wanted = (1, crop.size_px, crop.size_px, 1)
         if model.manifest.input.shape != wanted:
             raise ModelError(f"{path}: expected input {wanted} for this crop, found {model.manifest.input.shape}")
-        return cls(model, crop.rule())
+        return cls(model, crop.rule(), model.manifest.familiar)
 
     @property
     def manifest(self) -> Manifest:
@@ -72,8 +83,9 @@ class ExpressionReader:
     def read_crop_all(self, crop: NDArray[np.uint8]) -> FaceReading:
         """Like ``read_all``, for a crop (side, side) that was cut by the model's rule."""
         probabilities, *more = self.model.run(crop[None, :, :, None])
+        familiar = 1.0 if self._familiar is None else self._familiar.share(float(more.pop()[0, 0]))
         cues = Cues(*(value for part in more for value in part[0].tolist())) if more else None
-        return FaceReading(_in_shares(probabilities), cues)
+        return FaceReading(_in_shares(probabilities), cues, familiar)
 
 
 def _in_shares(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -89,13 +101,13 @@ def require_outputs(path: Path, manifest: Manifest) -> None:
         ModelError: the model tells other things, or in another order.
     """
     found = {output.name: output.shape for output in manifest.outputs}
-    names = list(SHAPES)
-    if list(found) not in (names[:1], names):
-        raise ModelError(
-            f"{path}: expected outputs {' and '.join(names[:1])}, or {', '.join(names)}; found {', '.join(found)}"
-        )
+    if list(found) not in _ORDERS:
+        ways = "; or ".join(", ".join(order) for order in _ORDERS)
+        raise ModelError(f"{path}: expected outputs {ways}; found {', '.join(found)}")
     for name, shape in found.items():
         if shape != SHAPES[name]:
             raise ModelError(f"{path}: {name}: expected shape {SHAPES[name]}, found {shape}")
-    if len(found) > 1 and manifest.cues != CUES:
+    if ("largest_logit" in found) != (manifest.familiar is not None):
+        raise ModelError(f"{path}: expected [familiar] and the output largest_logit together, found one alone")
+    if "cues" in found and manifest.cues != CUES:
         raise ModelError(f"{path}: expected cues {', '.join(CUES)}, found {', '.join(manifest.cues) or 'none'}")

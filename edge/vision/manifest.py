@@ -66,6 +66,28 @@ class RestSpec(_Part):
         return self
 
 
+class FamiliarSpec(_Part):
+    """How an expression model's largest logit tells whether a face is like those that it learned from.
+
+    ``none`` and ``full`` are logits: from ``full`` up a face is as familiar as those of training, from ``none`` down it
+    is unlike any (the maximum logit of Hendrycks et al., "Scaling out-of-distribution detection for real-world
+    settings", ICML 2022).
+    """
+
+    none: float
+    full: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.none >= self.full:
+            raise ValueError("none must be below full")
+        return self
+
+    def share(self, largest_logit: float) -> float:
+        """How familiar a face is, 0 to 1: straight from ``none`` to ``full``."""
+        return min(max((largest_logit - self.none) / (self.full - self.none), 0.0), 1.0)
+
+
 class Measurement(_Part):
     """Figures measured on one data set by one protocol."""
 
@@ -93,6 +115,8 @@ class Manifest(_Part):
     usual: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """By kind of alert, the share of the time in which ordinary faces at rest are read as such at 0.5 or more."""
     rest: RestSpec = RestSpec()
+    familiar: FamiliarSpec | None = None
+    """Of an expression model that tells its largest logit."""
     min_score: Share = 0.75
     """Least score that counts as a face, of a face model."""
     crop: CropSpec | None = None

@@ -111,6 +111,22 @@ def sharpen(rng: Generator, luma: Luma, strength: float) -> Luma:
     return cv2.addWeighted(luma, 1 + rng.uniform(0.3, 1.2) * strength, soft, -rng.uniform(0.3, 1.2) * strength, 0)
 
 
+def detail(rng: Generator, luma: Luma) -> Luma:
+    """Softer, as if taken with fewer pixels, or crisper: how fine a picture is says whose it is, not what it shows.
+
+    Down to 45 % of its pixels and up again in three draws of four, else sharpened.
+    """
+    if rng.random() < 0.25:
+        soft = cv2.GaussianBlur(luma, (0, 0), rng.uniform(0.6, 1.4))
+        gain = rng.uniform(0.2, 1.2)
+        return cv2.addWeighted(luma, 1 + gain, soft, -gain, 0)
+    height, width = luma.shape
+    factor = np.exp(rng.uniform(np.log(0.45), np.log(0.95)))
+    small = cv2.resize(luma, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
+    back = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(2)]
+    return cv2.resize(small, (width, height), interpolation=back)
+
+
 def patch(rng: Generator, luma: Luma, strength: float) -> Luma:
     """A hand, a phone or a cup in front of part of the face: an ellipse or a box, flat or textured."""
     height, width = luma.shape

@@ -34,9 +34,10 @@ TOLERANCE = 2e-3  # float32 rounding through some twenty layers
 
 
 def expression_graph(net: ExpressionNet, side: int, temperature: float, head: CueHead | None = None) -> keras.Model:
-    """Raw luma (1, side, side, 1), 0 to 255, to probabilities (1, 9), with the calibration temperature folded in.
+    """Raw luma (1, side, side, 1), 0 to 255, to probabilities (1, 9) and the largest of their logits (1, 1).
 
-    With a ``head`` also to valence and arousal (1, 2) and to the cues' probabilities (1, 5).
+    The calibration temperature is folded in. With a ``head`` also to valence and arousal (1, 2) and to the cues'
+    probabilities (1, 5), in between.
     """
     luma = keras.Input((side, side, 1), batch_size=1)
     x = _conv(net.stem, luma, gain=1 / 255)
@@ -46,8 +47,11 @@ def expression_graph(net: ExpressionNet, side: int, temperature: float, head: Cu
         detail = x if number == net.detailed else detail
     pooled = keras.layers.GlobalAveragePooling2D()(x)
     weight, bias = net.classify.weight / temperature, net.classify.bias / temperature
-    probabilities = keras.layers.Softmax(name="probabilities")(_dense(weight, bias, pooled))
-    return keras.Model(luma, probabilities if head is None else [probabilities, *_cues(head, detail, x)])
+    logits = _dense(weight, bias, pooled)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    largest = keras.ops.max(logits, axis=1, keepdims=True)
+    more = () if head is None else _cues(head, detail, x)
+    return keras.Model(luma, [probabilities, *more, largest])
 
 
 def _cues(head: CueHead, detail: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:

@@ -146,10 +146,11 @@ class TrainingFaces:
     ``data[epoch, index]`` is the same however often and wherever it is asked for.
     """
 
-    def __init__(self, parts: list[Faces], seed: int, cabin_share: float) -> None:
+    def __init__(self, parts: list[Faces], seed: int, cabin_share: float, detail_share: float = 0.0) -> None:
         self.parts = parts
         self.seed = seed
         self.cabin_share = cabin_share
+        self.detail_share = detail_share
         self.starts = np.cumsum([0, *(len(part.crops) for part in parts)])
 
     def __len__(self) -> int:
@@ -163,15 +164,17 @@ class TrainingFaces:
         part, row = self.parts[part_number], index - self.starts[part_number]
         rng = np.random.default_rng([self.seed, epoch, index])
         hand_share = YAWN_HANDS if part.target[row, YAWN] > 0.5 else HANDS
-        crop = distort(rng, part.crops[row], self.cabin_share, hand_share)
+        crop = distort(rng, part.crops[row], self.cabin_share, hand_share, self.detail_share)
         return crop.astype(np.float32)[None] / 255, part.target[row], part.is_set[row], part.trust[row], part_number
 
 
-def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_share: float) -> NDArray[np.uint8]:
+def distort(
+    rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_share: float, detail_share: float = 0.0
+) -> NDArray[np.uint8]:
     """Flip, turn, scale, shift as imperfect points do, hide parts: (48, 48).
 
     ``cabin_share`` of the crops get a cabin's light and sensor; the others keep those they were taken with.
-    ``hand_share`` of them get a hand at the mouth or the chin.
+    ``hand_share`` of them get a hand at the mouth or the chin, ``detail_share`` become softer or crisper.
     """
     side = crop.shape[0]
     if rng.random() < 0.5:
@@ -187,6 +190,8 @@ def distort(rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_sh
     matrix[0] *= aspect
     matrix[0, 2] += (1 - aspect) * SIDE / 2
     crop = cv2.warpAffine(crop, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if detail_share and rng.random() < detail_share:
+        crop = augment.detail(rng, crop)
     if rng.random() < 0.06:
         eyes = np.array([[0.5 - CROP_RULE.unit / 2, 0.39], [0.5 + CROP_RULE.unit / 2, 0.39]]) * SIDE
         crop = augment.glasses(rng, crop, eyes + rng.normal(0, 1.0, (2, 2)))

@@ -21,7 +21,8 @@ OURS = "evenkeel int8"
 TWIN = "evenkeel float"
 PEER = "vicksam/fer-model float"
 PEER_FILE = "ferplus_small_float.tflite"
-# Of outputs, in the order in which they are told: nine expressions or the peer's eight, affect, cues.
+# Of outputs, in the order in which they are told: nine expressions or the peer's eight, affect, cues. A largest logit,
+# of one number, is left out.
 OUTPUT_LENGTHS = (9, 8, 2, 5)
 FLOAT_FILE = Path("runs/expression/expression_float.tflite")
 
@@ -30,12 +31,14 @@ FLOAT_FILE = Path("runs/expression/expression_float.tflite")
 class Candidate:
     """A model that reads a crop (48, 48) uint8 to nine probabilities, and the file that it came from.
 
-    ``read_cues`` gives valence, arousal and cues (7,) where the model tells them.
+    ``read_cues`` gives valence, arousal and cues (7,) where the model tells them, ``familiar`` how far the face is like
+    those that the model learned from, 0 to 1.
     """
 
     read: Read
     file: Path
     read_cues: Read | None = None
+    familiar: Callable[[NDArray[np.uint8]], float] = lambda _: 1.0
 
     @property
     def size_kb(self) -> float:
@@ -51,7 +54,8 @@ def open_candidates(model: Path | None, twin: Path | None, peers: Path) -> dict[
     """
     manifest = model or bundled("expression")
     reader = ExpressionReader.load(VisionConfig(expression_model=manifest))
-    found = {OURS: Candidate(reader.read_crop, manifest.parent / reader.manifest.file, cue_reader(reader))}
+    ours = manifest.parent / reader.manifest.file
+    found = {OURS: Candidate(reader.read_crop, ours, cue_reader(reader), familiarity(reader))}
     if twin is not None:
         if not twin.exists():
             raise SystemExit(f"{twin}: no such float model; training writes one beside its checkpoint")
@@ -78,6 +82,13 @@ def cue_reader(reader: ExpressionReader) -> Read | None:
         return cues.reading().values
 
     return read
+
+
+def familiarity(reader: ExpressionReader) -> Callable[[NDArray[np.uint8]], float]:
+    """How far a face is like those that the model learned from, as the board sees it; 1 where the model tells none."""
+    if reader.manifest.familiar is None:
+        return lambda _: 1.0
+    return lambda crop: reader.read_crop_all(crop).familiar
 
 
 def twin_cue_reader(path: Path) -> Read | None:

@@ -38,6 +38,8 @@ USUAL = {"anger": 0.02, "distress": 0.04}
 """By kind of alert, for how much of the time ordinary faces at rest are read as such; set by tuning drives."""
 REST = {"ordinary": 0.12, "most": 0.3}
 """What ordinary faces at rest show of any kind, and the most that one can be taken to show; set by tuning drives."""
+FAMILIAR = {"none": 0.005, "full": 0.12}
+"""Shares of the choosing faces whose largest logit is less than that of a face unlike any, and of a familiar one."""
 NOISY = frozenset({"expw", "web", "drawn"})  # sources whose labels the teacher's answers mostly replace
 SOURCES = {
     "ferplus": "FER2013 faces (Goodfellow et al. 2013, web images, research use) with FER+ crowd votes "
@@ -102,8 +104,8 @@ class Lesson:
     alone, give ``share`` of the targets of those and most of the web faces'. ``answers`` is a file of a teacher's
     answers to all faces, which give ``told`` of the targets of those that no teacher answers. ``cabin_share`` of the
     crops get a cabin's light and sensor, ``mixed`` of the batches are mixed pairwise. Sources named in ``without`` are
-    not seen. With ``leans``, how each source's labels lean is learned apart and left behind; without, the network
-    itself learns it, as far as it tells sources apart.
+    not seen, ``detail`` of the crops become softer or crisper. With ``leans``, how each source's labels lean is learned
+    apart and left behind; without, the network itself learns it, as far as it tells sources apart.
     """
 
     shape: str
@@ -116,6 +118,7 @@ class Lesson:
     mixed: float = 0.0
     without: tuple[str, ...] = ()
     leans: bool = False
+    detail: float = 0.0
 
 
 def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
@@ -167,7 +170,9 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> None:
             f"{s.name}_{name}": value for s in found for name, value in chosen_figures(chosen(net, s)).items()
         }
 
-    faces = data.TrainingFaces([*(source.faces for source in found), seen], schedule.seed, lesson.cabin_share)
+    faces = data.TrainingFaces(
+        [*(source.faces for source in found), seen], schedule.seed, lesson.cabin_share, lesson.detail
+    )
     weights = sampling_weights(found, seen)
 
     def loss(net: nn.Module, batch: Batch) -> Tensor:
@@ -249,6 +254,13 @@ def ordinary(net: ExpressionNet, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return crops[extreme <= np.quantile(extreme, ORDINARY)]
 
 
+def familiar(net: ExpressionNet, found: list[Source], temperature: float) -> dict[str, float]:
+    """The manifest's [familiar]: of the choosing faces' largest logits those that so few fall below."""
+    judges = (source for source in found if source.name in JUDGES)
+    largest = np.concatenate([chosen(net, source).logits.max(1) for source in judges]) / temperature
+    return {name: round(float(np.quantile(largest, share)), 3) for name, share in FAMILIAR.items()}
+
+
 def publish(
     net: ExpressionNet,
     root: Path,
@@ -269,18 +281,20 @@ def publish(
     graph = export.expression_graph(net, data.SIDE, temperature, head)
     typical = ordinary(net, typical_crops(found))
 
-    def says(luma: Tensor) -> Tensor | tuple[Tensor, ...]:
-        probabilities = torch.softmax(net(luma) / temperature, 1)
+    def says(luma: Tensor) -> tuple[Tensor, ...]:
+        logits = net(luma) / temperature
+        told = torch.softmax(logits, 1), logits.max(1, keepdim=True).values
         if head is None:
-            return probabilities
-        logits = head(*net.features(luma))
-        return probabilities, torch.tanh(logits[:, :2] / 2), torch.sigmoid(logits[:, 2:])
+            return told
+        cues = head(*net.features(luma))
+        return told[0], torch.tanh(cues[:, :2] / 2), torch.sigmoid(cues[:, 2:]), told[1]
 
     export.require_agreement(says, graph, typical[::50])
     content = export.to_int8(graph, typical)
     target.mkdir(parents=True, exist_ok=True)
     (folder / FLOAT_FILE.name).write_bytes(export.to_float(graph))
     entries = manifest_entries(temperature, run, without, with_cues=head is not None)
+    entries["familiar"] = familiar(net, found, temperature)
     path = export.write_model(target, content, entries)
     reader = ExpressionReader.load(VisionConfig(expression_model=path))
     measured = [*measurements(reader.read_crop, root), *cue_measurements(cue_reader(reader), root)]
@@ -345,6 +359,8 @@ def manifest_entries(temperature: float, run: str, without: tuple[str, ...], *, 
             {"name": "affect", "dtype": "uint8", "shape": [1, len(AFFECT)], "description": "valence, arousal, -1 to 1"},
             {"name": "cues", "dtype": "uint8", "shape": [1, len(CUES)], "description": "probabilities of cues"},
         ]
+    largest = "of the logits behind the probabilities"
+    outputs.append({"name": "largest_logit", "dtype": "uint8", "shape": [1, 1], "description": largest})
     sources = [text for name, text in SOURCES.items() if name not in without]
     return {
         "name": "expression",
@@ -384,6 +400,7 @@ def main() -> None:
     parser.add_argument("--leans", action="store_true", help="learn apart how each source's labels lean")
     parser.add_argument("--rate", type=float, help="peak learning rate; by default 0.002, with --weights half of it")
     parser.add_argument("--cabin", type=float, default=0.4, help="share of crops that get a cabin's light and sensor")
+    parser.add_argument("--detail", type=float, default=0.0, help="share of crops that become softer or crisper")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--epochs", type=int, default=60)
@@ -405,6 +422,7 @@ def main() -> None:
         arguments.mixed,
         tuple(arguments.without),
         arguments.leans,
+        arguments.detail,
     )
     train(arguments.data, arguments.runs, schedule, lesson)
     if is_first():

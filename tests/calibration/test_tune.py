@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from edge.cli import app, main
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
 from edge.decision.expression_judge import ExpressionSettings
-from edge.domain import EXPRESSION, EXPRESSIONS, EYES, Face, Observation, Quality, Reading, Sight
+from edge.domain import EXPRESSION, EXPRESSIONS, EYES, FAMILIAR, Face, Observation, Quality, Reading, Sight
 from edge.errors import UnavailableError, UsageError
 from edge.traces.trace import TraceWriter
 from edge.tuning.labels import fit_labels, read_labels
@@ -200,6 +201,17 @@ def faceless(tmp_path: Path) -> Path:
 def test_a_trace_without_a_face_alone_is_refused(faceless: Path, folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"empty\.jsonl: no face was read"):
         tune([faceless], folder / "labels.csv", steady(), max_false_per_hour=0.5)
+
+
+def test_unfamiliar_faces_count_as_none(tmp_path: Path, folder: Path) -> None:
+    path, decider, random = tmp_path / "strange.jsonl", Decider(Config()), np.random.default_rng(1)
+    strange = Reading((EXPRESSION,), np.array([0.0], np.float32))
+    with TraceWriter(path) as writer:
+        for n in range(50):
+            seen = observation(n / 10, random)
+            writer.write(decider.update(replace(seen, readings={**seen.readings, FAMILIAR: strange})))
+    with pytest.raises(UnavailableError, match=r"strange\.jsonl: no face was read"):
+        tune([path], folder / "labels.csv", Config(), max_false_per_hour=0.5)
 
 
 def test_traces_without_a_face_or_a_usable_line_are_said_and_the_others_used(

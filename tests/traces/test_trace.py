@@ -17,6 +17,7 @@ from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
     EYES,
+    FAMILIAR,
     UNKNOWN_CONTEXT,
     Context,
     Cues,
@@ -114,6 +115,16 @@ def test_cues_are_read_again_with_their_signs(tmp_path: Path) -> None:
     assert set(second.observation().readings) == {EXPRESSION, EYES}
 
 
+def test_how_familiar_a_face_is_is_read_again(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    seen = angry(0.0)
+    told = Reading((EXPRESSION,), np.array([0.25], np.float32))
+    with TraceWriter(path) as writer:
+        writer.write(decider.update(replace(seen, readings={**seen.readings, FAMILIAR: told})))
+        writer.write(decider.update(angry(0.1)))
+    assert [line.observation().familiar for line in read_trace(path)] == [0.25, 1.0]
+
+
 def test_a_trace_of_version_1_is_read_as_it_was_meant(write: Write) -> None:
     path = write()
     lines = [json.loads(text) for text in path.read_text().splitlines()]
@@ -186,6 +197,10 @@ def test_a_line_cut_off_is_said_and_the_others_are_used(write: Write) -> None:
         (
             {"readings": {"cues": {"valence": -1.5}}},
             "readings.cues.valence: input should be greater than or equal to -1",
+        ),
+        (
+            {"readings": {"familiar": {"expression": -0.1}}},
+            "readings: value error, familiar.expression should be greater than or equal to 0",
         ),
     ],
 )

@@ -43,6 +43,15 @@ def test_more_strength_changes_more(corruption: augment.Corruption) -> None:
     assert change(0.3) < change(1.0)
 
 
+def test_detail_makes_pictures_softer_or_crisper_and_leaves_their_light() -> None:
+    luma = np.random.default_rng(1).integers(80, 170, (64, 64), dtype=np.uint8)
+    changed = [augment.detail(np.random.default_rng(seed), luma).astype(float) for seed in range(40)]
+    spread = np.array([picture.std() for picture in changed]) / luma.std()
+    assert (spread < 0.9).mean() > 0.5
+    assert (spread > 1.1).any()
+    assert np.abs([picture.mean() - luma.mean() for picture in changed]).max() < 4
+
+
 def test_glasses_are_drawn_at_the_eyes_and_nowhere_else() -> None:
     luma = np.full((100, 100), 128, np.uint8)
     drawn = augment.glasses(np.random.default_rng(0), luma, np.array([[35.0, 40.0], [65.0, 40.0]]))

@@ -24,7 +24,7 @@ from edge.vision.crop import CropRule
 from edge.vision.expression import ExpressionReader, require_outputs
 from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
-from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest
+from edge.vision.manifest import FamiliarSpec, Manifest, ModelName, bundled, load_manifest
 from edge.vision.ordinary import ordinary_face
 from edge.vision.tflite import TfliteModel, open_runtime
 
@@ -248,6 +248,16 @@ def test_one_run_of_the_model_gives_probabilities_and_cues() -> None:
     assert (reader.read(luma, face) == read.probabilities).all()
 
 
+@pytest.mark.parametrize(("logit", "familiar"), [(0.5, 0.0), (1.0, 0.0), (1.5, 0.25), (3.0, 1.0), (9.0, 1.0)])
+@pytest.mark.parametrize("cues", [[], [[-0.5, 0.25], [0.9, 0.1, 0.8, 0.0, 0.3]]])
+def test_the_largest_logit_tells_how_familiar_a_face_is(cues: list[list[float]], logit: float, familiar: float) -> None:
+    model = cast("TfliteModel", Told([1.0, *[0.0] * 8], *cues, [logit]))
+    reader = ExpressionReader(model, CropRule(48, 0.5, 0.575, 0.376), FamiliarSpec(none=1.0, full=3.0))
+    read = reader.read_crop_all(np.zeros((48, 48), np.uint8))
+    assert read.familiar == pytest.approx(familiar)
+    assert (read.cues is not None) == bool(cues)
+
+
 def test_a_model_without_cues_tells_none() -> None:
     reader = ExpressionReader(cast("TfliteModel", Told([1.0] * 9)), CropRule(48, 0.5, 0.575, 0.376))
     assert reader.read_crop_all(np.zeros((48, 48), np.uint8)).cues is None
@@ -270,7 +280,7 @@ def output(name: str, *shape: int) -> dict[str, object]:
 def test_other_outputs_than_those_that_are_read_are_refused(
     more: list[dict[str, object]], cues: list[str], words: str
 ) -> None:
-    plain = load_manifest(bundled("expression"), "expression").model_dump()
+    plain = load_manifest(bundled("expression"), "expression").model_dump() | {"familiar": None}
     plain["outputs"] = plain["outputs"][:1]
     path = Path("some.toml")
     require_outputs(path, Manifest.model_validate(plain | {"cues": []}))
@@ -281,6 +291,20 @@ def test_other_outputs_than_those_that_are_read_are_refused(
     with pytest.raises(ModelError) as caught:
         require_outputs(path, Manifest.model_validate(plain | {"outputs": [*plain["outputs"], *more], "cues": cues}))
     assert words in str(caught.value)
+
+
+def test_the_largest_logit_and_what_it_means_come_together() -> None:
+    plain = load_manifest(bundled("expression"), "expression").model_dump()
+    plain["outputs"] = [plain["outputs"][0], output("largest_logit", 1, 1)]
+    path = Path("some.toml")
+    known = plain | {"cues": [], "familiar": {"none": 0.1, "full": 1.0}}
+    require_outputs(path, Manifest.model_validate(known))
+    with pytest.raises(ModelError, match=r"\[familiar\] and the output largest_logit together"):
+        require_outputs(path, Manifest.model_validate(known | {"familiar": None}))
+    with pytest.raises(ModelError, match=r"\[familiar\] and the output largest_logit together"):
+        require_outputs(path, Manifest.model_validate(known | {"outputs": plain["outputs"][:1]}))
+    with pytest.raises(ValueError, match="none must be below full"):
+        Manifest.model_validate(known | {"familiar": {"none": 1.0, "full": 1.0}})
 
 
 def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
