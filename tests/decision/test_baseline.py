@@ -314,6 +314,13 @@ def test_switched_off_nothing_is_learned_and_nothing_said(look: Look) -> None:
     assert ride.decider.calibrated_percent is None
 
 
+def test_with_no_expression_judged_there_is_nothing_to_learn(look: Look) -> None:
+    off = {kind: {"enabled": False} for kind in Config().alerts.expressions}
+    ride = Ride(look, Config.model_validate({"alerts": off}))
+    ride.see(2 * FLOOR_S, **FROWN)
+    assert ride.starts() == []
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     past=st.lists(st.tuples(st.floats(1.0, 60.0), st.floats(0.0, 0.6), st.floats(0.0, 0.4)), max_size=5),
