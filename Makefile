@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -152,6 +152,12 @@ contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the 
 
 evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+
+evaluate-fatigue: $(VENV)/.dev ## Measure the judge of fatigue on simulated drives of eyes made from DATA, plain thresholds beside it
+	$(VENV)/bin/python -m calibration.evaluate_fatigue --data $(DATA) $(ARGS)
+
+night-figure: $(VENV)/.dev ## Draw openness, PERCLOS and alerts of a simulated night into calibration/night.png
+	$(VENV)/bin/python -m calibration.night_figure calibration/night.png --data $(DATA) $(ARGS)
 
 usual: $(VENV)/.dev ## Fit [usual] of an expression model's manifest (ARGS='--expression-model M.toml --write')
 	$(VENV)/bin/python -m calibration.usual --data $(DATA) $(ARGS)

@@ -1,0 +1,324 @@
+"""Measure the judge of fatigue on simulated drives of eyes, plain thresholds on the same readings beside it.
+
+``python -m calibration.evaluate_fatigue --data ../shared/data``. Drivers are people whom no training of the eye model
+saw, and drawn heads (``calibration.sleepers``); what happens is drawn by a seed (``calibration.nights``). What the
+eye model reads is kept in a file named by its checksum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from calibration.fatigue_outcome import (
+    DROWSY,
+    MICROSLEEP,
+    RIVALS,
+    URGENT_S,
+    WANTED_S,
+    FatigueOutcome,
+    Told,
+    outcome,
+    poisson_interval,
+    share_interval,
+    told,
+    total_looking,
+)
+from calibration.nights import RATES, EyeDrive, Sort, drive
+from calibration.sleepers import Sleeper, sleepers
+from edge.config import Config
+from edge.config.reference import replaced
+from edge.decision.closures import Closures
+from edge.decision.decider import Decider
+from edge.vision.eyes import EyeReader
+from models.training.scoreboard import write_json
+
+HERE = Path(__file__).parent
+FIGURES, PAGE = HERE / "fatigue.json", HERE / "README.md"
+JUDGE = "judge"
+AWAKE_DRIVES = {False: 26, True: 8}
+"""Drives of half an hour of each driver who is a person, and of each who is drawn."""
+SLEEPY_DRIVES = 3
+"""Drives of each other sort of each driver; a multiple of the frame rates, so that each gets as many."""
+LENGTHS = ((0.5, 1.0), (1.0, 1.5), (1.5, 2.0), (2.0, 3.0), (3.0, 6.0))
+"""Lengths of microsleeps that are told apart, seconds."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What came of one drive: of the judge and of each rival, by name."""
+
+    sort: Sort
+    driver: str
+    drawn: bool
+    glasses: bool
+    fps: float
+    flickers: bool
+    outcomes: dict[str, FatigueOutcome]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One drive to decide."""
+
+    sort: Sort
+    seed: int
+    driver: Sleeper
+
+
+def jobs(drivers: Sequence[Sleeper], share: float) -> Iterator[Job]:
+    """All drives of all drivers, or a ``share`` of them."""
+    for number, driver in enumerate(drivers):
+        counts: dict[Sort, int] = {
+            "awake": AWAKE_DRIVES[driver.drawn],
+            "microsleeps": SLEEPY_DRIVES,
+            "drowsy": SLEEPY_DRIVES,
+        }
+        for sort, count in counts.items():
+            for turn in range(max(round(count * share), 1)):
+                yield Job(sort, 1000 * number + turn + number % len(RATES), driver)
+
+
+def run(job: Job, config: Config) -> Case:
+    """Decide one drive, by the judge and by each rival."""
+    film = drive(job.sort, job.seed, job.driver)
+    found = {JUDGE: decide(film, config), **{name: rule(film) for name, rule in RIVALS.items()}}
+    outcomes = {name: outcome(film, said, closed) for name, (said, closed) in found.items()}
+    return Case(film.sort, film.driver, film.drawn, film.glasses, film.fps, film.script.flicker_hz > 0, outcomes)
+
+
+def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, NDArray[np.bool_]]:
+    """What the real decision says of a drive, and which of its frames (F,) count as closed eyes."""
+    decider = Decider(config)
+    transitions = [each for seen in film.observations(thin=thin) for each in decider.update(seen).transitions]
+    closed = np.nan_to_num(film.wider, nan=1.0) < learned(film, config)
+    return told(transitions, film.script.length_s), closed & ~film.happy
+
+
+def learned(film: EyeDrive, config: Config) -> NDArray[np.float64]:
+    """Below which openness (F,) this driver's eyes count as closed at each frame, as the judge learns it."""
+    eyes, rows, wider = Closures(), film.thinned(), film.wider
+    levels, before = [], float(film.t[0])
+    for t, openness, happy in zip(film.t[rows].tolist(), wider[rows].tolist(), film.happy[rows].tolist(), strict=True):
+        elapsed_s = t - before
+        spoken_s = min(elapsed_s, config.smoothing.max_step_s)
+        eyes.update(t, elapsed_s, spoken_s, None if np.isnan(openness) else openness, screwed_up=happy)
+        levels.append(eyes.closes_below)
+        before = t
+    place = np.searchsorted(rows, np.arange(len(film.t)), side="right") - 1
+    return np.array(levels)[place]
+
+
+def only_fatigue() -> Config:
+    """The configuration as shipped, with the judges of expressions off."""
+    return Config.model_validate({"alerts": {kind: {"enabled": False} for kind in Config().alerts.expressions}})
+
+
+def run_all(work: Sequence[Job], config: Config, workers: int) -> list[Case]:
+    """All drives, in the order given."""
+    if workers == 1:
+        return [run(job, config) for job in work]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(partial(run, config=config), work, chunksize=4))
+
+
+Chosen = Callable[[Case], bool]
+GROUPS: dict[str, Chosen] = {
+    "all": lambda _: True,
+    "people": lambda case: not case.drawn,
+    "drawn heads": lambda case: case.drawn,
+    "people with glasses": lambda case: not case.drawn and case.glasses,
+    "people without": lambda case: not case.drawn and not case.glasses,
+    **{f"{fps:g} frames a second": partial(lambda fps, case: case.fps == fps, fps) for fps in RATES},
+    "lamp flickers": lambda case: case.flickers,
+}
+
+
+def figures(cases: Sequence[Case]) -> dict[str, Any]:
+    """Every figure: of each group of drives with the judge, of all of them with each rival, of each driver."""
+    groups = {name: group_figures([case for case in cases if chosen(case)], JUDGE) for name, chosen in GROUPS.items()}
+    rivals = {name: group_figures(cases, name) for name in RIVALS}
+    drivers = sorted({case.driver for case in cases})
+    by_driver = {name: group_figures([case for case in cases if case.driver == name], JUDGE) for name in drivers}
+    return {
+        "groups": groups,
+        "rivals": rivals,
+        "drivers": {name: _short(each) for name, each in by_driver.items()},
+        "false_came_of": _came_of([case for case in cases if case.sort == "awake"]),
+        "lengths": lengths(cases),
+    }
+
+
+def group_figures(cases: Sequence[Case], rule: str) -> dict[str, Any]:
+    """The figures of one rule on some drives."""
+    by_sort = {
+        sort: [case.outcomes[rule] for case in cases if case.sort == sort]
+        for sort in ("awake", "microsleeps", "drowsy")
+    }
+    hours = sum(each.hours for each in by_sort["awake"])
+    sleeps = [each for one in by_sort["microsleeps"] for each in one.microsleeps]
+    long = [each for each in sleeps if each[0] >= WANTED_S]
+    delays = [delay for _, delay, _ in long if not np.isnan(delay)]
+    minutes, found = (sum(getattr(one, name) for one in by_sort["drowsy"]) for name in ("minutes", "found"))
+    return {
+        "awake_hours": round(hours, 1),
+        "false": {
+            cause: _rate(sum(one.false_of(cause) for one in by_sort["awake"]), hours) for cause in (MICROSLEEP, DROWSY)
+        },
+        "microsleeps": _share(len(delays), len(long)),
+        "delay_s": [round(float(each), 2) for each in np.percentile(delays, [50, 90])] if delays else None,
+        "urgent": _share(
+            sum(urgent for length, _, urgent in sleeps if length > URGENT_S + 0.5),
+            sum(length > URGENT_S + 0.5 for length, *_ in sleeps),
+        ),
+        "drowsy_minutes": _share(found, minutes),
+        "counted_closed_percent": {
+            name: round(100 * closed / seconds, 2) if seconds else None
+            for name, (seconds, closed) in total_looking(by_sort["awake"]).items()
+        },
+    }
+
+
+def lengths(cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
+    """Microsleeps by their length: how many, and what share of them an alert came of."""
+    sleeps = [each for case in cases if case.sort == "microsleeps" for each in case.outcomes[JUDGE].microsleeps]
+    return {
+        f"{low:g} to {high:g} s": _share(
+            sum(low <= length < high and not np.isnan(delay) for length, delay, _ in sleeps),
+            sum(low <= length < high for length, *_ in sleeps),
+        )
+        for low, high in LENGTHS
+    }
+
+
+def _share(hits: int, count: int) -> dict[str, Any]:
+    low, high = share_interval(hits, count)
+    return {
+        "of": count,
+        "percent": round(100 * hits / count, 1) if count else None,
+        "interval": [round(100 * low, 1), round(100 * high, 1)],
+    }
+
+
+def _rate(events: int, hours: float) -> dict[str, Any]:
+    low, high = poisson_interval(events, hours)
+    return {"events": events, "per_hour": round(events / hours, 3), "interval": [round(low, 3), round(high, 3)]}
+
+
+def _short(each: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of one driver."""
+    return {
+        name: each[name] for name in ("awake_hours", "false", "microsleeps", "drowsy_minutes", "counted_closed_percent")
+    }
+
+
+def _came_of(cases: Sequence[Case]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {MICROSLEEP: {}, DROWSY: {}}
+    for case in cases:
+        for cause, what in case.outcomes[JUDGE].false:
+            found[cause][what] = found[cause].get(what, 0) + 1
+    return found
+
+
+HEAD = (
+    "drives",
+    "awake hours",
+    "false microsleeps/h (95 %)",
+    "false drowsy/h (95 %)",
+    "microsleeps of 2 s and more found",
+    "delay (p90)",
+    "drowsy minutes found",
+    "down, squint, laugh counted as closed",
+)
+
+
+def rows(made: Mapping[str, Any]) -> list[list[str]]:
+    """The table's cells, a row a group, then a row a rival."""
+    named = {**made["groups"], **{f"all, by a {name}": each for name, each in made["rivals"].items()}}
+    return [[name, *_cells(each)] for name, each in named.items()]
+
+
+def _cells(each: Mapping[str, Any]) -> list[str]:
+    delay = each["delay_s"]
+    return [
+        f"{each['awake_hours']:.0f}",
+        *(_told_rate(each["false"][cause]) for cause in (MICROSLEEP, DROWSY)),
+        _told_share(each["microsleeps"]),
+        "none" if delay is None else f"{delay[0]:.2f} ({delay[1]:.2f}) s",
+        _told_share(each["drowsy_minutes"]),
+        ", ".join("none" if share is None else f"{share:.1f}" for share in each["counted_closed_percent"].values())
+        + " %",
+    ]
+
+
+def _told_rate(rate: Mapping[str, Any]) -> str:
+    low, high = rate["interval"]
+    return f"{rate['per_hour']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _told_share(share: Mapping[str, Any]) -> str:
+    return "none" if share["percent"] is None else f"{share['percent']:.1f} % of {share['of']}"
+
+
+def markdown(made: Mapping[str, Any]) -> str:
+    """The README's tables."""
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows(made)))
+    by_length = made["lengths"]
+    head = ("closures of", *by_length)
+    cells = ("alerts", *(_told_share(each) for each in by_length.values()))
+    return f"{table}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), cells))
+
+
+def show(made: Mapping[str, Any], console: Console) -> None:
+    """Print the tables."""
+    table = Table(*HEAD, title=f"Fatigue, eye model {made['eye_model']}")
+    for row in rows(made):
+        table.add_row(*row)
+    console.print(table)
+    for key in ("lengths", "false_came_of", "drivers"):
+        console.print(key, json.dumps(made[key], indent=1) if key == "lengths" else made[key])
+
+
+def main() -> None:
+    """Parse the command line, read, decide, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/readings"), help="folder for what the eye model reads")
+    parser.add_argument("--share", type=float, default=1.0, help="of the drives, for a quick look")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--write", action="store_true", help=f"the same into {FIGURES.name}, and the README's tables")
+    options = parser.parse_args()
+    if not (options.data / "eyes").is_dir():
+        raise SystemExit(f"{options.data / 'eyes'}: no such folder; name the data's folder with --data")
+    if options.write and options.share != 1:
+        raise SystemExit("--write: give no --share, since what is kept is of all drives")
+    cv2.setNumThreads(1)
+    reader = EyeReader.load()
+    drivers = sleepers(options.data, reader, options.cache)
+    cases = run_all(list(jobs(drivers, options.share)), only_fatigue(), options.workers)
+    made = {"eye_model": reader.manifest.version, "sha256": reader.manifest.sha256, **figures(cases)}
+    show(made, Console(width=200))
+    for path in [options.json, *([FIGURES] if options.write else [])]:
+        if path is not None:
+            write_json(path, made)
+    if options.write:
+        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), {"fatigue": markdown(made)}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""The drivers of simulated nights: what the eye model reads of each one's eyes, look by look.
+
+*People* are those of MRL's infrared eyes whom no training of the eye model saw, with and without their glasses. Their
+eyes are labelled open or closed alone, so what lies between is drawn (``models.training.eye_renders``), from heads
+other than those of the training. A drawn driver is one such head throughout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from edge.vision import eyes as eye_reader
+from edge.vision.eyes import EyeReader, levelled
+from models.training import eye_data, eye_renders
+from models.training.eye_renders import EyeMesh, Pose, render
+
+Look = Literal["open", "closing", "nearly closed", "closed", "half", "down", "squint", "laugh"]
+"""What the lids do. Of the two in between, a third and two thirds of a moving lid's exposure show it closed."""
+LOOKS: tuple[Look, ...] = get_args(Look)
+Condition = Literal["plain", "dark", "dazzled", "covered"]
+"""What the picture does: the lamp flickers, glasses reflect it, a hand covers the eye."""
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+BETWEEN: dict[Look, float] = {"closing": 1 / 3, "nearly closed": 2 / 3}
+DRAWN_LOOKS: tuple[Look, ...] = ("half", "down", "squint", "laugh")
+"""What a photograph's driver borrows from a drawn head."""
+VIEWS = 4
+"""Slightly different pictures of one moment, of which each frame is one."""
+MOMENTS = 40
+"""Moments of one look at most."""
+LEAST = 10
+"""A person with fewer closed eyes than this borrows those without glasses, or with them."""
+DRAWN_DRIVERS = 12
+HEADS_FROM = 77_000
+"""The first drawn head's seed: no render of the training or of the eye model's own figures begins with it."""
+DRAWN_MOMENTS = 12
+APERTURES: dict[str, tuple[float, float]] = {
+    "open": (0.7, 1.2),
+    "half": (0.3, 0.7),
+    "down": (0.5, 0.85),
+    "squint": (0.3, 0.9),
+    "laugh": (0.3, 0.8),
+    "closed": (0.0, eye_data.P80 / 2),
+}
+"""How far the lids of a drawn look are apart, in shares of the aperture at rest. Looking 40 degrees down leaves 6.4 mm
+of 9.7, more or less 1.1, and 20 degrees lies between (Read et al., Optometry and Vision Science 83, 2006)."""
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """One driver: by look the readings (C, M, 2, V, 2) of M moments under each of C conditions.
+
+    The third axis is the eye at the picture's left and right, the fourth its views, the last openness and readability.
+    """
+
+    name: str
+    drawn: bool
+    glasses: bool
+    looks: Mapping[Look, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Shots:
+    """A driver's pictures: by look tiles (M, 2, S, S) of both eyes."""
+
+    name: str
+    drawn: bool
+    glasses: bool
+    looks: Mapping[Look, NDArray[np.uint8]]
+
+
+def sleepers(data: Path, reader: EyeReader, folder: Path) -> list[Sleeper]:
+    """All drivers, as ``reader`` reads them; that is kept in ``folder``, named by a checksum of all it comes from."""
+    digest = hashlib.sha256(reader.manifest.sha256.encode())
+    for code in (__file__, eye_reader.__file__, eye_data.__file__, eye_renders.__file__):
+        digest.update(Path(str(code)).read_bytes())
+    digest.update((data / "eyes/mrl.npz").read_bytes())
+    path = folder / f"sleepers-{digest.hexdigest()[:16]}.npz"
+    if not path.exists():
+        found = [read_shots(reader, shots, number) for number, shots in enumerate(all_shots(data))]
+        folder.mkdir(parents=True, exist_ok=True)
+        stored: dict[str, Any] = {
+            f"{one.name}|{one.drawn:d}|{one.glasses:d}|{look}": one.looks[look] for one in found for look in LOOKS
+        }
+        np.savez_compressed(path, **stored)
+    return _stored(path)
+
+
+def _stored(path: Path) -> list[Sleeper]:
+    by_driver: dict[tuple[str, bool, bool], dict[Look, NDArray[np.float32]]] = {}
+    with np.load(path) as file:
+        for key in file.files:
+            name, drawn, glasses, look = key.split("|")
+            by_driver.setdefault((name, drawn == "1", glasses == "1"), {})[_look(look)] = file[key]
+    return [Sleeper(*who, looks) for who, looks in by_driver.items()]
+
+
+def _look(name: str) -> Look:
+    return LOOKS[LOOKS.index(name)]
+
+
+def all_shots(data: Path) -> Iterator[Shots]:
+    """The pictures of people, then of drawn heads."""
+    mesh = EyeMesh.load(data / "head/head.npz")
+    people = list(_people(data))
+    for number, (name, glasses, opened, closed) in enumerate(people):
+        borrowed = head(mesh, HEADS_FROM + number, glasses=glasses)
+        own = _with_between(np.random.default_rng([1, number]), paired(opened), paired(closed))
+        yield Shots(name, drawn=False, glasses=glasses, looks={**own, **{look: borrowed[look] for look in DRAWN_LOOKS}})
+    for number in range(DRAWN_DRIVERS):
+        glasses = number % 2 == 1
+        yield Shots(
+            f"head {number}", drawn=True, glasses=glasses, looks=head(mesh, HEADS_FROM + 1000 + number, glasses=glasses)
+        )
+
+
+def _people(data: Path) -> Iterator[tuple[str, bool, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Name, glasses, open and closed tiles of each person whom no training saw, as few as there are kept."""
+    eyes = eye_data.read_mrl(data)
+    part = eyes.only(eyes.use == eye_data.QUOTE)
+    is_open, subject, glasses = part.about["open"] == 1, part.about["subject"], part.about["glasses"] == 1
+    for who in np.unique(subject).tolist():
+        for worn in (False, True):
+            own = (subject == who) & (glasses == worn)
+            if (own & is_open).sum() < LEAST:
+                continue
+            closed = own & ~is_open
+            if closed.sum() < LEAST:
+                closed = (subject == who) & ~is_open
+            name = f"person {who}{', glasses' if worn else ''}"
+            yield name, worn, _some(part.tiles[own & is_open]), _some(part.tiles[closed])
+
+
+def _some(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(tiles[np.linspace(0, len(tiles) - 1, min(len(tiles), MOMENTS)).round().astype(int)], np.uint8)
+
+
+def paired(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Both eyes (M, 2, S, S) of moments: each tile (M, S, S) beside the one that is most like it, mirrored or not.
+
+    The set does not say which two eyes were seen at once. Eyes that look alike are misread together, as those of one
+    face are, which eyes drawn at random would not be.
+    """
+    small = np.stack([cv2.resize(levelled(tile), (10, 10), interpolation=cv2.INTER_AREA) for tile in tiles])
+    flat = small.reshape(len(tiles), -1).astype(float)
+    flat = (flat - flat.mean(1, keepdims=True)) / np.maximum(flat.std(1, keepdims=True), 1e-6)
+    mirrored = flat.reshape(-1, 10, 10)[:, :, ::-1].reshape(len(tiles), -1)
+    alike = np.maximum(flat @ flat.T, flat @ mirrored.T)
+    np.fill_diagonal(alike, -np.inf)
+    return np.stack([tiles, tiles[alike.argmax(1)]], 1)
+
+
+def _with_between(
+    rng: Generator, opened: NDArray[np.uint8], closed: NDArray[np.uint8]
+) -> dict[Look, NDArray[np.uint8]]:
+    """Open and closed moments, and exposures during which a lid moves: mixtures of both."""
+    one, other = rng.integers(len(opened), size=MOMENTS), rng.integers(len(closed), size=MOMENTS)
+    mixed = {
+        look: np.asarray(opened[one] * (1 - share) + closed[other] * share, np.uint8) for look, share in BETWEEN.items()
+    }
+    return {"open": opened, "closed": closed, **mixed}
+
+
+def head(mesh: EyeMesh, seed: int, *, glasses: bool) -> dict[Look, NDArray[np.uint8]]:
+    """One drawn head with every look, tiles (M, 2, S, S); its right eye is the left one mirrored, in a view of its own.
+
+    The same seed draws the same head, skin, brows and lamp for every pose.
+    """
+    rng = np.random.default_rng([seed, 1])
+    found: dict[Look, NDArray[np.uint8]] = {}
+    for look in ("open", "closed", *DRAWN_LOOKS):
+        drawn: list[NDArray[np.uint8]] = []
+        low, high = APERTURES[look]
+        while len(drawn) < DRAWN_MOMENTS:
+            pose = _pose(rng, look)
+            tile, aperture = render(np.random.default_rng(seed), mesh, pose)
+            if low <= aperture <= high:
+                drawn.append(np.stack([tile, tile[:, ::-1]]))
+        found[look] = np.stack(drawn)
+    found |= _with_between(rng, found["open"], found["closed"])
+    if glasses:
+        for tiles in found.values():
+            for moment in tiles:
+                moment[0] = eye_data.bespectacled(np.random.default_rng(seed), moment[0])
+                moment[1] = eye_data.bespectacled(np.random.default_rng(seed), moment[1, :, ::-1])[:, ::-1]
+    return found
+
+
+def _pose(rng: Generator, look: str) -> Pose:
+    """What the eye of a drawn driver does, by chance; apart from the look it faces the road."""
+    side, up = np.clip(rng.normal(0, 0.3), -1, 1), np.clip(rng.normal(0, 0.15), -0.4, 0.4)
+    blink, squint = max(0.0, rng.normal(0, 0.05)), rng.uniform(0, 0.2)
+    if look == "closed":
+        blink = rng.uniform(0.97, 1.03)
+    elif look == "half":
+        blink = rng.uniform(0.25, 0.6)
+    elif look == "down":
+        up, blink = -rng.uniform(0.3, 0.85), rng.uniform(0, 0.1)
+    elif look == "squint":
+        squint, blink = rng.uniform(0.6, 1.3), rng.uniform(0, 0.25)
+    elif look == "laugh":
+        squint, blink = rng.uniform(0.9, 1.4), rng.uniform(0.15, 0.45)
+    gaze = np.array([side, up], np.float32)
+    return Pose(blink, squint, 0.0, gaze, float(rng.normal(0, 8)), float(rng.normal(4, 5)))
+
+
+def read_shots(reader: EyeReader, shots: Shots, seed: int) -> Sleeper:
+    """What the reader makes of each moment of each look, in VIEWS views under each condition."""
+    rng = np.random.default_rng([seed, 2])
+    return Sleeper(
+        shots.name,
+        shots.drawn,
+        shots.glasses,
+        {
+            look: np.stack([_read(reader, rng, shots.looks[look], condition) for condition in CONDITIONS])
+            for look in LOOKS
+        },
+    )
+
+
+def _read(reader: EyeReader, rng: Generator, tiles: NDArray[np.uint8], condition: Condition) -> NDArray[np.float32]:
+    """Readings (M, 2, V, 2) of moments (M, 2, S, S)."""
+    moments, eyes = tiles.shape[:2]
+    views = [
+        view(rng, seen(rng, tiles[moment, eye], condition))
+        for moment in range(moments)
+        for eye in range(eyes)
+        for _ in range(VIEWS)
+    ]
+    openness, readable = reader.read_crops_all(np.stack(views))
+    return np.stack([openness, readable], 1).reshape(moments, eyes, VIEWS, 2)
+
+
+def seen(rng: Generator, tile: NDArray[np.uint8], condition: Condition) -> NDArray[np.uint8]:
+    """The tile (S, S) under a condition."""
+    if condition == "dark":
+        return np.asarray(tile * rng.uniform(0.15, 0.4), np.uint8)
+    if condition == "dazzled":
+        hide = eye_data.dazzled if rng.random() < 0.5 else eye_data.sparkling
+        return np.asarray(hide(rng, tile), np.uint8)
+    if condition == "covered":
+        return np.asarray(eye_data.covered(rng, tile), np.uint8)
+    return tile
+
+
+def view(rng: Generator, tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tile (S, S) as another frame shows it: a little moved, turned, scaled, in another light, with noise."""
+    side = tile.shape[0]
+    middle = (side / 2 - 0.5, side / 2 - 0.5)
+    matrix = cv2.getRotationMatrix2D(middle, float(rng.normal(0, 3)), float(np.exp(rng.normal(0, 0.04))))
+    matrix[:, 2] = matrix[:, 2] + rng.normal(0, 0.025 * side, 2)
+    moved = cv2.warpAffine(tile, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lit = moved * rng.uniform(0.85, 1.15) + rng.normal(0, rng.uniform(1, 4), moved.shape)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
