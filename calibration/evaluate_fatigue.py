@@ -50,7 +50,7 @@ from models.training.scoreboard import write_json
 HERE = Path(__file__).parent
 FIGURES, PAGE = HERE / "fatigue.json", HERE / "README.md"
 JUDGE = "judge"
-AWAKE_DRIVES = {False: 26, True: 8}
+AWAKE_DRIVES = {False: 26, True: 12}
 """Drives of half an hour of each driver who is a person, and of each who is drawn."""
 SLEEPY_DRIVES = 3
 """Drives of each other sort of each driver; a multiple of the frame rates, so that each gets as many."""
@@ -102,11 +102,13 @@ def run(job: Job, config: Config) -> Case:
 
 
 def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, NDArray[np.bool_]]:
-    """What the real decision says of a drive, and which of its frames (F,) count as closed eyes."""
+    """What the real decision says of a drive, and which frames (F,) of an awake one count as closed eyes."""
     decider = Decider(config)
     transitions = [each for seen in film.observations(thin=thin) for each in decider.update(seen).transitions]
-    closed = np.nan_to_num(film.wider, nan=1.0) < learned(film, config)
-    return told(transitions, film.script.length_s), closed & ~film.happy
+    said = told(transitions, film.script.length_s)
+    if film.sort != "awake":
+        return said, np.zeros(len(film.t), bool)
+    return said, (np.nan_to_num(film.wider, nan=1.0) < learned(film, config)) & ~film.happy
 
 
 def learned(film: EyeDrive, config: Config) -> NDArray[np.float64]:

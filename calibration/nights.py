@@ -76,7 +76,7 @@ LOST = 0.01
 FLICKERS = 0.2
 """Share of drives in which the lamp flickers: for DARK of the time pictures are dark, at a beat of 0.3 to 5 Hz."""
 DARK = 0.3
-DULL, DULL_S, THINNED_S = 0.75, 0.3, 0.2
+DULL, DULL_S, THINNED_S = 0.75, 0.3, 0.35
 """Where the wider eye is read as open as this for so long before and after, frames are thinned to one in so long."""
 
 

@@ -8,7 +8,8 @@ other than those of the training. A drawn driver is one such head throughout.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -38,11 +39,15 @@ MOMENTS = 40
 """Moments of one look at most."""
 LEAST = 10
 """A person with fewer closed eyes than this borrows those without glasses, or with them."""
-DRAWN_DRIVERS = 12
+DRAWN_DRIVERS = 8
 HEADS_FROM = 77_000
 """The first drawn head's seed: no render of the training or of the eye model's own figures begins with it."""
-DRAWN_MOMENTS = 12
-APERTURES: dict[str, tuple[float, float]] = {
+DRAWN_MOMENTS = 8
+TRIES = 40
+"""A head that does not show a look DRAWN_MOMENTS times in so many poses is passed over: its eyes are narrow at rest."""
+HARDEST: tuple[Look, ...] = ("down", "open", "laugh", "half", "squint", "closed")
+"""Looks in the order in which heads fail to show them."""
+APERTURES: dict[Look, tuple[float, float]] = {
     "open": (0.7, 1.2),
     "half": (0.3, 0.7),
     "down": (0.5, 0.85),
@@ -110,19 +115,19 @@ def _look(name: str) -> Look:
 def all_shots(data: Path) -> Iterator[Shots]:
     """The pictures of people, then of drawn heads."""
     mesh = EyeMesh.load(data / "head/head.npz")
-    people = list(_people(data))
-    for number, (name, glasses, opened, closed) in enumerate(people):
-        borrowed = head(mesh, HEADS_FROM + number, glasses=glasses)
+    seeds = itertools.count(HEADS_FROM)
+    for number, (name, glasses, opened, closed) in enumerate(people(data)):
         own = _with_between(np.random.default_rng([1, number]), paired(opened), paired(closed))
-        yield Shots(name, drawn=False, glasses=glasses, looks={**own, **{look: borrowed[look] for look in DRAWN_LOOKS}})
+        borrowed = head(mesh, seeds, DRAWN_LOOKS, glasses=glasses)
+        yield Shots(name, drawn=False, glasses=glasses, looks={**own, **borrowed})
     for number in range(DRAWN_DRIVERS):
         glasses = number % 2 == 1
-        yield Shots(
-            f"head {number}", drawn=True, glasses=glasses, looks=head(mesh, HEADS_FROM + 1000 + number, glasses=glasses)
-        )
+        looks = head(mesh, seeds, ("open", "closed", *DRAWN_LOOKS), glasses=glasses)
+        between = _with_between(np.random.default_rng([2, number]), looks["open"], looks["closed"])
+        yield Shots(f"head {number + 1}", drawn=True, glasses=glasses, looks={**looks, **between})
 
 
-def _people(data: Path) -> Iterator[tuple[str, bool, NDArray[np.uint8], NDArray[np.uint8]]]:
+def people(data: Path) -> Iterator[tuple[str, bool, NDArray[np.uint8], NDArray[np.uint8]]]:
     """Name, glasses, open and closed tiles of each person whom no training saw, as few as there are kept."""
     eyes = eye_data.read_mrl(data)
     part = eyes.only(eyes.use == eye_data.QUOTE)
@@ -169,29 +174,41 @@ def _with_between(
     return {"open": opened, "closed": closed, **mixed}
 
 
-def head(mesh: EyeMesh, seed: int, *, glasses: bool) -> dict[Look, NDArray[np.uint8]]:
-    """One drawn head with every look, tiles (M, 2, S, S); its right eye is the left one mirrored, in a view of its own.
+def head(mesh: EyeMesh, seeds: Iterator[int], looks: Sequence[Look], *, glasses: bool) -> dict[Look, NDArray[np.uint8]]:
+    """The next drawn head that can show all ``looks``, tiles (M, 2, S, S); its right eye is the left one mirrored.
 
-    The same seed draws the same head, skin, brows and lamp for every pose.
+    The same seed draws the same head, skin, brows, lamp and glasses for every pose.
     """
-    rng = np.random.default_rng([seed, 1])
-    found: dict[Look, NDArray[np.uint8]] = {}
-    for look in ("open", "closed", *DRAWN_LOOKS):
-        drawn: list[NDArray[np.uint8]] = []
-        low, high = APERTURES[look]
-        while len(drawn) < DRAWN_MOMENTS:
-            pose = _pose(rng, look)
-            tile, aperture = render(np.random.default_rng(seed), mesh, pose)
-            if low <= aperture <= high:
-                drawn.append(np.stack([tile, tile[:, ::-1]]))
-        found[look] = np.stack(drawn)
-    found |= _with_between(rng, found["open"], found["closed"])
-    if glasses:
-        for tiles in found.values():
-            for moment in tiles:
-                moment[0] = eye_data.bespectacled(np.random.default_rng(seed), moment[0])
-                moment[1] = eye_data.bespectacled(np.random.default_rng(seed), moment[1, :, ::-1])[:, ::-1]
-    return found
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 1])
+        found: dict[Look, NDArray[np.uint8]] = {}
+        for look in sorted(looks, key=HARDEST.index):
+            tiles = _shown(rng, mesh, seed, look, glasses=glasses)
+            if tiles is None:
+                break
+            found[look] = tiles
+        else:
+            return found
+    raise ValueError("no seed is left")
+
+
+def _shown(rng: Generator, mesh: EyeMesh, seed: int, look: Look, *, glasses: bool) -> NDArray[np.uint8] | None:
+    """A head's look, tiles (M, 2, S, S); None where TRIES were not enough."""
+    tiles: list[NDArray[np.uint8]] = []
+    low, high = APERTURES[look]
+    for _ in range(TRIES):
+        tile, aperture = render(np.random.default_rng(seed), mesh, _pose(rng, look))
+        if low <= aperture <= high:
+            sides = [tile, tile[:, ::-1]]
+            tiles.append(np.stack([bespectacled(seed, each) for each in sides] if glasses else sides))
+        if len(tiles) == DRAWN_MOMENTS:
+            return np.stack(tiles)
+    return None
+
+
+def bespectacled(seed: int, tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tile behind the glasses that this head wears."""
+    return np.asarray(eye_data.bespectacled(np.random.default_rng(seed), tile), np.uint8)
 
 
 def _pose(rng: Generator, look: str) -> Pose:
@@ -201,13 +218,13 @@ def _pose(rng: Generator, look: str) -> Pose:
     if look == "closed":
         blink = rng.uniform(0.97, 1.03)
     elif look == "half":
-        blink = rng.uniform(0.25, 0.6)
+        blink = rng.uniform(0.15, 0.5)
     elif look == "down":
         up, blink = -rng.uniform(0.3, 0.85), rng.uniform(0, 0.1)
     elif look == "squint":
         squint, blink = rng.uniform(0.6, 1.3), rng.uniform(0, 0.25)
     elif look == "laugh":
-        squint, blink = rng.uniform(0.9, 1.4), rng.uniform(0.15, 0.45)
+        squint, blink = rng.uniform(0.7, 1.2), rng.uniform(0.05, 0.3)
     gaze = np.array([side, up], np.float32)
     return Pose(blink, squint, 0.0, gaze, float(rng.normal(0, 8)), float(rng.normal(4, 5)))
 
