@@ -21,7 +21,7 @@ NAN = float("nan")
 
 
 def case(sort: str, outcome: FatigueOutcome, *, glasses: bool = False, fps: float = 15.0) -> Case:
-    outcomes = {name: outcome for name in ("judge", *RIVALS)}
+    outcomes = dict.fromkeys(("judge", *RIVALS), outcome)
     return Case(sort, "person 1", drawn=False, glasses=glasses, fps=fps, flickers=False, outcomes=outcomes)  # type: ignore[arg-type]
 
 
