@@ -44,6 +44,7 @@ from edge.config import Config
 from edge.config.reference import replaced
 from edge.decision.closures import Closures
 from edge.decision.decider import Decider
+from edge.decision.interval import MAX_STEP_S
 from edge.vision.eyes import EyeReader
 from models.training.scoreboard import write_json
 
@@ -108,16 +109,16 @@ def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, 
     said = told(transitions, film.script.length_s)
     if film.sort != "awake":
         return said, np.zeros(len(film.t), bool)
-    return said, (np.nan_to_num(film.wider, nan=1.0) < learned(film, config)) & ~film.happy
+    return said, (np.nan_to_num(film.wider, nan=1.0) < learned(film)) & ~film.happy
 
 
-def learned(film: EyeDrive, config: Config) -> NDArray[np.float64]:
+def learned(film: EyeDrive) -> NDArray[np.float64]:
     """Below which openness (F,) this driver's eyes count as closed at each frame, as the judge learns it."""
     eyes, rows, wider = Closures(), film.thinned(), film.wider
     levels, before = [], float(film.t[0])
     for t, openness, happy in zip(film.t[rows].tolist(), wider[rows].tolist(), film.happy[rows].tolist(), strict=True):
         elapsed_s = t - before
-        spoken_s = min(elapsed_s, config.smoothing.max_step_s)
+        spoken_s = min(elapsed_s, MAX_STEP_S)
         eyes.update(t, elapsed_s, spoken_s, None if np.isnan(openness) else openness, screwed_up=happy)
         levels.append(eyes.closes_below)
         before = t
