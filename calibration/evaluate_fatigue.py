@@ -209,15 +209,19 @@ def lengths(cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
 
 
 def _share(hits: int, count: int) -> dict[str, Any]:
+    if not count:
+        return {"of": 0, "percent": None, "interval": None}
     low, high = share_interval(hits, count)
     return {
         "of": count,
-        "percent": round(100 * hits / count, 1) if count else None,
+        "percent": round(100 * hits / count, 1),
         "interval": [round(100 * low, 1), round(100 * high, 1)],
     }
 
 
 def _rate(events: int, hours: float) -> dict[str, Any]:
+    if hours <= 0:
+        return {"events": events, "per_hour": None, "interval": None}
     low, high = poisson_interval(events, hours)
     return {"events": events, "per_hour": round(events / hours, 3), "interval": [round(low, 3), round(high, 3)]}
 
@@ -269,6 +273,8 @@ def _cells(each: Mapping[str, Any]) -> list[str]:
 
 
 def _told_rate(rate: Mapping[str, Any]) -> str:
+    if rate["per_hour"] is None:
+        return "none"
     low, high = rate["interval"]
     return f"{rate['per_hour']:.2f} ({low:.2f} to {high:.2f})"
 

@@ -45,7 +45,6 @@ class JudgeSettings(Section):
     enabled: bool = Field(default=True, json_schema_extra=BASIC, description="Judge this kind and publish its alerts.")
     sensitivity: Sensitivity = Field(
         default="normal",
-        json_schema_extra=BASIC,
         description="How readily this kind alerts; default: alerts.sensitivity. Keys that are set go before it.",
     )
     cool_down_s: float = Field(
