@@ -145,21 +145,23 @@ class FatigueJudge(Judge):
     def figures(self) -> Mapping[str, float | None]:
         """PERCLOS of a minute and of three, the share of the minute that could be read, blinks in it."""
         eyes = self._eyes
+        read, long = eyes.short.read, eyes.long
+        known = read >= LEAST_READ
         return {
-            "perclos": eyes.short.closed if eyes.short.read >= LEAST_READ else None,
-            "perclos_3_min": eyes.long.closed if eyes.long.read >= LEAST_READ else None,
-            "readable_share": eyes.short.read,
-            "blinks_per_minute": eyes.blinks / eyes.short.read if eyes.short.read >= LEAST_READ else None,
+            "perclos": eyes.short.closed if known else None,
+            "perclos_3_min": long.closed if long.read >= LEAST_READ else None,
+            "readable_share": read,
+            "blinks_per_minute": eyes.blinks / read if known else None,
         }
 
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's eyes; at most one transition comes of it."""
         del beside
-        now = moment.interval
+        now, eyes = moment.interval, self._eyes
         openness = None if moment.paused else wider_eye(moment.observation)
-        self._eyes.update(
-            now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=shuts_the_eyes(moment.observation.probabilities)
-        )
+        shut = openness is not None and openness < eyes.closes_below
+        screwed_up = shut and shuts_the_eyes(moment.observation.probabilities)
+        eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up)
         self.readable = moment.unknown is None
         self.episode.wait(now.elapsed_s)
         self.episode.rise(self.signal)
@@ -209,7 +211,7 @@ class FatigueJudge(Judge):
 
 def shuts_the_eyes(probabilities: NDArray[np.float32] | None) -> bool:
     """Whether the expression (9,), in the order EXPRESSIONS, is a yawn or a laugh, which shut the eyes of the awake."""
-    return probabilities is not None and float(probabilities[_SHUTTING].sum()) > 0.5
+    return probabilities is not None and sum(probabilities.item(place) for place in _SHUTTING) > 0.5
 
 
 def wider_eye(observation: Observation) -> float | None:
@@ -220,5 +222,9 @@ def wider_eye(observation: Observation) -> float | None:
     eyes = observation.eyes
     if eyes is None:
         return None
-    sides = ((eyes.openness_left, eyes.readable_left), (eyes.openness_right, eyes.readable_right))
-    return max((openness for openness, readable in sides if readable >= READABLE), default=None)
+    left, right = eyes.readable_left >= READABLE, eyes.readable_right >= READABLE
+    if left and right:
+        return max(eyes.openness_left, eyes.openness_right)
+    if left or right:
+        return eyes.openness_left if left else eyes.openness_right
+    return None
