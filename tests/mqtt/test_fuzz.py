@@ -67,7 +67,7 @@ def a_value(chance: random.Random, depth: int = 0) -> Any:
 
 def a_payload(chance: random.Random) -> bytes:
     """Valid ones, nearly valid ones, JSON of other shapes, damaged text and noise."""
-    kind = chance.randrange(7)
+    kind = chance.choice([0, 1, 2, 2, 2, 3, 4, 5, 6])  # what may be valid often enough, whatever the seed
     if kind == 0:
         return chance.randbytes(chance.randrange(0, 1500))
     if kind == 1:
@@ -135,7 +135,7 @@ def test_only_valid_commands_reach_the_service_and_change_what_it_says(publisher
                 pause_left_s = 0.0
         said = decider.update(Observation(t, Sight.NO_FACE)).state
         assert (said is State.PAUSED) == (pause_left_s > 0), told
-    assert accepted > COUNT / 100, f"seed {seed}: noise that hardly ever is a command tests little"
+    assert accepted > COUNT / 50, f"seed {seed}: noise that hardly ever is a command tests little"
 
 
 def test_with_its_limit_a_flood_of_valid_commands_is_held_to_a_trickle(tmp_path: Path) -> None:
