@@ -142,10 +142,11 @@ class Closures:
     ) -> None:
         """Take in a frame at ``t`` that speaks for ``spoken_s`` of the ``elapsed_s`` since the last one.
 
-        ``openness`` is the wider eye's, None where neither could be read. ``screwed_up`` says that a yawn or a laugh
-        shuts the eyes, if they are shut: for SCREWED_UP_S at most such a frame tells nothing of fatigue.
+        ``openness`` is the wider eye's, None where neither could be read. ``screwed_up`` says that the face yawns or
+        laughs: where the eyes are shut then, for SCREWED_UP_S at most, the frame tells nothing of fatigue.
         """
-        self._screwed_up_s = self._screwed_up_s + elapsed_s if screwed_up else 0.0
+        shut = openness is not None and openness < self.closes_below
+        self._screwed_up_s = self._screwed_up_s + elapsed_s if shut and screwed_up else 0.0
         while self._blinks and self._blinks[0] <= t - 60.0:
             self._blinks.popleft()
         unseen_s = elapsed_s - spoken_s if openness is not None else elapsed_s

@@ -33,6 +33,16 @@ RESERVED = frozenset({"kinds", "sensitivity", "shadow"})
 """What no kind may be called, since [alerts] has its own use for it."""
 
 
+def cool_down_field(default: float) -> Any:
+    """The key ``cool_down_s`` with a kind's own default."""
+    return Field(
+        default=default,
+        ge=0,
+        le=3600,
+        description="Least time from an alert's end to the next start of its kind, seconds.",
+    )
+
+
 class JudgeSettings(Section):
     """What every kind of alert is set by; its own keys stand beside its judge.
 
@@ -47,12 +57,7 @@ class JudgeSettings(Section):
         default="normal",
         description="How readily this kind alerts; default: alerts.sensitivity. Keys that are set go before it.",
     )
-    cool_down_s: float = Field(
-        default=10.0,
-        ge=0,
-        le=3600,
-        description="Least time from an alert's end to the next start of its kind, seconds.",
-    )
+    cool_down_s: float = cool_down_field(10.0)
 
     max_alert_s: float = Field(
         default=120.0,

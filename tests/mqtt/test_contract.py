@@ -118,7 +118,7 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
         {"anger": Judged(0.62), "distress": Judged(0.05), "fatigue": Judged(0.1)},
         0.97 if quality else 0.0,
         probabilities,
-        {"perclos": 0.03125, "perclos_3_min": None, "readable_share": 0.9, "blinks_per_minute": None},
+        {"perclos": 0.03125, "readable_share": 0.9, "blinks_per_minute": None},
     )
     observation = Observation(
         10.0,

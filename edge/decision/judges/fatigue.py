@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge.decision.closures import Closures
+from edge.decision.closures import Closures, Window
 from edge.decision.expression import FollowedExpression
-from edge.decision.judge import Judge, JudgeSettings, Moment, register
+from edge.decision.judge import Judge, JudgeSettings, Moment, cool_down_field, register
 from edge.domain import EXPRESSIONS, EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
 from edge.section import BASIC, Share
 
@@ -50,12 +50,7 @@ class FatigueSettings(JudgeSettings):
         }
     )
 
-    cool_down_s: float = Field(
-        default=3.0,
-        ge=0,
-        le=3600,
-        description="Least time from an alert's end to the next start of its kind, seconds.",
-    )
+    cool_down_s: float = cool_down_field(3.0)
     max_alert_s: float = Field(
         default=300.0,
         ge=1,
@@ -143,25 +138,18 @@ class FatigueJudge(Judge):
 
     @property
     def figures(self) -> Mapping[str, float | None]:
-        """PERCLOS of a minute and of three, the share of the minute that could be read, blinks in it."""
-        eyes = self._eyes
-        read, long = eyes.short.read, eyes.long
-        known = read >= LEAST_READ
-        return {
-            "perclos": eyes.short.closed if known else None,
-            "perclos_3_min": long.closed if long.read >= LEAST_READ else None,
-            "readable_share": read,
-            "blinks_per_minute": eyes.blinks / read if known else None,
-        }
+        """PERCLOS of a minute, the share of it that could be read, blinks in it."""
+        read, perclos = self._eyes.short.read, told_share(self._eyes.short)
+        blinks = None if perclos is None else self._eyes.blinks / read
+        return {"perclos": perclos, "readable_share": read, "blinks_per_minute": blinks}
 
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's eyes; at most one transition comes of it."""
         del beside
-        now, eyes = moment.interval, self._eyes
+        now = moment.interval
         openness = None if moment.paused else wider_eye(moment.observation)
-        shut = openness is not None and openness < eyes.closes_below
-        screwed_up = shut and shuts_the_eyes(moment.observation.probabilities)
-        eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up)
+        screwed_up = shuts_the_eyes(moment.observation.probabilities)
+        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up)
         self.readable = moment.unknown is None
         self.episode.wait(now.elapsed_s)
         self.episode.rise(self.signal)
@@ -181,7 +169,7 @@ class FatigueJudge(Judge):
 
     @property
     def _perclos(self) -> float:
-        return self._eyes.short.closed if self._eyes.short.read >= LEAST_READ else 0.0
+        return told_share(self._eyes.short) or 0.0
 
     def _asked(self) -> tuple[Cause | None, Level | None]:
         """What an alert would come of now, and its level; None twice where none would."""
@@ -190,8 +178,8 @@ class FatigueJudge(Judge):
             return Cause.MICROSLEEP, Level.URGENT if eyes.closed_s >= config.microsleep_urgent_s else Level.WARNING
         if self._perclos < config.perclos:
             return None, None
-        long = eyes.long.read >= LEAST_READ and eyes.long.closed >= config.perclos_urgent
-        return Cause.DROWSY, Level.URGENT if long else Level.WARNING
+        lasts = (told_share(eyes.long) or 0.0) >= config.perclos_urgent
+        return Cause.DROWSY, Level.URGENT if lasts else Level.WARNING
 
     def _go_on(self, moment: Moment, cause: Cause | None, level: Level | None) -> Transition | None:
         """Escalate or end the open episode. A microsleep of a driver who is told to be drowsy is urgent at once."""
@@ -207,6 +195,11 @@ class FatigueJudge(Judge):
         if self._eyes.open_s >= self.settings.release_s and not drowsy:
             return self.end(t, ReasonCode.CALM)
         return None
+
+
+def told_share(window: Window) -> float | None:
+    """Share of the window in which the eyes were closed; None where too little of it was read to tell."""
+    return window.closed if window.read >= LEAST_READ else None
 
 
 def shuts_the_eyes(probabilities: NDArray[np.float32] | None) -> bool:
