@@ -25,6 +25,7 @@ from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled, load_manifest
 from models.training.eye_measures import measure
+from models.training.left_out import pairs
 from models.training.scoreboard import Row, Want, percent, show, write_json
 
 OURS, CLEAN = "eyes int8", "eyes-clean int8"
@@ -103,12 +104,9 @@ def left_out(given: list[str], root: Path, renders: Path) -> dict[str, dict[str,
         SystemExit: something else was given.
     """
     found = {}
-    for each in given:
-        name, equals, path = each.partition("=")
-        if not equals or name not in LEFT_OUT:
-            raise SystemExit(f"{each}: expected SOURCE=MANIFEST, SOURCE being one of {', '.join(LEFT_OUT)}")
+    for name, manifest in pairs(given, LEFT_OUT).items():
         key = LEFT_OUT[name].key
-        found[name] = {key: measure(Path(path), root, renders)[key]}
+        found[name] = {key: measure(manifest, root, renders)[key]}
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ FIGURES = Path("models/figures/left_out.json")
 SHOWN = ("balanced", "accuracy", "recall_anger", "recall_fear", "recall_sadness", "auroc_anger", "auroc_distress")
 
 
-def pairs(given: Sequence[str]) -> dict[str, Path]:
-    """Sources with the manifests of the models that were trained without them, from ``SOURCE=MANIFEST``.
+def pairs(given: Sequence[str], sources: Collection[str]) -> dict[str, Path]:
+    """Those of ``sources`` with manifests of models that were trained without them, from ``SOURCE=MANIFEST``.
 
     Raises:
         SystemExit: something else was given.
@@ -32,8 +32,8 @@ def pairs(given: Sequence[str]) -> dict[str, Path]:
     found = {}
     for each in given:
         name, equals, path = each.partition("=")
-        if not equals or name not in ASKED:
-            raise SystemExit(f"{each}: expected SOURCE=MANIFEST, SOURCE being one of {', '.join(ASKED)}")
+        if not equals or name not in sources:
+            raise SystemExit(f"{each}: expected SOURCE=MANIFEST, SOURCE being one of {', '.join(sources)}")
         found[name] = Path(path)
     return found
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--before", type=Path, required=True, help="manifest of the model that was shipped before")
     arguments = parser.parse_args()
-    asked, quoted = pairs(arguments.without), read_quoted(arguments.data)
+    asked, quoted = pairs(arguments.without, ASKED), read_quoted(arguments.data)
     before = ExpressionReader.load(VisionConfig(expression_model=arguments.before)).manifest.version
     told: dict[str, Any] = {"before": before, "sources": {}}
     for name, manifest in asked.items():
