@@ -75,7 +75,7 @@ class Reader(Protocol):
         """What the face in the picture (H, W) shows."""
 
 
-class Eyes(Protocol):
+class OpennessReader(Protocol):
     """Reads the eyes of a face, as EyeReader does."""
 
     @property
@@ -125,7 +125,7 @@ class Pipeline:
         finder: Finder,
         reader: Reader,
         times: StageTimes | None = None,
-        eyes: Eyes | None = None,
+        eyes: OpennessReader | None = None,
     ) -> None:
         self.finder = finder
         self._follower = follow.DriverFollower(finder)
@@ -199,7 +199,7 @@ class Pipeline:
         eyes = None if self.eyes is None else self._read_eyes(self.eyes, frame, face)
         return expression if eyes is None else {**expression, EYES: eyes}
 
-    def _read_eyes(self, reader: Eyes, frame: Frame, face: Face) -> Reading | None:
+    def _read_eyes(self, reader: OpennessReader, frame: Frame, face: Face) -> Reading | None:
         """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
         last = self._open_eyes
         if last is not None and 0 <= frame.t - last.t <= EYES_HOLD_S and _near(face, last.face):
