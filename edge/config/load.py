@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args
@@ -22,7 +23,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 from edge.config.faults import cut, printable, reason, shown
 from edge.config.schema import Config
 from edge.config.secrets import HIDDEN, redact
-from edge.config.toml import read_toml
+from edge.config.toml import read_toml, toml_value
 from edge.errors import ConfigError
 from edge.section import Section
 
@@ -64,6 +65,11 @@ class Loaded(Generic[Root]):
 def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str, str]) -> Loaded[Root]:
     """As ``load_as``, with where each value comes from."""
     data = {} if path is None else _read_toml(path)
+    if moments := list(_moments(data)):
+        # as JSON they would be text, so that `id = 2024-01-01` would name a device
+        raise ConfigError(
+            "\n".join(f"{path}: {'.'.join(keys)} = {_told(keys, each)}: text stands in quotes" for keys, each in moments)
+        )
     overrides = _apply_environment(root, data, environ)
     try:
         # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
@@ -72,6 +78,22 @@ def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str,
         lines = [_describe(root, fault, path, overrides) for fault in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
     return Loaded(config, data, overrides)
+
+
+def _moments(value: object, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], date | time]]:
+    """Dates and times that stand without quotes: no key takes one."""
+    if isinstance(value, date | time):
+        yield keys, value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _moments(each, (*keys, printable(name)))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _moments(each, keys)
+
+
+def _told(keys: tuple[str, ...], value: object) -> str:
+    return HIDDEN if _SECRET.search(keys[-1]) else toml_value(value)
 
 
 def _as_json(data: Mapping[str, Any], path: Path | None) -> bytes:
