@@ -65,11 +65,9 @@ class Loaded(Generic[Root]):
 def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str, str]) -> Loaded[Root]:
     """As ``load_as``, with where each value comes from."""
     data = {} if path is None else _read_toml(path)
-    if moments := list(_moments(data)):
-        # as JSON they would be text, so that `id = 2024-01-01` would name a device
-        raise ConfigError(
-            "\n".join(f"{path}: {'.'.join(keys)} = {_told(keys, each)}: text stands in quotes" for keys, each in moments)
-        )
+    # as JSON they would be text, so that `id = 2024-01-01` would name a device
+    if moments := [f"{'.'.join(keys)} = {_told(keys, each)}" for keys, each in _moments(data)]:
+        raise ConfigError("\n".join(f"{path}: {moment}: text stands in quotes" for moment in sorted(moments)))
     overrides = _apply_environment(root, data, environ)
     try:
         # as JSON, where a list is a tuple and a string a path, but nothing else is taken for what it is not
@@ -80,16 +78,17 @@ def load_with_origins(root: type[Root], path: Path | None, environ: Mapping[str,
     return Loaded(config, data, overrides)
 
 
-def _moments(value: object, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], date | time]]:
-    """Dates and times that stand without quotes: no key takes one."""
-    if isinstance(value, date | time):
-        yield keys, value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _moments(each, (*keys, printable(name)))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _moments(each, keys)
+def _moments(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], date | time]]:
+    """Dates and times that stand without quotes: no key takes one. However deep the file is nested, in no order."""
+    left: list[tuple[tuple[str, ...], Any]] = [((), data)]
+    while left:
+        keys, value = left.pop()
+        if isinstance(value, date | time):
+            yield keys, value
+        elif isinstance(value, dict):
+            left.extend(((*keys, printable(name)), each) for name, each in value.items())
+        elif isinstance(value, list):
+            left.extend((keys, each) for each in value)
 
 
 def _told(keys: tuple[str, ...], value: object) -> str:

@@ -85,7 +85,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ('[mqtt]\nprefix = "a/#"\n', 'mqtt.prefix = "a/#": expected text of the pattern'),
         ("camera = 5\n", "camera = 5: expected a table"),
         ("[device]\nid = 2024-01-01\n", "device.id = 2024-01-01: text stands in quotes"),
-        ("[camera]\nsource = 2024-01-01T10:00:00\n", "camera.source = 2024-01-01T10:00:00: text stands in quotes"),
+        ("[mqtt]\nhost = 2024-01-01T10:00:00\n", "mqtt.host = 2024-01-01T10:00:00: text stands in quotes"),
         ("[camera]\nseat = [0, 0, 1, 10:00:00]\n", "camera.seat = 10:00:00: text stands in quotes"),
         ("[[camera]]\nfps = 15\n", "camera = [{ fps = 15 }]: expected a table"),
         ("[alerts]\nanger = true\n", "alerts.anger = true: expected a table"),
