@@ -43,7 +43,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class FaceSource:
-    """Crops (N, 48, 48) of one source, the ``look`` of each as its place in LOOKS, and whose each is.
+    """Crops (N, S, S) of one source, the ``look`` of each as its place in LOOKS, and whose each is.
 
     ``driver`` (N,) is the number of the driver of a driver's frame, -1 of any other face.
     """
@@ -118,7 +118,7 @@ def trained_thumbnails(root: Path) -> NDArray[np.float32]:
 
 
 def without_copies(crops: Mapping[str, Crops], trained: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:
-    """Which crops (N, 48, 48) of each source are no near copies of ``trained`` ones (M, 144) or an earlier source's."""
+    """Which crops (N, S, S) of each source are no near copies of ``trained`` ones (M, 144) or an earlier source's."""
     known, apart = trained, {}
     for name, own in crops.items():
         thumbs = near_copies.thumbnails(own)
@@ -151,36 +151,48 @@ def _with_drivers(name: str, crops: Crops, look: NDArray[np.int64], seat: Driver
 
 
 def lower_brows(crop: Crops) -> Crops:
-    """The crop (48, 48) with its brows drawn down by some two pixels."""
+    """The crop (S, S) with its brows drawn down by a twentieth of its side."""
+    step = _step(crop)
     y, x = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]].astype(np.float32)
-    down = 2.2 * np.exp(-(((y - 15.0) / 4.0) ** 2)).astype(np.float32)
+    down = 2.2 * step * np.exp(-(((y / step - 15.0) / 4.0) ** 2)).astype(np.float32)
     return np.asarray(cv2.remap(crop, x, y - down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def bow_head(crop: Crops) -> Crops:
-    """The crop (48, 48) as of a head that looks down: the brow near and large, the chin far and small."""
-    side = float(crop.shape[0])
+    """The crop (S, S) as of a head that looks down: the brow near and large, the chin far and small."""
+    side, step = float(crop.shape[0]), _step(crop)
     seen = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
-    bowed = np.array([[-5, 4], [side + 5, 4], [side - 6, side - 4], [6, side - 4]], np.float32)
-    matrix = cv2.getPerspectiveTransform(seen, bowed)
+    moved = np.array([[-5, 4], [5, 4], [-6, -4], [6, -4]], np.float32) * step
+    matrix = cv2.getPerspectiveTransform(seen, seen + moved)
     size = (crop.shape[1], crop.shape[0])
     return np.asarray(cv2.warpPerspective(crop, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def put_on_sunglasses(crop: Crops) -> Crops:
-    """The crop (48, 48) with dark lenses over the eyes and a bridge between them."""
+    """The crop (S, S) with dark lenses over the eyes and a bridge between them."""
     drawn = crop.copy()
+
+    def at(*shares: int) -> tuple[int, int]:
+        x, y = (round(share * _step(crop)) for share in shares)
+        return x, y
+
     for x in (15, 33):
-        cv2.ellipse(drawn, (x, 19), (8, 6), 0, 0, 360, 30, -1, cv2.LINE_AA)
-    cv2.line(drawn, (22, 17), (26, 17), 30, 1, cv2.LINE_AA)
+        cv2.ellipse(drawn, at(x, 19), at(8, 6), 0, 0, 360, 30, -1, cv2.LINE_AA)
+    cv2.line(drawn, at(22, 17), at(26, 17), 30, 1, cv2.LINE_AA)
     return np.asarray(cv2.addWeighted(drawn, 0.9, crop, 0.1, 0), np.uint8)
 
 
 def cover_mouth(crop: Crops) -> Crops:
-    """The crop (48, 48) with a hand as bright as the face before mouth and chin."""
+    """The crop (S, S) with a hand as bright as the face before mouth and chin."""
     covered = crop.copy()
-    covered[29:, 10:38] = int(crop.mean())
+    top, left, right = (round(share * _step(crop)) for share in (29, 10, 38))
+    covered[top:, left:right] = int(crop.mean())
     return covered
+
+
+def _step(crop: Crops) -> float:
+    """A 48th of the crop's side, pixels: what is put over a face is told in these."""
+    return float(crop.shape[0]) / 48
 
 
 def darken(crop: Crops) -> Crops:

@@ -91,7 +91,7 @@ def shot(first: int, second: int, step: int, dress: str, view: int) -> tuple[int
 
 
 def draw(source: FaceSource, shots: NDArray[np.int64]) -> Crops:
-    """The pictures (S, 48, 48) of ``shots`` (S, 5), each as its row says and so in every run."""
+    """The pictures (P, S, S) of ``shots`` (P, 5), each as its row says and so in every run."""
     return np.array([_draw(source.crops, row) for row in shots.tolist()], np.uint8)
 
 
@@ -120,7 +120,7 @@ def _view(crop: Crops, random: Generator) -> Crops:
     side = crop.shape[0]
     centre, angle, scale = (side / 2, side / 2), random.normal(0, 2), float(np.exp(random.normal(0, 0.02)))
     matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle, scale), np.float64)
-    matrix[:, 2] += random.normal(0, 0.7, 2)
+    matrix[:, 2] += random.normal(0, 0.7 / 48, 2) * side
     moved = cv2.warpAffine(crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     lit = moved * float(np.exp(random.normal(0, 0.05))) + random.normal(0, 2, moved.shape)
     return np.asarray(np.clip(lit, 0, 255), np.uint8)

@@ -45,7 +45,7 @@ AFFECT_WEIGHT = 4.0  # of valence's and arousal's losses against a cue's
 
 @dataclass(frozen=True)
 class Views:
-    """Crops (N, 48, 48) uint8 and the shares (N, 7) that a head's outputs should have, NaN where nothing is known."""
+    """Crops (N, S, S) uint8 and the shares (N, 7) that a head's outputs should have, NaN where nothing is known."""
 
     crops: NDArray[np.uint8]
     target: NDArray[np.float32]
@@ -156,7 +156,7 @@ def with_lower_half(rng: Generator, upper: NDArray[np.uint8], lower: NDArray[np.
 
 @torch.no_grad()
 def features(net: ExpressionNet, crops: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """What a head looks at, of crops (N, 48, 48), in half precision."""
+    """What a head looks at, of crops (N, S, S), in half precision."""
     net.eval()
     detail, deep = [], []
     for start in tqdm(range(0, len(crops), BATCH), "features", leave=False, mininterval=5):
@@ -173,7 +173,7 @@ def fit_head(net: ExpressionNet, views: Views, epochs: int, seed: int) -> CueHea
     torch.manual_seed(seed)
     detail, deep = features(net, views.crops)
     wanted = torch.from_numpy(views.target)
-    head = CueHead(net.detail_channels, net.deep_channels).to(device())
+    head = CueHead(net).to(device())
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
     batches = len(wanted) // BATCH
     weight = torch.tensor([AFFECT_WEIGHT] * len(AFFECT) + [1.0] * len(CUES), device=device())
@@ -203,7 +203,7 @@ def head_loss(logits: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def predict(net: ExpressionNet, head: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Valence, arousal and cues (N, 7) of crops (N, 48, 48)."""
+    """Valence, arousal and cues (N, 7) of crops (N, S, S)."""
     detail, deep = features(net, crops)
     parts = zip(detail.split(BATCH), deep.split(BATCH), strict=True)
     shares = torch.cat([torch.sigmoid(head(near.float(), far.float())) for near, far in parts]).numpy()

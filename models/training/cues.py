@@ -21,7 +21,7 @@ from models.training.scoreboard import Row, Want
 from models.training.sources import TILE_PX, WIDE_PX, read_wide
 
 ReadCues = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""A crop (48, 48) to valence, arousal and the cues (7,)."""
+"""A crop (SIDE, SIDE) to valence, arousal and the cues (7,)."""
 
 AFFECT, CUES = CUE_NAMES[:2], CUE_NAMES[2:]
 LABELS = Path(__file__).with_name("face_cues.csv")

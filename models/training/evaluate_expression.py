@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.vision.manifest import bundled, load_manifest
-from models.training import expression_data as data
 from models.training.cues import ROWS as CUE_ROWS
 from models.training.cues import interval, measure_cues
 from models.training.expression_metrics import crowd_figures, driver_figures
@@ -83,7 +82,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
 
 
 def measure(read: Read, root: Path, split: str, title: str) -> dict[str, float]:
-    """All figures of a model that reads a crop (48, 48) to nine probabilities."""
+    """All figures of a model that reads a crop (SIDE, SIDE) to nine probabilities."""
     trial = read_trial(root, split)
     return figures_of(trial, *(_read_all(read, crops, title) for crops in (trial.crops, trial.seats)))
 
@@ -143,13 +142,14 @@ def show_cues(models: dict[str, dict[str, float]], console: Console) -> None:
 
 def time_together(candidates: dict[str, Candidate], rounds: int = 60, calls: int = 20) -> dict[str, float]:
     """Median milliseconds a call, the readers taking turns so that a busy machine slows them alike."""
-    crop = np.random.default_rng(0).integers(0, 256, (data.SIDE, data.SIDE), dtype=np.uint8)
+    noise = np.random.default_rng(0)
+    crops = {name: noise.integers(0, 256, (one.side, one.side), dtype=np.uint8) for name, one in candidates.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, one in candidates.items():
             start = time.perf_counter()
             for _ in range(calls):
-                one.read(crop)
+                one.read(crops[name])
             taken[name].append((time.perf_counter() - start) / calls * 1e3)
     return {name: float(np.median(times)) for name, times in taken.items()}
 

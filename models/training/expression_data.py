@@ -17,6 +17,7 @@ from edge.vision.crop import CropRule, cut_crop
 from models.training import augment
 
 SIDE = 48
+CROWD_PX = 48  # side of FER2013's faces
 CLASSES = len(EXPRESSIONS)
 YAWN = EXPRESSIONS.index("yawn")
 CALM = [EXPRESSIONS.index(name) for name in ("neutral", "happiness", "surprise", "contempt")]
@@ -28,9 +29,10 @@ HANDS = 0.06  # of crops that get a hand at the mouth or the chin
 YAWN_HANDS = 0.35  # the same of yawns, which are often hidden so
 # Driver crops are stored this much wider than the model sees, so that shifts and turns do not run out of picture.
 MARGIN = 1.5
-# The web faces' tiles show a face 0.332 of their side large by the rule's measure: 54 pixels bring it to the rule's.
+# The web faces' tiles show a face 0.332 of their side large by the rule's measure: at nine eighths of the crop's side
+# it is as large as the rule wants.
 WEB_TILE_PX = 64
-WEB_SIDE = 54
+WEB_SIDE = SIDE * 54 // 48
 WEB_TRUST = 0.5
 
 
@@ -62,10 +64,19 @@ def read_tiles(path: Path, count: int, side: int) -> NDArray[np.uint8]:
     return mosaic.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side, side)[:count]
 
 
+def resized(crops: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Crops (N, S, S) as (N, side, side)."""
+    if crops.shape[1] == side:
+        return crops
+    way = cv2.INTER_AREA if side < crops.shape[1] else cv2.INTER_CUBIC
+    parts = [cv2.resize(crop, (side, side), interpolation=way) for crop in crops]
+    return np.array(parts, np.uint8).reshape(-1, side, side)
+
+
 def read_votes(data: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Tiles (N, 48, 48) and crowd votes (N, 10) of one split."""
+    """Crops (N, SIDE, SIDE) and crowd votes (N, 10) of one split."""
     votes = np.load(data / "expressions/votes.npz")[split].astype(np.float32)
-    return read_tiles(data / f"expressions/{split}.png", len(votes), SIDE), votes
+    return resized(read_tiles(data / f"expressions/{split}.png", len(votes), CROWD_PX), SIDE), votes
 
 
 def crowd_faces(data: Path, split: str) -> Faces:
@@ -141,7 +152,7 @@ def narrow(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class TrainingFaces:
-    """Augmented crops (1, 48, 48), 0 to 1, with target, is_set, trust and number of their ``Faces``, for a loader.
+    """Augmented crops (1, SIDE, SIDE), 0 to 1, with target, is_set, trust and number of their ``Faces``, for a loader.
 
     ``data[epoch, index]`` is the same however often and wherever it is asked for.
     """
@@ -171,7 +182,7 @@ class TrainingFaces:
 def distort(
     rng: Generator, crop: NDArray[np.uint8], cabin_share: float, hand_share: float, detail_share: float = 0.0
 ) -> NDArray[np.uint8]:
-    """Flip, turn, scale, shift as imperfect points do, hide parts: (48, 48).
+    """Flip, turn, scale, shift as imperfect points do, hide parts: (SIDE, SIDE).
 
     ``cabin_share`` of the crops get a cabin's light and sensor; the others keep those they were taken with.
     ``hand_share`` of them get a hand at the mouth or the chin, ``detail_share`` become softer or crisper.

@@ -13,7 +13,7 @@ from edge.config import VisionConfig
 from edge.vision.expression import ExpressionReader
 from edge.vision.manifest import bundled
 from edge.vision.tflite import open_runtime
-from models.training.expression_data import SIDE
+from models.training.expression_data import SIDE, resized
 
 Read = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -21,6 +21,7 @@ OURS = "evenkeel int8"
 TWIN = "evenkeel float"
 PEER = "vicksam/fer-model float"
 PEER_FILE = "ferplus_small_float.tflite"
+PEER_PX = 48
 # Of outputs, in the order in which they are told: nine expressions or the peer's eight, affect, cues. A largest logit,
 # of one number, is left out.
 OUTPUT_LENGTHS = (9, 8, 2, 5)
@@ -29,16 +30,18 @@ FLOAT_FILE = Path("runs/expression/expression_float.tflite")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that reads a crop (48, 48) uint8 to nine probabilities, and the file that it came from.
+    """A model that reads a crop (SIDE, SIDE) uint8 to nine probabilities, and the file that it came from.
 
     ``read_cues`` gives valence, arousal and cues (7,) where the model tells them, ``familiar`` how far the face is like
-    those that the model learned from, 0 to 1.
+    those that the model learned from, 0 to 1. ``side`` is that of the picture that it takes, in pixels; a crop of
+    another size is resized.
     """
 
     read: Read
     file: Path
     read_cues: Read | None = None
     familiar: Callable[[NDArray[np.uint8]], float] = lambda _: 1.0
+    side: int = SIDE
 
     @property
     def size_kb(self) -> float:
@@ -61,7 +64,7 @@ def open_candidates(model: Path | None, twin: Path | None, peers: Path) -> dict[
             raise SystemExit(f"{twin}: no such float model; training writes one beside its checkpoint")
         found[TWIN] = Candidate(twin_reader(twin), twin, twin_cue_reader(twin))
     if (peers / PEER_FILE).exists():
-        found[PEER] = Candidate(peer_reader(peers / PEER_FILE), peers / PEER_FILE)
+        found[PEER] = Candidate(peer_reader(peers / PEER_FILE), peers / PEER_FILE, side=PEER_PX)
     return found
 
 
@@ -100,26 +103,26 @@ def twin_cue_reader(path: Path) -> Read | None:
 
 
 def peer_reader(path: Path) -> Read:
-    """The float peer: grey 48x48 from 0 to 1 to eight logits; it has no yawn."""
-    invoke = _float_model(path)
+    """The float peer: grey 48x48 from 0 to 1 to eight logits; it has no yawn. A crop of another size is resized."""
+    invoke = _float_model(path, PEER_PX)
 
     def read(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (logits,) = invoke(crop.astype(np.float32) / 255)
+        (logits,) = invoke(resized(crop[None], PEER_PX)[0].astype(np.float32) / 255)
         powers = np.exp(logits - logits.max())
         return np.append(powers / powers.sum(), 0).astype(np.float32)
 
     return read
 
 
-def _float_model(path: Path) -> Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]:
+def _float_model(path: Path, side: int = SIDE) -> Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]:
     """A model's outputs, flat: the probabilities, then where it has them affect and cues, told by their lengths."""
     interpreter = open_runtime("auto")[1](model_path=str(path), num_threads=1)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]
     lengths = {int(np.prod(detail["shape"])): detail["index"] for detail in interpreter.get_output_details()}
     targets = [lengths[length] for length in OUTPUT_LENGTHS if length in lengths]
-    if int(np.prod(source["shape"])) != SIDE * SIDE or np.dtype(source["dtype"]) != np.float32:
-        raise SystemExit(f"{path}: expected a float32 input of {SIDE} by {SIDE} pixels, found {source['shape']}")
+    if int(np.prod(source["shape"])) != side * side or np.dtype(source["dtype"]) != np.float32:
+        raise SystemExit(f"{path}: expected a float32 input of {side} by {side} pixels, found {source['shape']}")
 
     def invoke(crop: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         interpreter.set_tensor(source["index"], crop.reshape(source["shape"]))

@@ -25,7 +25,7 @@ FALSE_ROW = percent("neutral_alarm", "neutral faces called angry or distressed (
 
 @dataclass(frozen=True)
 class Quoted:
-    """Crops (N, 48, 48) of one source with one label each (N,), in the order of EXPRESSIONS.
+    """Crops (N, SIDE, SIDE) of one source with one label each (N,), in the order of EXPRESSIONS.
 
     ``restrained`` (N,) marks angry faces whose mouth is closed, where somebody looked.
     """

@@ -18,7 +18,7 @@ DRIVERS = "cabin/frames.csv"
 
 @dataclass(frozen=True)
 class Trial:
-    """Crops (N, 48, 48) with crowd votes (N, 10); driver crops (M, 48, 48) with yawn (M,) and their labels' rows.
+    """Crops (N, SIDE, SIDE) with crowd votes (N, 10); driver crops (M, SIDE, SIDE) with yawn (M,) and labels' rows.
 
     Without driver frames in the data the drivers' arrays are empty.
     """

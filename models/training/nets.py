@@ -56,15 +56,15 @@ class Residual(nn.Module):
 
 @dataclass(frozen=True)
 class ExpressionShape:
-    """Channels and stride of the first convolution; (channels, blocks) at 24, 12 and 6 pixels."""
+    """Channels and stride of the first convolution; (channels, blocks) at half, a quarter, an eighth of the side."""
 
     stem: int
     stem_stride: int
     stages: tuple[tuple[int, int], ...]
 
 
-# "fine" looks at the full 48 pixels once before it halves them, and spends its blocks at 12 rather than at 6 pixels.
-# "broad" has more channels at 6 pixels, where they are cheap.
+# "fine" looks at all pixels once before it halves them, and spends its blocks at a quarter rather than at an eighth.
+# "broad" has more channels at an eighth, where they are cheap.
 # "wide" and "large" are twice as wide and too slow for a board: they are there to teach.
 EXPRESSION_SHAPES = {
     "coarse": ExpressionShape(24, 2, ((32, 2), (64, 2), (96, 3))),
@@ -76,10 +76,11 @@ EXPRESSION_SHAPES = {
 
 
 class ExpressionNet(nn.Module):
-    """Luma crop (N, 1, 48, 48), 0 to 1, to nine logits (N, 9)."""
+    """Luma crop (N, 1, side, side), 0 to 1, to nine logits (N, 9)."""
 
-    def __init__(self, shape: ExpressionShape, classes: int = 9, dropout: float = 0.1) -> None:
+    def __init__(self, shape: ExpressionShape, side: int, classes: int = 9, dropout: float = 0.1) -> None:
         super().__init__()
+        self.side = side
         self.stem = ConvBlock(1, shape.stem, stride=shape.stem_stride)
         blocks: list[nn.Module] = []
         width, halve = shape.stem, shape.stem_stride == 1
@@ -98,7 +99,7 @@ class ExpressionNet(nn.Module):
         return cast("Tensor", self.classify(self.dropout(self.features(x)[1].mean((2, 3)))))
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What a second head looks at: (N, 64, 12, 12) and (N, C, 6, 6), after the last two stages."""
+        """What a second head looks at: (N, 64, side / 4, ..) and (N, C, side / 8, ..), after the last two stages."""
         x = self.stem(x)
         detail = x
         for number, block in enumerate(self.blocks, 1):
@@ -114,11 +115,11 @@ class CueHead(nn.Module):
     tells more than the mean that expressions are read from.
     """
 
-    def __init__(self, detail: int, deep: int, near: int = 16, far: int = 16, hidden: int = 24) -> None:
+    def __init__(self, net: ExpressionNet, near: int = 16, far: int = 16, hidden: int = 24) -> None:
         super().__init__()
-        self.near = ConvBlock(detail, near, stride=2)
-        self.far = ConvBlock(deep, far, kernel=1)
-        self.hidden = nn.Linear((near + far) * 36, hidden)
+        self.near = ConvBlock(net.detail_channels, near, stride=2)
+        self.far = ConvBlock(net.deep_channels, far, kernel=1)
+        self.hidden = nn.Linear((near + far) * (net.side // 8) ** 2, hidden)
         self.dropout = nn.Dropout(0.2)
         self.answer = nn.Linear(hidden, 7)
 

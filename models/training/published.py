@@ -50,6 +50,16 @@ def restore(candidates: Iterable[Net], path: Path, pictures: Tensor) -> Net:
     raise SystemExit(f"{path}: its layers are of another shape than the network's that is to take its weights")
 
 
+def input_side(path: Path) -> int:
+    """Side of the square picture that a published model takes, in pixels.
+
+    Raises:
+        SystemExit: the file is no model.
+    """
+    graph = _read_graph(path).subgraphs[0]
+    return int(graph.tensors[graph.inputs[0]].shape[1])
+
+
 def _by_size(things: Iterable[Thing], kernel: Callable[[Thing], Tensor]) -> list[Thing]:
     """Sorted by the kernels' height and width.
 
@@ -97,10 +107,7 @@ def _normaliser(block: ConvBlock, layer: _Layer) -> Callable[..., Tensor]:
 
 def _read_layers(path: Path) -> list[_Layer]:
     """The kernels of a published graph in the order in which it runs them."""
-    try:
-        model = flatbuffer_utils.read_model(str(path))
-    except Exception as error:  # whatever flatbuffers raises on bytes of another kind
-        raise SystemExit(f"{path}: cannot be read as a .tflite model ({error})") from error
+    model = _read_graph(path)
     graph = model.subgraphs[0]
     constants = [[graph.tensors[index] for index in operator.inputs if index >= 0] for operator in graph.operators]
     layers = []
@@ -116,6 +123,13 @@ def _read_layers(path: Path) -> list[_Layer]:
             )
         )
     return layers
+
+
+def _read_graph(path: Path) -> Any:
+    try:
+        return flatbuffer_utils.read_model(str(path))
+    except Exception as error:  # whatever flatbuffers raises on bytes of another kind
+        raise SystemExit(f"{path}: cannot be read as a .tflite model ({error})") from error
 
 
 def _dequantised(model: Any, tensor: Any) -> NDArray[np.float32]:

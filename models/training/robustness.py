@@ -83,7 +83,7 @@ def conditions() -> list[Condition]:
 
 
 def corrupt(condition: Condition, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every face of (N, 48, 48) under the condition; the same in every run."""
+    """Every face of (N, SIDE, SIDE) under the condition; the same in every run."""
     key = zlib.crc32(condition.family.encode())  # one draw for all strengths: they differ by strength alone
     return np.stack([condition.change(np.random.default_rng([key, row]), crop) for row, crop in enumerate(crops)])
 

@@ -30,7 +30,7 @@ from models.training.expression_data import (
 )
 
 TILE_PX = 72
-# The middle 54 pixels of a tile are what a crop of 48 shows, so a tile of 72 shrinks to 64.
+# The middle 54 of a tile's 72 pixels are what a crop shows.
 WIDE_PX = TILE_PX * SIDE // 54
 LEFT_OUT, TRAIN, CHOOSE, QUOTE = range(4)
 NEUTRAL = EXPRESSIONS.index("neutral")
@@ -84,7 +84,7 @@ def _shares(faces: Faces) -> NDArray[np.float32]:
 
 
 def read_wide(path: Path, count: int) -> NDArray[np.uint8]:
-    """Tiles of a picture as wide crops (count, 64, 64), whose middle 48 pixels the model sees."""
+    """Tiles of a picture as wide crops (count, WIDE_PX, WIDE_PX), whose middle SIDE pixels the model sees."""
     tiles = read_tiles(path, count, TILE_PX)
     if len(tiles) != count:
         raise SystemExit(f"{path}: holds {len(tiles)} tiles of {TILE_PX} pixels for {count} labels")

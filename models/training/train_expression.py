@@ -30,7 +30,7 @@ from models.training.expression_scale import Chosen, fit_scale
 from models.training.expression_sources import ASKED, quoted_figures, read_quoted
 from models.training.fit import Batch, Schedule, autocast, device, fit, is_first
 from models.training.nets import EXPRESSION_SHAPES, CueHead, ExpressionNet, grow
-from models.training.published import restore
+from models.training.published import input_side, restore
 from models.training.sources import CHOOSE, READERS, TRAIN, Source, read_sources
 
 WEB_TEACHER_SHARE = 0.8  # of a web face's, whose one label is noisy
@@ -65,13 +65,13 @@ DRIVER_SHARE = 0.035  # of each epoch, once for yawns and once for calm drivers
 
 
 def as_input(crops: NDArray[np.uint8]) -> Tensor:
-    """Crops (N, 48, 48) as the network takes them: (N, 1, 48, 48), 0 to 1."""
+    """Crops (N, SIDE, SIDE) as the network takes them: (N, 1, SIDE, SIDE), 0 to 1."""
     return torch.from_numpy(crops.astype(np.float32) / 255)[:, None]
 
 
 @torch.no_grad()
 def predict(net: nn.Module, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits (N, 9) of crops (N, 48, 48)."""
+    """Logits (N, 9) of crops (N, SIDE, SIDE)."""
     net.eval()
     parts = [np.zeros((0, data.CLASSES), np.float32)]
     for start in range(0, len(crops), 256):
@@ -92,7 +92,7 @@ def ask(teachers: list[ExpressionNet], crops: NDArray[np.uint8]) -> NDArray[np.f
     """What the teachers say on average of each face (N, S, S) and of its mirror image: (N, 9)."""
     crops = data.narrow(crops)
     views = (crops, np.ascontiguousarray(crops[:, :, ::-1]))
-    said = [softmax(predict(teacher, view)) for teacher in teachers for view in views]
+    said = [softmax(predict(teacher, data.resized(view, teacher.side))) for teacher in teachers for view in views]
     return np.mean(said, axis=0, dtype=np.float32)
 
 
@@ -145,7 +145,7 @@ def lessons(found: list[Source], lesson: Lesson) -> list[Source]:
 
 
 def typical_crops(found: list[Source]) -> NDArray[np.uint8]:
-    """Some thousand crops (N, 48, 48) of all sources."""
+    """Some thousand crops (N, SIDE, SIDE) of all sources."""
     parts = [data.narrow(source.faces.crops[source.use == TRAIN]) for source in found]
     return np.concatenate([part[:: max(len(part) // 1000, 1)] for part in parts])
 
@@ -154,7 +154,7 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> None:
     """Train on the sources' training faces and on all but the held-out driver groups; the run's folder holds it."""
     found = read_sources(root, lesson.without)
     torch.manual_seed(schedule.seed)
-    net = ExpressionNet(EXPRESSION_SHAPES[lesson.shape])
+    net = ExpressionNet(EXPRESSION_SHAPES[lesson.shape], data.SIDE)
     if lesson.start is not None:
         _begin(net, lesson.start, typical_crops(found), lesson.shape)
     found = lessons(found, lesson)
@@ -178,7 +178,7 @@ def train(root: Path, folder: Path, schedule: Schedule, lesson: Lesson) -> None:
     def loss(net: nn.Module, batch: Batch) -> Tensor:
         return mixed_loss(net, batch, lesson.mixed)
 
-    about = {"shape": lesson.shape}
+    about = {"shape": lesson.shape, "side": str(data.SIDE)}
     leaning = Leaning(net, len(faces.parts))
     leaning.leans.requires_grad_(lesson.leans)
     fit(leaning, faces, weights, EPOCH_FACES, loss, schedule, str(lesson), folder, evaluate, about)
@@ -202,17 +202,20 @@ def sampling_weights(found: list[Source], drivers: data.Faces) -> NDArray[np.flo
 
 
 def load_net(source: Path, crops: NDArray[np.uint8]) -> ExpressionNet:
-    """The averaged network of a run, or a published model's; ``crops`` (N, 48, 48) are training faces."""
+    """The averaged network of a run, or a published model's; ``crops`` (N, SIDE, SIDE) are training faces."""
     if source.is_dir():
         return load_average(source)
-    nets = (ExpressionNet(shape) for shape in EXPRESSION_SHAPES.values())
-    return restore(nets, source, as_input(crops[::10])).to(device()).eval()
+    side = input_side(source)
+    nets = (ExpressionNet(shape, side) for shape in EXPRESSION_SHAPES.values())
+    return restore(nets, source, as_input(data.resized(crops[::10], side))).to(device()).eval()
 
 
 def load_average(folder: Path) -> ExpressionNet:
     """The averaged network of a run, without the leans of its sources."""
     saved = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
-    leaning = Leaning(ExpressionNet(EXPRESSION_SHAPES[saved["shape"]]), len(saved["average"]["leans"]))
+    leaning = Leaning(
+        ExpressionNet(EXPRESSION_SHAPES[saved["shape"]], int(saved["side"])), len(saved["average"]["leans"])
+    )
     leaning.load_state_dict(saved["average"])
     return leaning.net.to(device()).eval()
 
@@ -249,7 +252,7 @@ def balance(net: ExpressionNet, found: list[Source]) -> float:
 
 
 def ordinary(net: ExpressionNet, crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The crops (N, 48, 48) less those of the largest logits, which would coarsen the steps of all others' answers."""
+    """The crops (N, SIDE, SIDE) less those of the largest logits, which would coarsen all others' steps."""
     extreme = np.abs(predict(net, crops)).max(1)
     return crops[extreme <= np.quantile(extreme, ORDINARY)]
 

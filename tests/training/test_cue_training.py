@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; make .venv-training/.training brings it")
 
 from models.training import cue_fit  # noqa: E402 - after the check for PyTorch
-from models.training.expression_data import Faces  # noqa: E402
+from models.training.expression_data import SIDE, Faces  # noqa: E402
 from models.training.nets import EXPRESSION_SHAPES, CueHead, ExpressionNet  # noqa: E402
 from models.training.sources import CHOOSE, TRAIN, Source  # noqa: E402
 from models.training.synthetic_faces import LOOKS, draw  # noqa: E402
@@ -16,12 +16,12 @@ from models.training.synthetic_faces import LOOKS, draw  # noqa: E402
 
 @pytest.mark.parametrize("shape", sorted(EXPRESSION_SHAPES))
 def test_a_head_looks_at_the_last_two_stages_of_any_shape(shape: str) -> None:
-    net = ExpressionNet(EXPRESSION_SHAPES[shape]).eval()
+    net = ExpressionNet(EXPRESSION_SHAPES[shape], 48).eval()
     luma = torch.rand(2, 1, 48, 48)
     detail, deep = net.features(luma)
     assert detail.shape[1:] == (net.detail_channels, 12, 12)
     assert deep.shape[1:] == (net.deep_channels, 6, 6)
-    assert CueHead(net.detail_channels, net.deep_channels).eval()(detail, deep).shape == (2, 7)
+    assert CueHead(net).eval()(detail, deep).shape == (2, 7)
     assert torch.equal(net.classify(deep.mean((2, 3))), net(luma))
 
 
@@ -64,7 +64,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Source:
 def test_views_are_the_same_for_the_same_seed_and_say_nothing_of_lips_behind_a_hand(source: Source) -> None:
     views, again = (cue_fit.make_views([source], 200, 1) for _ in range(2))
     assert (views.crops == again.crops).all()
-    assert views.crops.shape == (200, 48, 48)
+    assert views.crops.shape == (200, SIDE, SIDE)
     hand = views.target[:, cue_fit.HAND] > 0.5
     assert 10 < hand.sum() < 100
     assert np.isnan(views.target[hand][:, [cue_fit.CLOSED, cue_fit.OPEN]]).all()
@@ -75,7 +75,7 @@ def test_views_are_the_same_for_the_same_seed_and_say_nothing_of_lips_behind_a_h
 
 def test_a_head_learns_what_it_is_shown(source: Source) -> None:
     torch.manual_seed(0)
-    net = ExpressionNet(EXPRESSION_SHAPES["coarse"]).eval()
+    net = ExpressionNet(EXPRESSION_SHAPES["coarse"], 48).eval()
     before = {name: values.clone() for name, values in net.state_dict().items()}
     views = cue_fit.make_views([source], 512, 1)
     head = cue_fit.fit_head(net, views, epochs=12, seed=1)

@@ -22,7 +22,7 @@ def test_a_set_costs_nothing_where_all_probability_is_allowed() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_mixing_leaves_the_batch_as_it_was_and_gives_a_loss(share: float) -> None:
     torch.manual_seed(0)
-    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"]), 2)
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"], 48), 2)
     luma = torch.rand(8, 1, 48, 48)
     target = torch.eye(9)[torch.arange(8)]
     before = luma.clone()
@@ -36,7 +36,7 @@ def test_mixing_leaves_the_batch_as_it_was_and_gives_a_loss(share: float) -> Non
 def test_how_a_source_leans_is_learned_apart_from_the_network() -> None:
     """Two sources that call the same faces by two names: the network is undecided, each source leans to its own."""
     torch.manual_seed(0)
-    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"], dropout=0.0), 2)
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"], 48, dropout=0.0), 2)
     luma = torch.rand(1, 1, 48, 48).expand(16, -1, -1, -1)
     source = torch.arange(16) % 2
     target = torch.eye(9)[source]
@@ -55,7 +55,7 @@ def test_how_a_source_leans_is_learned_apart_from_the_network() -> None:
 
 def test_mixed_faces_keep_each_its_own_source_s_lean() -> None:
     torch.manual_seed(0)
-    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"]), 2).eval()
+    net = Leaning(ExpressionNet(EXPRESSION_SHAPES["coarse"], 48), 2).eval()
     net.leans.data[1, 3] = 50.0  # the second source calls everything by the fourth name
     luma = torch.rand(8, 1, 48, 48)
     source = torch.arange(8) % 2
@@ -69,7 +69,7 @@ def test_mixed_faces_keep_each_its_own_source_s_lean() -> None:
 
 def test_a_grown_network_says_what_the_small_one_said() -> None:
     torch.manual_seed(1)
-    small, broad = (ExpressionNet(EXPRESSION_SHAPES[name]).eval() for name in ("fine", "broad"))
+    small, broad = (ExpressionNet(EXPRESSION_SHAPES[name], 48).eval() for name in ("fine", "broad"))
     for norm in (m for m in small.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         norm.running_mean.uniform_(-0.2, 0.2)
         norm.running_var.uniform_(0.5, 1.5)
@@ -81,7 +81,7 @@ def test_a_grown_network_says_what_the_small_one_said() -> None:
 
 
 def test_a_network_does_not_grow_into_fewer_channels_or_other_layers() -> None:
-    nets = {name: ExpressionNet(shape) for name, shape in EXPRESSION_SHAPES.items()}
+    nets = {name: ExpressionNet(shape, 48) for name, shape in EXPRESSION_SHAPES.items()}
     with pytest.raises(ValueError, match="does not go into"):
         grow(nets["broad"], nets["fine"])
     with pytest.raises(ValueError, match="other layers"):

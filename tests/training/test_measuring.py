@@ -10,6 +10,7 @@ import pytest
 
 from models.training import fairness, robustness
 from models.training.contact_sheet import ranges
+from models.training.expression_data import SIDE
 from models.training.expression_readers import OURS, TWIN, require_twins
 from models.training.expression_trial import Trial, read_trial
 from models.training.scoreboard import Row, Want, percent
@@ -34,7 +35,7 @@ def refusal(root: Path, split: str = "test") -> str:
 
 def test_data_without_drivers_are_measured_on_faces_alone(layout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trial = read_trial(layout, "test")
-    assert (trial.crops.shape, trial.votes.shape) == ((4, 48, 48), (4, 10))
+    assert (trial.crops.shape, trial.votes.shape) == ((4, SIDE, SIDE), (4, 10))
     assert not trial.has_drivers
     assert "cabin/frames.csv: not there" in capsys.readouterr().out
 
@@ -80,7 +81,7 @@ def test_another_model_s_float_is_not_taken_for_the_twin() -> None:
 
 
 def test_every_condition_gives_crops_and_the_same_ones_again() -> None:
-    crops = np.random.default_rng(1).integers(0, 256, (3, 48, 48), np.uint8)
+    crops = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE), np.uint8)
     names = set()
     for condition in robustness.conditions():
         changed = robustness.corrupt(condition, crops)
@@ -92,10 +93,10 @@ def test_every_condition_gives_crops_and_the_same_ones_again() -> None:
 
 
 def test_a_roll_turns_to_either_side_and_more_turns_more() -> None:
-    crop = np.zeros((40, 48, 48), np.uint8)
+    crop = np.zeros((40, SIDE, SIDE), np.uint8)
     crop[:, 10:14, :] = 255
     ten, thirty = (c for c in robustness.conditions() if c.name in ("roll 10°", "roll 30°"))
-    left = robustness.corrupt(thirty, crop)[:, :24, :24].mean((1, 2))
+    left = robustness.corrupt(thirty, crop)[:, : SIDE // 2, : SIDE // 2].mean((1, 2))
     assert len(np.unique(left.round())) >= 2
     assert (
         np.abs(robustness.corrupt(ten, crop) - crop.astype(float)).mean()
@@ -122,7 +123,7 @@ def test_faces_without_points_are_a_group_of_their_own() -> None:
 def own(tmp_path: Path, text: str) -> tuple[bool, fairness.Groups]:
     path = tmp_path / "groups.csv"
     path.write_text(text, encoding="utf-8")
-    crops = np.zeros((3, 48, 48), np.uint8)
+    crops = np.zeros((3, SIDE, SIDE), np.uint8)
     drivers = [{"file": "a.jpg", "driver_group": "1"}, {"file": "b.jpg", "driver_group": "2"}]
     trial = Trial("valid", crops, np.zeros((3, 10), np.float32), crops[:2], np.zeros(2, bool), drivers)
     of_drivers, groups = fairness.own_groups(path, trial)

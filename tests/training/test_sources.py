@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.domain import EXPRESSIONS
 from models.training import answers, augment, near_copies, sources
-from models.training.expression_data import TrainingFaces, narrow
+from models.training.expression_data import CROWD_PX, SIDE, TrainingFaces, narrow
 from models.training.expression_sources import (
     ASKED,
     Quoted,
@@ -50,8 +50,8 @@ def layout(tmp_path: Path) -> Path:
     votes = np.zeros((COUNT, 10), np.uint8)
     votes[np.arange(COUNT), np.arange(COUNT) % 10] = 10
     np.savez(folder / "votes.npz", train=votes, valid=votes[:20], names=np.array(EXPRESSIONS[:8]))
-    write_tiles(folder / "train.png", pictures(1, COUNT, 48))
-    write_tiles(folder / "valid.png", pictures(2, 20, 48))
+    write_tiles(folder / "train.png", pictures(1, COUNT, CROWD_PX))
+    write_tiles(folder / "valid.png", pictures(2, 20, CROWD_PX))
     label = (np.arange(COUNT) % 8).astype(np.int8)
     seven = (np.arange(COUNT) % 7).astype(np.int8)
     affect, quoted = pictures(3, COUNT, 72), pictures(4, 20, 72)
@@ -79,14 +79,14 @@ def test_every_source_keeps_the_order_and_number_of_its_faces(layout: Path) -> N
     assert list(found) == ["ferplus", "affect", "raf", "expw", "drawn", "web"]
     for source in found.values():
         assert len(source.label) == len(source.faces.crops) == len(source.use) == COUNT, source.name
-        assert narrow(source.faces.crops).shape == (COUNT, 48, 48)
+        assert narrow(source.faces.crops).shape == (COUNT, SIDE, SIDE)
     assert sum(source.share for source in found.values()) == pytest.approx(0.97)
 
 
 def test_the_middle_of_a_tile_is_what_the_crop_shows(layout: Path) -> None:
     wide = sources.read_wide(layout / "expressions/raf_train.jpg", COUNT)
     tile = sources.read_tiles(layout / "expressions/raf_train.jpg", COUNT, 72)[3]
-    wanted = cv2.resize(tile[9:63, 9:63], (48, 48), interpolation=cv2.INTER_AREA)
+    wanted = cv2.resize(tile[9:63, 9:63], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.abs(narrow(wide)[3].astype(int) - wanted).max() <= 1
 
 
@@ -120,7 +120,7 @@ def test_fewer_tiles_than_labels_are_refused(layout: Path) -> None:
 
 
 def test_near_copies_lie_in_one_fold() -> None:
-    crops = pictures(9, 400, 48)
+    crops = pictures(9, 400, SIDE)
     crops[200:] = crops[:200, :, ::-1]
     label = np.zeros(400, np.int64)
     source = sources._labelled("pairs", crops, label, 1.0, 0.1, contempt=True)
@@ -157,7 +157,7 @@ def test_a_hard_label_is_smoothed_and_contempt_stays_open_where_nobody_could_say
 
 def labelled(label: list[int]) -> Source:
     return sources._labelled(
-        "some", np.zeros((len(label), 48, 48), np.uint8), np.array(label), 1.0, 0.0, contempt=False
+        "some", np.zeros((len(label), SIDE, SIDE), np.uint8), np.array(label), 1.0, 0.0, contempt=False
     )
 
 
@@ -197,7 +197,7 @@ def test_a_sample_is_the_same_however_often_it_is_asked_for(layout: Path) -> Non
     faces = TrainingFaces([source.faces for source in found], 3, 0.5)
     for index in (0, COUNT + 1, 3 * COUNT):
         (crop, *rest), (again, *other) = faces[2, index], faces[2, index]
-        assert crop.shape == (1, 48, 48)
+        assert crop.shape == (1, SIDE, SIDE)
         assert (crop == again).all()
         assert all(np.array_equal(one, two) for one, two in zip(rest, other, strict=True))
 
@@ -218,7 +218,7 @@ def test_a_hand_hides_the_mouth_and_leaves_the_brows() -> None:
 def test_quoted_faces_are_those_without_weak_labels_and_of_the_quoted_fold(layout: Path) -> None:
     found = read_quoted(layout)
     assert [len(found[name].label) for name in ("affect", "raf", "ferplus")] == [13, 12, 16]
-    assert all(faces.crops.shape[1:] == (48, 48) for faces in found.values())
+    assert all(faces.crops.shape[1:] == (SIDE, SIDE) for faces in found.values())
 
 
 def test_figures_of_a_source_count_only_its_own_classes() -> None:
