@@ -1,4 +1,4 @@
-"""Make the demo's clip: a synthetic driver, calm, angry, calm, distressed, calm, yawning, calm.
+"""Make the demo's clip: a synthetic driver, calm, angry, calm, distressed, calm, yawning, asleep for seconds, calm.
 
 ``python -m models.training.demo_clip --data ../shared/data --detector yunet.onnx``. The faces are means of many people
 (``demo_faces``), the cabin is drawn. The same data give the same clip.
@@ -26,6 +26,7 @@ HAIR = 34.0  # luma
 NOISE = 0.8  # sensor noise, standard deviation in luma steps
 MEMBERS = 60  # faces behind each mean
 YAWNS = 24  # the same for yawns, of which there are fewer: more are turned or hide the mouth
+SLEEPERS = 40  # the same for closed eyes, of which there are fewer still
 BORROWED_EYES = 0.3  # how much of the yawn's eyes is borrowed
 
 # (expression, least share of the crowd's votes) for the looks that come from voted tiles
@@ -40,28 +41,32 @@ class Cue:
     look: str
 
 
-ALERTS = {"anger": "anger", "sadness": "distress"}
+ALERTS = {"anger": "anger", "sadness": "distress", "sleep": "fatigue"}
 """The kind of alert that is to come of a look; of the others none is."""
 
 STORY = (
     Cue(0, "neutral"),
     Cue(12, "anger"),
     Cue(26, "neutral"),
-    Cue(40, "sadness"),
-    Cue(54, "neutral"),
-    Cue(65, "yawn"),
-    Cue(68.5, "neutral"),
-    Cue(73, "yawn"),
-    Cue(76.5, "neutral"),
+    Cue(37, "sadness"),
+    Cue(51, "neutral"),
+    Cue(60, "yawn"),
+    Cue(63.5, "neutral"),
+    Cue(67, "yawn"),
+    Cue(70.5, "neutral"),
+    Cue(74, "sleep"),
+    Cue(79.5, "neutral"),
 )
-LENGTH_S = 84
+LENGTH_S = 86
 
 
 def build_looks(data: Path, detector: Path) -> dict[str, faces.Picture]:
     """The mean face of every look, (SIDE, SIDE) each, lit alike."""
     looks = {name: _mean_face(name, faces.tile_faces(data, detector, name, share)) for name, share in VOTED.items()}
     looks["yawn"] = _mean_face("yawn", faces.yawning_drivers(data), YAWNS)
+    looks["sleep"] = _mean_face("sleep", faces.sleeping_portraits(data), SLEEPERS)
     looks = {name: faces.level(_relight(look, looks["neutral"]), SKIN, CONTRAST) for name, look in looks.items()}
+    looks["sleep"] = looks["neutral"] + lids() * (looks["sleep"] - looks["neutral"])  # nothing but the eyes sleeps
     # many drivers wear glasses, which blur the mean's eyes: lend them others, half shut, as a yawn has them
     eyes = narrow_eyes(looks["sadness"], 0.4)
     keep = np.maximum(faces.lower_face(faces.SIDE), 1 - BORROWED_EYES)
@@ -87,6 +92,16 @@ def narrow_eyes(face: faces.Picture, share: float) -> faces.Picture:
         near = np.exp(-(((x - eye_x) / 24) ** 4) - ((y - eye_y) / 12) ** 2)
         flow[..., 1] += share / (1 - share) * near * (y - eye_y)
     return faces.warp(face, flow)
+
+
+def lids() -> faces.Picture:
+    """1 from brow to cheek around each eye of an aligned face, 0 elsewhere, with a soft rim."""
+    y, x = np.mgrid[: faces.SIDE, : faces.SIDE].astype(np.float32)
+    masks = []
+    for eye_x, eye_y in _eyes():
+        below = y - eye_y
+        masks.append(np.exp(-(((x - eye_x) / 34) ** 4) - (below / np.where(below < 0, 16, 24)) ** 4))
+    return np.asarray(np.max(masks, axis=0), np.float32)
 
 
 def _mean_face(name: str, pictures: faces.Picture, count: int = MEMBERS) -> faces.Picture:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.vision.crop import CropRule, cut_crop
 from models.training.expression_data import read_votes, row_points
+from models.training.eye_data import read_labels
 
 SIDE = 256
 FACE_RULE = CropRule(size_px=SIDE, centre_x=0.5, centre_y=0.53, unit=0.30)
@@ -80,6 +81,14 @@ def yawning_drivers(data: Path, per_driver: int = 4, max_turn: float = 0.18) -> 
         if taken[row["driver_group"]] <= per_driver:
             faces.append(align(_read(data / row["file"]), row_points(row), FACE_RULE))
     return np.stack(faces)
+
+
+def sleeping_portraits(data: Path, max_turn: float = 0.18) -> Picture:
+    """Aligned portraits (N, SIDE, SIDE) whose eyes are both closed, as was told by eye."""
+    told = read_labels()
+    rows = [row for row in _rows(data / "faces/faces.csv") if told.get(row["file"]) == ("closed", "closed")]
+    rows = [row for row in rows if row["auto"] == "0" and turn(row_points(row)) < max_turn]
+    return np.stack([align(_read(data / row["file"]), row_points(row), FACE_RULE) for row in rows])
 
 
 def portrait_heads(data: Path) -> Picture:

@@ -1,4 +1,4 @@
-"""Draw what the demo's clip comes to: four of its faces above signals, alerts and states over time.
+"""Draw what the demo's clip comes to: a face of each look above signals, alerts and states over time.
 
 ``python -m models.training.demo_figure docs/demo-clip.jpg``. It plays the bundled clip through the shipped models and
 the default configuration, so the same models give the same picture. The clip's driver is drawn and nobody's likeness.
@@ -85,7 +85,7 @@ def draw(steps: list[Step], moments: list[Moment], path: Path) -> None:
 
 def compose(steps: list[Step], moments: list[Moment]) -> Figure:
     """The figure: a captioned face for each moment, below them the signals with the alerts' marks, then the states."""
-    figure = new_figure(8.0, 5.2)
+    figure = new_figure(9.0, 5.2)
     grid = figure.add_gridspec(3, len(moments), height_ratios=(6, 6, 0.7))
     for column, moment in enumerate(moments):
         panel = figure.add_subplot(grid[0, column])

@@ -75,9 +75,9 @@ def test_the_figure_shows_each_moment_signal_alert_and_state() -> None:
 def test_the_clip_is_shown_at_each_look_that_it_draws() -> None:
     steps, moments = demo_figure.play()
     looks = {look.name: look for look in reversed(read_story())}
-    assert [moment.drawn for moment in moments] == ["neutral", "anger", "sadness", "yawn"]
+    assert [moment.drawn for moment in moments] == ["neutral", "anger", "sadness", "yawn", "sleep"]
     assert all(looks[moment.drawn].is_whole_at(moment.step.signals.t) for moment in moments)
-    assert steps[-1].signals.t == pytest.approx(84.0, abs=0.2)
+    assert steps[-1].signals.t == pytest.approx(86.0, abs=0.2)
     assert "read: anger; " in moments[1].caption
 
 

@@ -53,7 +53,7 @@ def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path |
         view = View(topics, story)
         everything = f"{topics.prefix}/{topics.device_id}/#"
         subscriber = stack.enter_context(Subscriber(broker.host, broker.port, everything))
-        service = stack.enter_context(_service(config, fast=fast))
+        service = stack.enter_context(_service(config, view, fast=fast))
         running = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="service")).submit(service.run)
         try:
             show(view, subscriber, running.done, console)
@@ -104,8 +104,8 @@ def _warnings_only() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _service(config: Config, *, fast: bool) -> AbstractContextManager[Service]:
+def _service(config: Config, view: View, *, fast: bool) -> AbstractContextManager[Service]:
     if not fast:
         return build_service(config, reload=lambda: config)
-    frames = EveryFrame(config.camera)
+    frames = EveryFrame(config.camera, ready=lambda: view.availability == "online")
     return build_service(config, reload=lambda: config, frames=frames, clock=frames.clock, stamp=frames.stamp)

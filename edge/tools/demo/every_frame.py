@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -11,9 +13,14 @@ from edge.config import CameraConfig
 from edge.domain import Frame, Sight, Stamp
 from edge.service.loop import board_stamp
 
+READY_WITHIN_S = 10.0
+LOOK_AGAIN_S = 0.02
+
 
 class EveryFrame:
     """Stands in for ``NewestFrame``: none is dropped, none is waited for. ``clock`` and ``stamp`` go on with the clip.
+
+    The first frame is held back until ``ready``, READY_WITHIN_S at most: whoever listens hears the clip from its start.
 
     Raises:
         CameraError: the clip cannot be read.
@@ -24,8 +31,11 @@ class EveryFrame:
     stuck = False
     age_s = 0.0
 
-    def __init__(self, config: CameraConfig) -> None:
+    def __init__(self, config: CameraConfig, ready: Callable[[], bool] = lambda: True) -> None:
         self._camera: Camera = open_camera(config, realtime=False)
+        self._ready = ready
+        self._began = False
+        self._wait_until = time.monotonic() + READY_WITHIN_S
         self._start = board_stamp()
         self._t = 0.0
 
@@ -43,11 +53,15 @@ class EveryFrame:
         self._camera.close()
 
     def take(self, timeout_s: float, came_after: float) -> Frame | None:  # noqa: ARG002 - none is left out
-        """The next frame.
+        """The next frame; None while it is held back.
 
         Raises:
             EndOfStream: that was the last one.
         """
+        if not self._began and not self._ready() and time.monotonic() < self._wait_until:
+            time.sleep(min(timeout_s, LOOK_AGAIN_S))
+            return None
+        self._began = True
         frame = self._camera.read(timeout_s)
         self._t = frame.t
         return frame

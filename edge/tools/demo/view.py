@@ -124,7 +124,8 @@ class View:
 def describe(alert: AlertMessage) -> str:
     """One alert in a line."""
     lasted = "" if alert.phase is Phase.START else f" after {alert.duration_s:.1f} s"
-    shown = "" if alert.expression is None else f", {alert.expression}"
+    sign = alert.cause or alert.expression
+    shown = "" if sign is None else f", {sign}"
     return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}{shown}, score {alert.score:.2f}"
 
 
