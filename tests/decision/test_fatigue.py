@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.config import Config
 from edge.decision.closures import BLINK_S, NARROWEST, OPEN, Closures, OwnOpenness, Window
 from edge.decision.decider import Decider
-from edge.decision.judges.fatigue import LOST_AFTER_S, UNREAD_AFTER_S
+from edge.decision.judges.fatigue import LOST_AFTER_S, OVER, UNREAD_AFTER_S, FatigueSettings
 from edge.domain import Eyes, Level, Observation, Phase, ReasonCode, State, Step, Transition
 
 Look = Callable[..., Observation]
@@ -158,6 +158,28 @@ def test_a_microsleep_of_a_drowsy_driver_is_urgent_at_once(look: Look) -> None:
     steps = watch(film(look, [(60, OPEN), *drowsy(55, 0.2), (1.8, SHUT), (3, OPEN)]))
     assert told(steps)[:2] == [(Phase.START, Level.WARNING, "drowsy"), (Phase.ESCALATE, Level.URGENT, "microsleep")]
     assert transitions(steps)[1].t == pytest.approx(10 + 60 + 54 + 1.5, abs=2.0)
+
+
+@pytest.mark.parametrize("drowsy_s", [55, 200])
+def test_a_microsleep_of_a_drowsy_driver_does_not_end_the_alert_before_the_drowsiness(
+    look: Look, drowsy_s: int
+) -> None:
+    steps = watch(
+        film(look, [(60, OPEN), *drowsy(drowsy_s, 0.2), (2.0, SHUT), (4, OPEN), *drowsy(30, 0.2), (90, OPEN)])
+    )
+    assert [phase for phase, _, _ in told(steps)] == [Phase.START, Phase.ESCALATE, Phase.END]
+    end = transitions(steps)[-1]
+    (share,) = (step.signals.figures["perclos"] for step in steps if step.signals.t == end.t)
+    assert share == pytest.approx(OVER * FatigueSettings().perclos, abs=0.01)
+
+
+def test_a_microsleep_after_an_urgent_drowsy_alert_that_lasted_is_told_although_one_was_in_it(look: Look) -> None:
+    config = Config.model_validate({"alerts": {"fatigue": {"max_alert_s": 60}}})
+    microsleep = [(2.0, SHUT), (4, OPEN)]
+    steps = watch(film(look, [(60, OPEN), *drowsy(55, 0.2), *microsleep, *drowsy(60, 0.2), *microsleep]), config)
+    said = [(each.phase, each.cause, each.reason.code) for each in transitions(steps)]
+    lasted = said.index((Phase.END, "microsleep", ReasonCode.LASTING))
+    assert said[lasted + 1] == (Phase.START, "microsleep", ReasonCode.NONE)
 
 
 def test_a_drowsy_alert_that_lasted_too_long_does_not_hide_a_microsleep(look: Look) -> None:

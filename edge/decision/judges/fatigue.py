@@ -117,7 +117,8 @@ class FatigueJudge(Judge):
         super().__init__(settings, count_episode, expression)
         self.settings: FatigueSettings = settings
         self._eyes = Closures()
-        self._cause: Cause | None = None
+        self._drowsy = False
+        """Whether the episode is one of drowsiness, by its start or its escalation, whatever microsleeps are in it."""
 
     @property
     def signal(self) -> float:
@@ -154,12 +155,12 @@ class FatigueJudge(Judge):
         self.episode.wait(now.elapsed_s)
         self.episode.rise(self.signal)
         cause, level = self._asked()
-        if self.episode.is_open and not (self.episode.lasting and cause is Cause.MICROSLEEP is not self._cause):
+        if self.episode.is_open and not (self.episode.lasting and self._drowsy and cause is Cause.MICROSLEEP):
             return self._go_on(moment, cause, level)
         if level is None or self.episode.cooled_s < self.settings.cool_down_s or openness is None:
             return None
         self.episode.let_go()
-        self._cause = cause
+        self._drowsy = cause is Cause.DROWSY
         return self.episode.start(now.t, self.signal, self.signal, cause=cause)
 
     def forget(self) -> None:
@@ -188,10 +189,10 @@ class FatigueJudge(Judge):
             return self.end(t, moment.lost)
         if self._eyes.unread_s >= LOST_AFTER_S:
             return self.end(t, ReasonCode.EYES_UNREADABLE)
-        if level is Level.URGENT or (cause is Cause.MICROSLEEP is not self._cause):
-            self._cause = cause
+        if level is Level.URGENT or (self._drowsy and cause is Cause.MICROSLEEP):
+            self._drowsy = self._drowsy or cause is Cause.DROWSY
             return self.episode.escalate(t, self.signal, cause=cause)
-        drowsy = self._cause is Cause.DROWSY and self._perclos >= OVER * self.settings.perclos
+        drowsy = self._drowsy and self._perclos >= OVER * self.settings.perclos
         if self._eyes.open_s >= self.settings.release_s and not drowsy:
             return self.end(t, ReasonCode.CALM)
         return None
