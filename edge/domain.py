@@ -329,13 +329,15 @@ class Judged:
     """What one judge says in one moment.
 
     ``signal`` is its smoothed evidence, 0 to 1; ``level`` that of its open alert, None without one. ``readable`` tells
-    whether the judge can say anything at all: where it cannot, for ``reason``, no level is not calm.
+    whether the judge can say anything at all: where it cannot, for ``reason``, no level is not calm. ``acknowledged``:
+    somebody has acknowledged the open alert at this level.
     """
 
     signal: float
     level: Level | None = None
     readable: bool = True
     reason: Reason = NO_REASON
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +365,8 @@ class Transition:
     """A step of one alert episode. ``episode`` counts from 1 in the life of a decider; durations are seconds.
 
     ``expression`` is the strongest one at the episode's peak, None for a kind that goes by something else. ``cause``
-    says of which of its signs the alert comes, None for a kind that has one alone.
+    says of which of its signs the alert comes, None for a kind that has one alone. ``acknowledged``: somebody has
+    acknowledged the episode before this step of it.
     """
 
     t: float
@@ -377,6 +380,7 @@ class Transition:
     expression: str | None
     reason: Reason = NO_REASON
     cause: str | None = None
+    acknowledged: bool = False
 
     @property
     def duration_s(self) -> float:

@@ -130,6 +130,21 @@ class Decider:
         self._advance(t)
         self._pause_left_s = 0.0
 
+    def acknowledge(self, kind: Kind | None = None) -> tuple[Kind, ...]:
+        """Note that somebody knows of the open alerts, of one kind or of all; those for which that is new.
+
+        An alert is decided as before: only its next steps, and what is said of its kind, tell of it.
+        """
+        kinds = self.unacknowledged(kind)
+        for each in kinds:
+            self._judges[each].episode.acknowledge()
+        return kinds
+
+    def unacknowledged(self, kind: Kind | None = None) -> tuple[Kind, ...]:
+        """The open alerts, of one kind or of all, that nobody has acknowledged at their level."""
+        waiting = (each for each, judge in self._judges.items() if judge.level and not judge.episode.acknowledged)
+        return tuple(each for each in waiting if kind in (None, each))
+
     def stop(self, t: float) -> Step | None:
         """The last word before nobody watches any more: open episodes end. None where there are none."""
         self._advance(t)
@@ -205,7 +220,7 @@ class Decider:
 
     def _judged(self, judge: Judge) -> Judged:
         reason = self._unread(judge)
-        return Judged(judge.signal, judge.level, not reason, reason)
+        return Judged(judge.signal, judge.level, not reason, reason, judge.episode.acknowledged)
 
     def _unread(self, judge: Judge) -> Reason:
         """Why a kind cannot be read now; none where it can."""

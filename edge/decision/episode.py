@@ -16,6 +16,8 @@ class _Open:
     peak: float
     expression: str | None
     cause: str | None
+    acknowledged: Level | None = None
+    """The level at which somebody acknowledged it last."""
 
 
 class Episode:
@@ -40,6 +42,16 @@ class Episode:
     def level(self) -> Level | None:
         """Level of the alert that is on, None without one."""
         return None if self._open is None or self.lasting else self._open.level
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the alert that is on has been acknowledged at its level: an escalation asks anew."""
+        return self._open is not None and self.level is not None and self._open.acknowledged is self.level
+
+    def acknowledge(self) -> None:
+        """Note that somebody knows of the alert that is on, if there is one."""
+        if self._open is not None:
+            self._open = replace(self._open, acknowledged=self.level)
 
     @property
     def is_open(self) -> bool:
@@ -105,4 +117,5 @@ class Episode:
             expression=episode.expression,
             reason=Reason(reason) if reason else NO_REASON,
             cause=episode.cause,
+            acknowledged=episode.acknowledged is not None,
         )

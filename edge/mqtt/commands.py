@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.domain import Stamp
-from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName
+from edge.domain import Kind, Stamp
+from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, OpenKind
 
 MAX_PAYLOAD_BYTES = 1024
 BURST = 5
@@ -28,11 +28,15 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A valid command to the service. ``seconds`` belongs to ``pause`` alone; ``id`` is given back in the answer."""
+    """A valid command to the service; ``id`` is given back in the answer.
+
+    ``seconds`` belongs to ``pause`` alone, and ``kind``, None for all of them, to ``acknowledge``.
+    """
 
     name: CommandName
     seconds: float | None = None
     id: str | None = None
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,10 @@ class _Payload(BaseModel):
 
 class _PausePayload(_Payload):
     seconds: float = Field(gt=0)
+
+
+class _AcknowledgePayload(_Payload):
+    kind: OpenKind | None = None
 
 
 class _ResendPayload(_Payload):
@@ -100,6 +108,10 @@ def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Comm
                 limit = f"at most {bounds.max_pause_s:g} (publish.max_pause_s)"
                 raise CommandError(f"seconds = {pause.seconds:g}: {limit}")
             return Command(CommandName.PAUSE, pause.seconds, pause.id)
+        if name == CommandName.ACKNOWLEDGE:
+            acknowledged = _AcknowledgePayload.model_validate_json(text)
+            _check_age(acknowledged.issued, bounds.max_age_s, now)
+            return Command(CommandName.ACKNOWLEDGE, id=acknowledged.id, kind=acknowledged.kind)
         plain = _Payload.model_validate_json(text)
         _check_age(plain.issued, bounds.max_age_s, now)
         return Command(CommandName(name), id=plain.id)

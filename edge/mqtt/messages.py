@@ -53,6 +53,7 @@ class CommandName(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RECALIBRATE = "recalibrate"
+    ACKNOWLEDGE = "acknowledge"
     RELOAD = "reload"
 
 
@@ -157,6 +158,9 @@ class KindPart(Part):
     level: Level | None = Field(description="Level of the open alert; null without one.")
     readable: bool = Field(description="Whether this kind can be judged now; where not, no alert does not mean calm.")
     reason_code: str = Field(default="", description="Why it cannot, as a word for programs; empty where it can.")
+    acknowledged: bool = Field(
+        default=False, description="Whether somebody has acknowledged the open alert at its level."
+    )
 
 
 class QualityPart(Part):
@@ -230,6 +234,9 @@ class AlertMessage(Message):
     )
     reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
     reason: str = Field(description="The same in words for people; may be empty.")
+    acknowledged: bool = Field(
+        default=False, description="Whether somebody acknowledged the episode before this step of it."
+    )
     models: ModelsPart
 
 
@@ -352,6 +359,7 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
                 level=judged.level,
                 readable=judged.readable,
                 reason_code=judged.reason.code,
+                acknowledged=judged.acknowledged,
             )
             for kind, judged in signals.kinds.items()
         },
@@ -386,6 +394,7 @@ def alert_message(
         cause=transition.cause,
         reason_code=transition.reason.code,
         reason=say(transition.reason),
+        acknowledged=transition.acknowledged,
         models=models,
     )
 

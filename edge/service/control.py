@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from edge.board.notify import Notifier
 from edge.config import Config
+from edge.domain import Kind
 from edge.errors import EvenkeelError
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import CommandName
@@ -122,8 +123,17 @@ class Orders:
                 decider.recalibrate()
                 self._memory.clear()
                 return True, "the driver's resting face is learned anew"
+            case CommandName.ACKNOWLEDGE:
+                return self._acknowledge(now, command.kind)
             case CommandName.RELOAD:
                 return self.reload()
+
+    def _acknowledge(self, now: float, kind: Kind | None) -> tuple[bool, str]:
+        decider = self._pipeline.decider
+        if not decider.unacknowledged(kind):
+            return False, f"no alert{f' of {kind}' if kind else ''} waits to be acknowledged"
+        self._silence.acknowledge(now)
+        return True, f"acknowledged: {', '.join(decider.acknowledge(kind))}"
 
 
 def _name(config: Config) -> str:

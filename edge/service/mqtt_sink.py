@@ -67,7 +67,7 @@ class MqttSink:
         self._shadow = shadow
         self._episodes = Episodes(entropy)
         self._begun = False
-        self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool]]] | None = None
+        self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]] | None = None
         self._why: Reason = NO_REASON
         self._said_t = float("-inf")
         self._worker: Worker[Callable[[], None]] = Worker("mqtt sink", lambda tell: tell(), WAITING)
@@ -169,6 +169,7 @@ class MqttSink:
         self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
 
 
-def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool]]]:
-    """What is said at once where it changes: the state, and each kind's level and whether it can be read."""
-    return step.state, {kind: (judged.level, judged.readable) for kind, judged in step.signals.kinds.items()}
+def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]]:
+    """What is said at once where it changes: the state, and of each kind the level, if it is readable, acknowledged."""
+    kinds = step.signals.kinds.items()
+    return step.state, {kind: (judged.level, judged.readable, judged.acknowledged) for kind, judged in kinds}

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from edge.config import Config
 from edge.decision.baseline import RestingFace
-from edge.domain import Frame, Sight, Step
+from edge.domain import Frame, Kind, Sight, Step
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage
 
@@ -20,6 +20,12 @@ class Decisions(Protocol):
 
     def resume(self, t: float) -> None:
         """End a pause."""
+
+    def acknowledge(self, kind: Kind | None = None) -> tuple[Kind, ...]:
+        """Note that somebody knows of the open alerts, of one kind or of all; those for which that is new."""
+
+    def unacknowledged(self, kind: Kind | None = None) -> tuple[Kind, ...]:
+        """The open alerts that nobody has acknowledged at their level."""
 
     def stop(self, t: float) -> Step | None:
         """End the open episodes, where there are any."""

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ TOPICS = Topics("evenkeel", "van-7")
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "3000"))
 MAX_PAUSE_S = 3600.0
 STEP_S = 0.5  # a power of two: sums of it are exact
-KEYS = ["seconds", "id", "enter", "Seconds", "", "__class__", "seconds ", "id\0"]
+KEYS = ["seconds", "id", "kind", "enter", "Seconds", "", "__class__", "seconds ", "id\0"]
 WORDS = ["", "a1", "x" * 64, "x" * 65, "$(reboot)", "../../etc/passwd", "\u0000", "ünïcödé", "{{ 7 * 7 }}", "'; --"]
 NUMBERS = [0, -0.0, 1, -1, 0.5, 600, 3600, 3600.0001, 1e-320, 1e308, 10**400, -(10**30), 2**63, math.nan, math.inf]
 
@@ -93,22 +94,28 @@ def a_topic(chance: random.Random) -> str:
     return topic if chance.random() < 0.8 else chance.choice(other)
 
 
+def named(kind: object) -> bool:
+    return kind is None or (isinstance(kind, str) and re.fullmatch("[a-z][a-z0-9_]{0,31}", kind) is not None)
+
+
 def valid(topic: str, payload: bytes) -> Command | None:
     """The command that a message means, by rules of its own; None where it means none."""
     name = topic.removeprefix("evenkeel/van-7/command/")
-    if name == topic or name not in ("pause", "resume", "recalibrate", "reload") or len(payload) > 1024:
+    if name == topic or name not in set(CommandName) or len(payload) > 1024:
         return None
     try:
         fields = json.loads(payload.decode()) if payload else {}
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or not set(fields) <= ({"id", "seconds"} if name == "pause" else {"id"}):
+    own = {"pause": {"seconds"}, "acknowledge": {"kind"}}.get(name, set())
+    if not isinstance(fields, dict) or not set(fields) <= {"id"} | own:
         return None
     command_id, seconds = fields.get("id"), fields.get("seconds", 0)
     if not (command_id is None or (isinstance(command_id, str) and len(command_id) <= 64)):
         return None
     if name != "pause":
-        return Command(CommandName(name), id=command_id)
+        kind = fields.get("kind")
+        return Command(CommandName(name), id=command_id, kind=kind) if named(kind) else None
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= MAX_PAUSE_S
     return Command(CommandName.PAUSE, float(seconds), command_id) if number else None
 

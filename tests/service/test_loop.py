@@ -113,6 +113,13 @@ class FakeDecider:
     def recalibrate(self) -> None:
         self.calls.append(("recalibrate",))
 
+    def acknowledge(self, kind: str | None = None) -> tuple[str, ...]:
+        self.calls.append(("acknowledge", kind))
+        return self.unacknowledged(kind)
+
+    def unacknowledged(self, kind: str | None = None) -> tuple[str, ...]:
+        return ("anger",) if kind in (None, "anger") else ()
+
     def stop(self, t: float) -> Step | None:  # noqa: ARG002 - as above
         return self.last
 
@@ -561,6 +568,14 @@ def test_a_pause_and_its_end_reach_the_decisions_and_are_answered() -> None:
         eventually(lambda: len(bench.publisher.answers) == 2)
     assert bench.pipeline.decider.calls == [("pause", 30.0), ("resume",)]
     assert bench.publisher.answers[0] == (CommandName.PAUSE, True, "paused for 30 s")
+
+
+def test_an_acknowledgement_reaches_the_decisions_and_is_answered() -> None:
+    with Bench(Ticker) as bench:
+        bench.publisher.commands.append(Command(CommandName.ACKNOWLEDGE, kind="anger"))
+        eventually(lambda: len(bench.publisher.answers) == 1)
+    assert bench.pipeline.decider.calls == [("acknowledge", "anger")]
+    assert bench.publisher.answers == [(CommandName.ACKNOWLEDGE, True, "acknowledged: anger")]
 
 
 def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.awake import AWAKE
 
 FPS = 5
 PAUSE, RESUME, RECALIBRATE = CommandName.PAUSE, CommandName.RESUME, CommandName.RECALIBRATE
+ACKNOWLEDGE = CommandName.ACKNOWLEDGE
 
 
 def look(t: float, anger: float) -> Observation:
@@ -182,3 +183,38 @@ def test_where_no_face_is_learned_there_is_nothing_to_learn_anew() -> None:
         False,
         "no resting face is learned here (baseline.enabled = false)",
     )
+
+
+class TestAcknowledge:
+    def test_open_alerts_are_acknowledged_once(self) -> None:
+        drive = Drive()
+        drive.see(10.0, anger=0.02)
+        assert drive.orders.ask(Command(ACKNOWLEDGE)) == (False, "no alert waits to be acknowledged")
+        drive.see(10.0, anger=0.95)
+        fatigue = drive.orders.ask(Command(ACKNOWLEDGE, kind="fatigue"))
+        assert fatigue == (False, "no alert of fatigue waits to be acknowledged")
+        assert drive.orders.ask(Command(ACKNOWLEDGE, kind="anger")) == (True, "acknowledged: anger")
+        assert drive.orders.ask(Command(ACKNOWLEDGE))[0] is False
+
+    def test_it_takes_from_the_one_budget_of_silence(self) -> None:
+        silence = Silence(max_pause_s=1800.0, max_pause_hourly_s=100.0)
+        silence.acknowledge(0.0)
+        silence.pause(10.0, 60.0)
+        with pytest.raises(SilenceRefusedError, match="10 s are left"):
+            silence.acknowledge(20.0)
+        silence.acknowledge(HOUR_S + 40.0)
+
+    def test_one_in_a_pause_does_not_end_or_prolong_that(self) -> None:
+        silence = Silence(max_pause_s=1800.0, max_pause_hourly_s=1800.0)
+        silence.pause(0.0, 600.0)
+        silence.acknowledge(10.0)
+        silence.resume(60.0)
+        assert silence.left_s(60.0) == pytest.approx(1800.0 - 60.0 - LEAST_S)
+
+    def test_what_was_refused_leaves_the_alert_as_it_was(self) -> None:
+        drive = Drive(Config.model_validate({"publish": {"max_pause_hourly_s": 0}}))
+        drive.see(10.0, anger=0.02)
+        drive.see(10.0, anger=0.95)
+        ok, message = drive.orders.ask(Command(ACKNOWLEDGE))
+        assert (ok, "publish.max_pause_hourly_s" in message) == (False, True)
+        assert drive.decider.unacknowledged() == ("anger",)
