@@ -1,7 +1,8 @@
-"""What a replay came to in time: its episodes, and a drawing of signals, state and alerts."""
+"""What a replay came to in time: its episodes, and a drawing of signals, eyes, state and alerts."""
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from edge.decision.judges.fatigue import wider_eye
 from edge.domain import NO_REASON, Kind, Level, Phase, Reason, State, Step, Transition
 from edge.errors import UnavailableError, UsageError
 from edge.figure import new_figure
@@ -18,6 +20,7 @@ from edge.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLOURS = {
     State.CALM: "#dbe9db",
@@ -30,6 +33,9 @@ _COLOURS = {
 }
 DRAWN_PARTS = 2000
 """Into so many parts a long drive is cut, of each of which the drawing has the extremes."""
+
+LEAST_PERCLOS_DRAWN = 20.0
+"""The scale of PERCLOS reaches so far at least, in percent: little of it is to look like little."""
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +53,7 @@ class ReplayedEpisode:
     peak: float
     expression: str | None
     ended: Reason = NO_REASON
+    cause: str | None = None
 
     @property
     def level(self) -> Level:
@@ -55,11 +62,15 @@ class ReplayedEpisode:
 
 
 class Timeline:
-    """Collects steps, with the times that they have."""
+    """Collects steps, with the times that they have.
+
+    ``openness`` is the wider eye's, NaN where none could be read; ``perclos`` is the state's, NaN where it tells none.
+    """
 
     def __init__(self) -> None:
         self.t = array("d")
         self.signals: dict[Kind, array[float]] = {}
+        self.openness, self.perclos = array("d"), array("d")
         self.states: list[tuple[float, State]] = []
         self._episodes: dict[int, ReplayedEpisode] = {}
 
@@ -69,7 +80,7 @@ class Timeline:
         return tuple(self._episodes.values())
 
     def add(self, step: Step, *, signals: bool) -> None:
-        """Take in one step; ``signals``: keep what a drawing needs, 8 bytes for each kind and frame."""
+        """Take in one step; ``signals``: keep what a drawing needs, 8 bytes a frame for each curve."""
         t = step.signals.t
         if not self.states or self.states[-1][1] is not step.state:
             self.states.append((t, step.state))
@@ -79,13 +90,18 @@ class Timeline:
             self.t.append(t)
             for kind, judged in step.signals.kinds.items():
                 self.signals.setdefault(kind, array("d")).append(judged.signal)
+            for curve, value in (
+                (self.openness, wider_eye(step.observation)),
+                (self.perclos, step.signals.figures.get("perclos")),
+            ):
+                curve.append(math.nan if value is None else value)
 
     def _follow(self, transition: Transition) -> None:
         t = transition.t
         begun = self._episodes.get(
             transition.episode, ReplayedEpisode(transition.kind, t, None, None, transition.peak, transition.expression)
         )
-        now = replace(begun, peak=transition.peak, expression=transition.expression)
+        now = replace(begun, peak=transition.peak, expression=transition.expression, cause=transition.cause)
         if transition.phase is Phase.ESCALATE:
             now = replace(now, urgent_s=t)
         elif transition.phase is Phase.END:
@@ -105,7 +121,7 @@ def episodes_table(episodes: tuple[ReplayedEpisode, ...]) -> Table:
             "open" if each.end_s is None else clock(each.end_s),
             lasted,
             f"{each.peak:.2f}",
-            each.expression or "",
+            each.expression or each.cause or "",
             say(each.ended),
         )
     return table
@@ -132,25 +148,35 @@ def check_plot(path: Path) -> None:
 
 
 def draw(timeline: Timeline, path: Path, title: str) -> None:
-    """Draw signals, episodes and states over time into ``path`` (.png, .svg or .pdf).
+    """Draw signals, episodes and states over time into ``path`` (.png, .svg or .pdf), and the eyes where any was read.
 
     Raises:
         UnavailableError: matplotlib is missing, or the file cannot be written.
     """
-    figure = new_figure(10, 3.4)
-    above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [10, 1]})
+    figure = compose(timeline, title)
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise UnavailableError(f"{path}: the plot cannot be written: {error.strerror}; use another file") from error
+
+
+def compose(timeline: Timeline, title: str) -> Figure:
+    """Signals with episodes, eyes where any was read, and states, over time."""
+    eyes = not np.isnan(np.asarray(timeline.openness)).all()
+    figure = new_figure(10, 5.0 if eyes else 3.4)
+    heights = [10, 6, 1] if eyes else [10, 1]
+    above, *between, below = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
     minutes = timeline.t[-1] - timeline.t[0] > 600 if timeline.t else False
     unit = 60.0 if minutes else 1.0
     _draw_signals(above, timeline, unit)
+    for axes in between:
+        _draw_eyes(axes, timeline, unit)
     _draw_states(below, timeline, unit)
     above.set_title(title, loc="left", fontsize=10)
     below.set_xlabel("minutes" if minutes else "seconds")
     if timeline.t:
         below.set_xlim(timeline.t[0] / unit, max(timeline.t[-1], timeline.t[0] + 0.1) / unit)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise UnavailableError(f"{path}: the plot cannot be written: {error.strerror}; use another file") from error
+    return figure
 
 
 def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
@@ -172,13 +198,33 @@ def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
 
 
+def _draw_eyes(axes: Axes, timeline: Timeline, unit: float) -> None:
+    """Openness, with its gaps, and over it PERCLOS on a scale of its own."""
+    t, openness = _thinned(np.asarray(timeline.t), np.asarray(timeline.openness))
+    (eye,) = axes.plot(t / unit, openness, linewidth=0.7, color="#8fb3c9", label="openness, wider eye")
+    axes.set(ylim=(0.0, 1.1), ylabel="openness", yticks=(0.0, 0.5, 1.0))
+    share = axes.twinx()
+    t, perclos = _thinned(np.asarray(timeline.t), 100 * np.asarray(timeline.perclos))
+    (line,) = share.plot(t / unit, perclos, linewidth=1.6, color="#1b1b1b", label="PERCLOS of a minute")
+    known = perclos[~np.isnan(perclos)]
+    share.set(ylim=(0.0, max(LEAST_PERCLOS_DRAWN, 1.1 * known.max(initial=0.0))), ylabel="PERCLOS, %")
+    for each in (axes, share):
+        each.spines["top"].set_visible(False)
+    axes.legend(handles=[eye, line], loc="upper left", bbox_to_anchor=(1.06, 1.0), frameon=False, fontsize=9)
+
+
 def _thinned(t: Floats, signal: Floats) -> tuple[Floats, Floats]:
-    """Of so many neighbours, more than the drawing has room for, the least and the greatest alone; (N,) each."""
+    """Of so many neighbours, more than the drawing has room for, the least and the greatest alone; (N,) each.
+
+    Where some of the neighbours are NaN, of the others; where all are, that is kept.
+    """
     size = len(t) // DRAWN_PARTS
     if size < 3:
         return t, signal
     whole = signal[: DRAWN_PARTS * size].reshape(DRAWN_PARTS, size)
-    extremes = np.sort(np.stack([whole.argmin(1), whole.argmax(1)], axis=1), axis=1)
+    unknown = np.isnan(whole)
+    least, greatest = np.where(unknown, np.inf, whole).argmin(1), np.where(unknown, -np.inf, whole).argmax(1)
+    extremes = np.sort(np.stack([least, greatest], axis=1), axis=1)
     kept = (extremes + size * np.arange(DRAWN_PARTS)[:, None]).ravel()
     kept = np.append(kept, np.arange(DRAWN_PARTS * size, len(t)))
     return t[kept], signal[kept]

@@ -20,6 +20,7 @@ from edge.decision.ordinary import OrdinaryFace
 from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
+    EYE_NAMES,
     EYES,
     Face,
     FaceReading,
@@ -34,7 +35,7 @@ from edge.errors import CameraError, UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage
 from edge.pipeline import Pipeline
 from edge.traces.replay import replay
-from edge.traces.timeline import _thinned, clock, episodes_table
+from edge.traces.timeline import Timeline, _thinned, clock, compose, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
 from edge.words import say
 from tests.awake import AWAKE
@@ -200,6 +201,35 @@ def test_of_a_long_drive_the_drawing_keeps_each_peak() -> None:
     assert len(drawn_t) < 5000
     assert drawn_t[drawn > 0.5].tolist() == [77.7, 5012.3, 10_000.0]
     assert (np.diff(drawn_t) >= 0).all()
+
+
+def test_of_a_long_drive_with_eyes_that_could_not_be_read_the_drawing_keeps_closures_and_gaps() -> None:
+    t = np.arange(100_000.0)
+    openness = np.ones(len(t))
+    openness[::7] = np.nan
+    openness[40_001] = 0.0
+    openness[60_000:61_000] = np.nan
+    drawn_t, drawn = _thinned(t, openness)
+    assert drawn_t[drawn == 0.0].tolist() == [40_001.0]
+    assert set(drawn_t[np.isnan(drawn)].tolist()) <= set(range(60_000, 61_000))
+    assert np.isnan(drawn).sum() > 20
+
+
+def test_the_drawing_shows_eyes_where_they_were_read_and_no_empty_panel_where_not() -> None:
+    panels = {}
+    for seen in (True, False):
+        timeline = Timeline()
+        decider = Decider(Config())
+        for n in range(40 * 15):
+            openness = np.array([0.1 if 30 < n / 15 < 32 else 0.9] * 2 + [float(seen)] * 2, np.float32)
+            readings = {EYES: Reading(EYE_NAMES, openness)}
+            timeline.add(decider.update(Observation(n / 15, Sight.FACE, readings=readings)), signals=True)
+        panels[seen] = [axes.get_ylabel() for axes in compose(timeline, "drive").axes]
+        told = np.asarray(timeline.perclos)
+        assert np.isnan(told[: 15 * 20]).all()
+        assert np.isnan(told).all() != seen
+        assert np.isnan(np.asarray(timeline.openness)).all() != seen
+    assert panels == {True: ["signal", "openness", "state", "PERCLOS, %"], False: ["signal", "state"]}
 
 
 def test_a_single_frame_is_drawn_too(drive: Path, tmp_path: Path) -> None:
