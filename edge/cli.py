@@ -227,6 +227,28 @@ def doctor(
 
 
 @app.command()
+def cab(
+    config: ConfigFile = None,
+    attempt: Annotated[
+        tuple[str, str] | None, typer.Option("--try", metavar="KIND LEVEL", help="Say it now, as in the cab.")
+    ] = None,
+) -> None:
+    """Try what is said to the driver in the cab, such as: --try fatigue urgent."""
+    from edge.cab.sound import Sound
+    from edge.domain import Level
+    from edge.service.cab_sink import cue_of
+
+    configuration = load_config(config)
+    if attempt is None:
+        raise UsageError("nothing to do; --try KIND LEVEL says a warning")
+    kind, level = attempt
+    if level not in set(Level) or kind not in configuration.alerts.kinds:
+        known = ", ".join(configuration.alerts.kinds)
+        raise UsageError(f"--try {kind} {level}: known are {known}, each with {' or '.join(Level)}")
+    Sound(configuration.cab).play(cue_of(kind, Level(level)))
+
+
+@app.command()
 def models(config: ConfigFile = None) -> None:
     """Verify the checksums of the models and list their versions."""
     from rich.console import Console

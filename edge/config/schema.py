@@ -406,6 +406,36 @@ class PublishConfig(Section):
     )
 
 
+class SoundConfig(Section):
+    """Spoken warnings through a sound card."""
+
+    layer: ClassVar = Layer.TUNER
+
+    enabled: bool = Field(default=False, description="Speak to the driver.")
+    device: str = Field(default="default", min_length=1, description="ALSA device, such as 'plughw:1,0'.")
+    volume: Share = Field(default=0.8, description="Loudness of all that is said, share of full scale.")
+    folder: Path | None = Field(
+        examples=["/etc/evenkeel/sounds"],
+        default=None,
+        description="Folder with WAV files to play instead: KIND_LEVEL.wav or KIND.wav, 16-bit PCM.",
+    )
+
+
+class CabConfig(Section):
+    """What is said to the driver in the cab."""
+
+    layer: ClassVar = Layer.TUNER
+
+    language: Literal["en", "de"] = Field(default="en", description="Language of what is said.")
+    repeat_s: float = Field(
+        default=5.0, ge=2, le=60, description="A warning of fatigue is said again while the eyes are closed, seconds."
+    )
+    offer_every_s: float = Field(
+        default=900.0, ge=0, le=86400, description="Least time between two offers of a break, seconds."
+    )
+    sound: SoundConfig = Field(default_factory=SoundConfig, description="Spoken warnings.")
+
+
 class DiscoveryConfig(Section):
     """Home Assistant."""
 
@@ -433,4 +463,5 @@ class Config(Section):
     trace: TraceConfig = Field(default_factory=TraceConfig, description="How much of a trace is kept.")
     heat: HeatConfig = Field(default_factory=HeatConfig, description="How a hot board is spared.")
     publish: PublishConfig = Field(default_factory=PublishConfig, description="How often messages are published.")
+    cab: CabConfig = Field(default_factory=CabConfig, description="What is said to the driver.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")

@@ -108,6 +108,8 @@ class Judge(ABC):
     Settings: ClassVar[type[JudgeSettings]] = JudgeSettings
     goes_by: ClassVar[str] = EXPRESSION
     """Name of the reading that it goes by."""
+    wakes: ClassVar[bool] = False
+    """Whether the driver is to be woken by its alerts; else a break is offered."""
 
     def __init__(self, settings: Any, count_episode: Callable[[], int], expression: FollowedExpression) -> None:
         self.settings = settings

@@ -29,6 +29,7 @@ from edge.mqtt.identity import IdentityFile
 from edge.mqtt.messages import ShadowPart
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
+from edge.service.cab_sink import CabSink
 from edge.service.control import Orders
 from edge.service.health import HealthProbe
 from edge.service.mqtt_sink import MqttSink
@@ -149,7 +150,8 @@ def build_service(
             if shadow is None
             else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
         )
-        sinks: list[Sink] = [speak, StatusSink(notifier, publisher), memory]
+        cab = [CabSink(config)] if config.cab.sound.enabled and not config.alerts.shadow else []
+        sinks: list[Sink] = [speak, *cab, StatusSink(notifier, publisher), memory]
         if shadow is not None:
             sinks.append(shadow)
         if trace is not None:

@@ -22,6 +22,8 @@ class Catalogue:
     reasons: Mapping[ReasonCode, str]
     kinds: Mapping[Kind, str]
     joint: str
+    spoken: Mapping[str, str]
+    """What is said in the cab: to wake a driver, and to offer a break."""
 
     def kind(self, kind: Kind) -> str:
         """A kind's name; its own where the language has none for it."""
@@ -52,7 +54,7 @@ def catalogue(language: str) -> Catalogue:
         raise ConfigError(f"language {language!r}: no such catalogue; there are {', '.join(languages())}")
     data = tomllib.loads((resources.files("edge.words") / f"{language}.toml").read_text(encoding="utf-8"))
     reasons = {ReasonCode(code): text for code, text in data["reason"].items()}
-    return Catalogue(language, reasons, data["kind"], data["and"])
+    return Catalogue(language, reasons, data["kind"], data["and"], data["spoken"])
 
 
 def say(reason: Reason) -> str:

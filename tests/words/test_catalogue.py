@@ -26,6 +26,11 @@ def test_each_language_names_the_same_kinds_and_none_that_is_not_there(words: Ca
     assert {"anger", "distress"} <= set(words.kinds)
 
 
+def test_each_language_has_words_to_wake_a_driver_and_to_offer_a_break(words: Catalogue) -> None:
+    assert set(words.spoken) == {"wake", "offer"}
+    assert all(words.spoken.values())
+
+
 def test_each_language_says_what_the_others_say(words: Catalogue) -> None:
     def fields(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}

@@ -110,6 +110,7 @@ class FatigueJudge(Judge):
     kind = "fatigue"
     Settings = FatigueSettings
     goes_by = EYES
+    wakes = True
 
     def __init__(
         self, settings: FatigueSettings, count_episode: Callable[[], int], expression: FollowedExpression
@@ -139,10 +140,15 @@ class FatigueJudge(Judge):
 
     @property
     def figures(self) -> Mapping[str, float | None]:
-        """PERCLOS of a minute, the share of it that could be read, blinks in it."""
+        """PERCLOS of a minute, the share of it that could be read, blinks in it; how long the eyes are closed."""
         read, perclos = self._eyes.short.read, told_share(self._eyes.short)
         blinks = None if perclos is None else self._eyes.blinks / read
-        return {"perclos": perclos, "readable_share": read, "blinks_per_minute": blinks}
+        return {
+            "perclos": perclos,
+            "readable_share": read,
+            "blinks_per_minute": blinks,
+            "closed_s": self._eyes.closed_s,
+        }
 
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's eyes; at most one transition comes of it."""

@@ -1,0 +1,101 @@
+"""Which alert speaks in the cab, and when. Pure: time comes in with the steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge.config import CabConfig
+from edge.domain import Kind, Level, Phase, Step, Transition
+
+FLOOR_S = 6.0
+"""After a warning that is to wake the driver nothing calm is said for so long, seconds."""
+ACKNOWLEDGED_S = 30.0
+"""So long an acknowledgement keeps silent what is to wake a driver whose eyes stay closed, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Something to be said now. ``wakes``: loud, with tones in front; else a calm voice alone."""
+
+    kind: Kind
+    level: Level
+    wakes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hush:
+    """What is being said is to stop at once."""
+
+
+@dataclass(slots=True)
+class _Open:
+    level: Level
+    said: Level | None = None
+    said_t: float = -math.inf
+    acknowledged_t: float | None = None
+
+
+class Plan:
+    """Turns steps into cues, one voice at a time.
+
+    A kind that ``wakes`` speaks at each level, and again every ``repeat_s`` while the eyes stay closed, until it is
+    acknowledged. Another one offers a break once in its episode, ``offer_every_s`` after the last offer at the
+    earliest, never beside a kind that wakes, and never at a known standstill.
+    """
+
+    def __init__(self, config: CabConfig, wakes: Mapping[Kind, bool]) -> None:
+        self._config = config
+        self._wakes = wakes
+        self._open: dict[Kind, _Open] = {}
+        self._offered_t = self._woke_t = -math.inf
+
+    def update(self, step: Step) -> Cue | Hush | None:
+        """What is to be said or silenced after this step; None where all stays as it is."""
+        t = step.signals.t
+        ended = [self._follow(transition) for transition in step.transitions]
+        hush = any(ended)
+        for kind, opened in self._open.items():
+            acknowledged = kind in step.signals.kinds and step.signals.kinds[kind].acknowledged
+            if acknowledged and opened.acknowledged_t is None:
+                opened.acknowledged_t = t
+                hush = True
+            elif not acknowledged:
+                opened.acknowledged_t = None
+        cue = self._wake(step, t) or self._offer(step, t)
+        return cue or (Hush() if hush else None)
+
+    def _follow(self, transition: Transition) -> bool:
+        """Note a step of an episode; whether that ends one."""
+        if transition.phase is Phase.END:
+            return self._open.pop(transition.kind, None) is not None
+        opened = self._open.setdefault(transition.kind, _Open(transition.level))
+        opened.level = transition.level
+        return False
+
+    def _wake(self, step: Step, t: float) -> Cue | None:
+        closed = (step.signals.figures.get("closed_s") or 0.0) > 0
+        for kind, opened in self._of(wakes=True):
+            known = opened.acknowledged_t is not None and (not closed or t - opened.acknowledged_t < ACKNOWLEDGED_S)
+            again = closed and t - opened.said_t >= self._config.repeat_s
+            if not known and (opened.said is not opened.level or again):
+                opened.said, opened.said_t, self._woke_t = opened.level, t, t
+                return Cue(kind, opened.level, wakes=True)
+        return None
+
+    def _offer(self, step: Step, t: float) -> Cue | None:
+        if step.context.standstill is True or self._of(wakes=True) or t - self._woke_t < FLOOR_S:
+            return None
+        if t - self._offered_t < self._config.offer_every_s:
+            return None
+        for kind, opened in self._of(wakes=False):
+            if opened.said is None and opened.acknowledged_t is None:
+                opened.said, self._offered_t = opened.level, t
+                return Cue(kind, opened.level, wakes=False)
+        return None
+
+    def _of(self, *, wakes: bool) -> list[tuple[Kind, _Open]]:
+        """The open episodes that wake the driver, or the others; the urgent ones first."""
+        opened = [(kind, each) for kind, each in self._open.items() if self._wakes.get(kind, False) is wakes]
+        return sorted(opened, key=lambda item: item[1].level is not Level.URGENT)
