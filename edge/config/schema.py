@@ -426,7 +426,7 @@ class CabConfig(Section):
 
     layer: ClassVar = Layer.TUNER
 
-    language: Literal["en", "de"] = Field(default="en", description="Language of what is said.")
+    language: Literal["en", "de", "fr", "es", "nl"] = Field(default="en", description="Language of what is said.")
     repeat_s: float = Field(
         default=5.0, ge=2, le=60, description="A warning of fatigue is said again while the eyes are closed, seconds."
     )

@@ -21,6 +21,7 @@ from edge.config import CabConfig, Config, SoundConfig
 from edge.domain import Level
 from edge.errors import UnavailableError
 from edge.service.cab_sink import CabSink
+from edge.words import languages
 
 WAKE = Cue("fatigue", Level.URGENT, wakes=True)
 OFFER = Cue("anger", Level.WARNING, wakes=False)
@@ -64,7 +65,7 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int = alsa.RATE, cha
 
 
 @pytest.mark.usefixtures("espeak")
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize("cue", [WAKE, OFFER], ids=["wake", "offer"])
 def test_a_warning_reaches_the_card_whole_and_not_clipped(card: Path, language: str, cue: Cue) -> None:
     config = CabConfig.model_validate({"language": language, "sound": {"device": "file", "volume": 0.5}})

@@ -6,6 +6,7 @@ import string
 
 import pytest
 
+from edge.config import CabConfig
 from edge.decision.kinds import registered
 from edge.domain import NO_REASON, Reason, ReasonCode
 from edge.errors import ConfigError
@@ -55,3 +56,8 @@ def test_a_part_s_own_words_stay_as_they_are_whatever_is_in_them() -> None:
 def test_a_language_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(ConfigError, match=r"language 'xx': no such catalogue; there are de, en"):
         catalogue("xx")
+
+
+def test_the_cab_speaks_every_language_that_there_are_words_of() -> None:
+    for language in languages():
+        assert CabConfig.model_validate({"language": language}).language == language
