@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.cab.plan import ACKNOWLEDGED_S, Cue, Hush, Plan
+from edge.cab.plan import ACKNOWLEDGED_S, FLOOR_S, Cue, Hush, Plan
 from edge.config import CabConfig
 from edge.domain import (
     EXPRESSIONS,
@@ -120,6 +120,14 @@ def test_fatigue_speaks_first_and_an_offer_waits_for_its_end() -> None:
     assert set(cab.cues) == {WAKE}
     cab.see(10.0, end("fatigue"))
     assert [cue for cue in cab.cues if cue == OFFER] == [OFFER]
+
+
+def test_no_calm_voice_speaks_into_a_warning_that_just_woke_the_driver() -> None:
+    cab = Cab()
+    cab.see(1.0, start("anger"), start("fatigue"), closed=True)
+    cab.see(2 * FLOOR_S, end("fatigue"))
+    (offered_t,) = [t for t, cue in cab.said if cue == OFFER]
+    assert offered_t == pytest.approx(FLOOR_S, abs=1.1 / FPS)
 
 
 def test_of_two_open_alerts_the_urgent_one_speaks() -> None:
