@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EYES, SHARE, TRUE = "#31688e", "#1b1b1b", "#b8b8b8"
 COLOURS = {MICROSLEEP: "#d1495b", DROWSY: "#edae49"}
+MARKED_S = FatigueSettings().microsleep_s
+"""From here on a microsleep is to raise an alert."""
 WINDOW_S = 0.5
 """Openness is drawn as its range over so long."""
 
@@ -68,13 +70,17 @@ def night(shown: Night, level: float) -> Figure:
     _shares(lower, shown, level)
     title = f"One simulated night of {shown.drive.driver}, {shown.drive.fps:g} frames a second"
     upper.set_title(title, loc="left", fontsize=10)
+    marks, names = upper.get_legend_handles_labels()
+    told = [name.startswith("alert") for name in names]  # the lower panel has them too
     handles, labels = lower.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
+    handles += [mark for mark, again in zip(marks, told, strict=True) if not again]
+    labels += [name for name, again in zip(names, told, strict=True) if not again]
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
 def _openness(axes: Axes, film: EyeDrive) -> None:
-    """The wider eye's range in each half second, and marks under the true microsleeps."""
+    """The wider eye's range in each half second, and marks where true microsleeps begin."""
     wider = film.wider
     starts = np.arange(0.0, film.script.length_s, WINDOW_S)
     parts = np.split(wider, np.searchsorted(film.t, starts[1:]))
@@ -82,9 +88,12 @@ def _openness(axes: Axes, film: EyeDrive) -> None:
     low = np.array([part.min() if len(part) else np.nan for part in known])
     high = np.array([part.max() if len(part) else np.nan for part in known])
     axes.fill_between(starts / 60, low, high, color=EYES, linewidth=0.4, step="post")
-    for start, end in film.script.told.get("microsleep", ()):
-        axes.plot([start / 60, end / 60], [-0.06, -0.06], color=SHARE, linewidth=5, solid_capstyle="butt")
-    axes.set(ylabel="openness,\nwider eye", ylim=(-0.1, 1.05), yticks=(0, 0.5, 1))
+    spans = film.script.told.get("microsleep", ())
+    for long, fill in ((True, SHARE), (False, "none")):
+        at = [start / 60 for start, end in spans if (end - start >= MARKED_S) == long]
+        label = f"true microsleep, {'at least' if long else 'under'} {MARKED_S:g} s"
+        axes.plot(at, [-0.1] * len(at), "^", color=SHARE, markerfacecolor=fill, markersize=4, label=label)
+    axes.set(ylabel="openness,\nwider eye", ylim=(-0.16, 1.05), yticks=(0, 0.5, 1))
 
 
 def _shares(axes: Axes, shown: Night, level: float) -> None:
@@ -92,7 +101,7 @@ def _shares(axes: Axes, shown: Night, level: float) -> None:
     at = np.arange(60.0, shown.drive.script.length_s, 1.0)
     axes.fill_between(at / 60, 100 * perclos(shown.drive, at), color=TRUE, linewidth=0, label="true PERCLOS")
     axes.plot(shown.t / 60, 100 * shown.perclos, color=SHARE, linewidth=1.3, label="as the judge tells it")
-    axes.axhline(100 * level, color=COLOURS[DROWSY], linewidth=1, linestyle="--")
+    axes.axhline(100 * level, color=COLOURS[DROWSY], linewidth=1, linestyle="--", label="level that alerts")
     axes.set(ylabel="PERCLOS of the\nlast minute, %", xlabel="minutes", ylim=(0, None))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from calibration import night_figure
 from calibration.evaluate_fatigue import decide, only_fatigue
 from calibration.fatigue_outcome import (
     DROWSY,
@@ -246,3 +247,16 @@ def test_the_shipped_decision_gives_what_fatigue_alone_gives() -> None:
     asleep = drive("microsleeps", 2, sleeper())
     both = [decide(asleep, config)[0] for config in (Config(), only_fatigue())]
     assert both[0] == both[1]
+
+
+def test_the_picture_of_a_night_names_all_that_it_draws_and_tells_microsleeps_apart_by_their_length() -> None:
+    film = drive("night", 1, sleeper())
+    figure = night_figure.night(night_figure.watch(film, Config()), 0.12)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(names) == len(set(names))
+    long, short = "true microsleep, at least 1.5 s", "true microsleep, under 1.5 s"
+    assert {"alert: microsleep", "alert: drowsy", "level that alerts", long, short} < set(names)
+    marks = {str(line.get_label()): len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines}
+    lasted = [end - start for start, end in film.script.told["microsleep"]]
+    assert marks[long] == sum(each >= 1.5 for each in lasted) > 0
+    assert marks[short] == sum(each < 1.5 for each in lasted) > 0
