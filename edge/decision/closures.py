@@ -12,6 +12,12 @@ OPEN = 0.9
 CLOSED = 0.5
 """What it reads of such eyes where the lids leave a fifth of the aperture: the 80 % closure of PERCLOS P80 (Wierwille
 et al., "Research on vehicle-based driver status/performance monitoring", NHTSA DOT HS 808 247, 1994)."""
+DEEP = 0.3
+"""Below this, of such eyes, nothing is seen between the lids; above it may be lids that are lowered to look down."""
+SHALLOW = 0.5
+"""So much counts a second of eyes that are closed, but not deeply, towards a microsleep. Most closed eyes are read as
+deeply closed, most lowered ones that are misread as closed are not; chosen on other drivers than those that are quoted
+(``calibration.evaluate_fatigue --tuning``)."""
 NARROWEST, WIDEST = 0.5, 1.0
 """What open eyes can be read as at least and at most: less is no eye at rest, whoever the driver is."""
 BLINK_S = 0.3
@@ -116,14 +122,15 @@ class Window:
 class Closures:
     """Follows the eyes of one driver.
 
-    ``closed_s`` is how long they have been closed by now, ``open_s`` how long they have been open but for blinks, and
-    ``unread_s`` how long they could not be read. ``short`` and ``long`` are the windows of a minute and of three.
+    ``closed_s`` is how long they have been closed by now, ``asleep_s`` the same with less of what may be a look down,
+    ``open_s`` how long they have been open but for blinks, and ``unread_s`` how long they could not be read. ``short``
+    and ``long`` are the windows of a minute and of three.
     """
 
     def __init__(self) -> None:
         self.own = OwnOpenness()
         self.short, self.long = Window(60), Window(180)
-        self.closed_s = self.open_s = self.unread_s = 0.0
+        self.closed_s = self.asleep_s = self.open_s = self.unread_s = 0.0
         self._longest_s = self._waiting_s = self._screwed_up_s = 0.0
         self._blinks: deque[float] = deque()
 
@@ -168,6 +175,8 @@ class Closures:
             self._count(t, spoken_s, 0.0)
             return
         self.closed_s += spoken_s
+        deep = openness < DEEP * self.own.level / OPEN
+        self.asleep_s += spoken_s if deep else SHALLOW * spoken_s
         self._longest_s = max(self._longest_s, self.closed_s)
         self._waiting_s += spoken_s
         if self._longest_s < BLINK_S:
@@ -181,11 +190,12 @@ class Closures:
         if self.closed_s <= 0:
             return
         self.closed_s -= rate * seconds
+        self.asleep_s = max(self.asleep_s - rate * seconds, 0.0)
         if self.closed_s > 0:
             return
         if self._longest_s <= LONGEST_BLINK_S:
             self._blinks.append(t)
-        self.closed_s = self._longest_s = self._waiting_s = 0.0
+        self.closed_s = self.asleep_s = self._longest_s = self._waiting_s = 0.0
 
     def _count(self, t: float, read_s: float, closed_s: float) -> None:
         self.short.add(t, read_s, closed_s)

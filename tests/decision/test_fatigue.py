@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.config import Config
-from edge.decision.closures import BLINK_S, NARROWEST, OPEN, Closures, OwnOpenness, Window
+from edge.decision.closures import BLINK_S, NARROWEST, OPEN, SHALLOW, Closures, OwnOpenness, Window
 from edge.decision.decider import Decider
 from edge.decision.judges.fatigue import LOST_AFTER_S, OVER, UNREAD_AFTER_S, FatigueSettings
 from edge.domain import Eyes, Level, Observation, Phase, ReasonCode, State, Step, Transition
@@ -21,6 +21,8 @@ Spell = tuple[float, float]
 """Seconds, and how far both eyes are open then; below 0: they cannot be read."""
 
 SHUT = 0.05
+NEARLY = 0.4
+"""Closed by P80, but not deeply: an eye that looks down is misread so."""
 HIDDEN = -1.0
 RATES = (5.0, 10.0, 15.0, 30.0, 60.0)
 
@@ -87,6 +89,21 @@ def test_blinks_and_a_sneeze_are_no_fatigue(look: Look, fps: float) -> None:
     steps = watch(film(look, [*blinking, (1.0, SHUT), *blinking], fps))
     assert told(steps) == []
     assert {step.state for step in steps[round(2 * fps) :]} == {State.CALM}
+
+
+def test_a_look_down_that_is_misread_as_nearly_closed_is_no_microsleep(look: Look) -> None:
+    assert told(watch(film(look, [(30, OPEN), (2.8, NEARLY), (6, OPEN)]))) == []
+
+
+def test_whoever_sleeps_with_lids_that_read_as_nearly_closed_is_found_later(look: Look) -> None:
+    steps = watch(film(look, [(30, OPEN), (5, NEARLY), (6, OPEN)]))
+    assert told(steps)[0] == (Phase.START, Level.WARNING, "microsleep")
+    assert transitions(steps)[0].t - 40.0 == pytest.approx(1.5 / SHALLOW, abs=0.3)
+
+
+def test_frames_read_as_nearly_closed_do_not_end_a_deep_closure(look: Look) -> None:
+    steps = watch(film(look, [(30, OPEN), *[(0.4, SHUT), (0.2, NEARLY)] * 4, (6, OPEN)]))
+    assert told(steps)[0] == (Phase.START, Level.WARNING, "microsleep")
 
 
 def test_a_wink_is_no_closure(look: Look) -> None:

@@ -125,7 +125,7 @@ class FatigueJudge(Judge):
     def signal(self) -> float:
         """How near a warning is: 0.5 where it starts."""
         config = self.settings
-        return min(max(self._eyes.closed_s / config.microsleep_s, self._perclos / config.perclos) / 2, 1.0)
+        return min(max(self._eyes.asleep_s / config.microsleep_s, self._perclos / config.perclos) / 2, 1.0)
 
     @property
     def reason(self) -> Reason:
@@ -181,8 +181,8 @@ class FatigueJudge(Judge):
     def _asked(self) -> tuple[Cause | None, Level | None]:
         """What an alert would come of now, and its level; None twice where none would."""
         config, eyes = self.settings, self._eyes
-        if eyes.closed_s >= config.microsleep_s:
-            return Cause.MICROSLEEP, Level.URGENT if eyes.closed_s >= config.microsleep_urgent_s else Level.WARNING
+        if eyes.asleep_s >= config.microsleep_s:
+            return Cause.MICROSLEEP, Level.URGENT if eyes.asleep_s >= config.microsleep_urgent_s else Level.WARNING
         if self._perclos < config.perclos:
             return None, None
         lasts = (told_share(eyes.long) or 0.0) >= config.perclos_urgent
