@@ -25,6 +25,10 @@ DROWSY_SHARE = 0.15
 """A minute with so large a share of closed eyes is a drowsy one."""
 SHARE = 0.12
 """The rivals' share of closed time in a minute that is drowsy, which is the judge's."""
+LEAST_RATIO = 0.2
+"""Eye aspect ratio below which an eye is closed: Soukupová and Čech, Computer Vision Winter Workshop 2016."""
+OWN_RATIO = 0.8
+"""The same as a share of the driver's own; the best of MRL's people whom the eye model was trained on."""
 LATE_S = 5.0
 """A drowsy minute is found by an alert, of either cause, that is open in it or so long after."""
 LOOKING: tuple[str, ...] = ("down", "squint", "laugh")
@@ -196,6 +200,21 @@ def calibrated(drive: EyeDrive) -> tuple[Told, NDArray[np.bool_]]:
 
 
 RIVALS: dict[str, Rule] = {"fixed threshold": fixed, "calibrated threshold": calibrated}
+
+
+def narrow(drive: EyeDrive) -> tuple[Told, NDArray[np.bool_]]:
+    """Eyes whose aspect ratio is below LEAST_RATIO, whoever drives."""
+    return threshold_rule(drive, LEAST_RATIO)
+
+
+def narrower(drive: EyeDrive) -> tuple[Told, NDArray[np.bool_]]:
+    """Below OWN_RATIO of the median of the driver's first minute."""
+    first = drive.seen & (drive.t < MINUTE_S)
+    return threshold_rule(drive, OWN_RATIO * float(np.median(drive.eyes[first, :2].mean(1))))
+
+
+OUTLINE_RIVALS: dict[str, Rule] = {"fixed eye aspect ratio": narrow, "calibrated eye aspect ratio": narrower}
+"""Rules on the eye aspect ratio instead of the eye model's openness (``calibration.lid_outline``)."""
 
 
 def _long_closures(t: NDArray[np.float64], closed: NDArray[np.bool_]) -> list[tuple[float, str]]:

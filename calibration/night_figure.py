@@ -125,7 +125,8 @@ def main() -> None:
     if not (options.data / "eyes").is_dir():
         raise SystemExit(f"{options.data / 'eyes'}: no such folder; name the data's folder with --data")
     cv2.setNumThreads(1)
-    drivers = {each.name: each for each in sleepers(options.data, EyeReader.load(), options.cache)}
+    reader = EyeReader.load()
+    drivers = {each.name: each for each in sleepers(options.data, reader, reader.manifest.sha256, options.cache)}
     if options.driver not in drivers:
         raise SystemExit(f"--driver {options.driver}: give one of {', '.join(drivers)}")
     config = Config()

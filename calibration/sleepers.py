@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import cv2
 import numpy as np
@@ -20,12 +20,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from edge.vision import eyes as eye_reader
-from edge.vision.eyes import EyeReader, levelled
+from edge.vision.eyes import levelled
 from models.training import eye_data, eye_renders
 from models.training.eye_renders import EyeMesh, Pose, render
 
-Look = Literal["open", "closing", "nearly closed", "closed", "half", "down", "squint", "laugh"]
-"""What the lids do. Of the two in between, a third and two thirds of a moving lid's exposure show it closed."""
+Look = Literal["open", "closing", "nearly closed", "closed", "half", "down", "squint", "laugh", "far down"]
+"""What the lids do. Of the two in between, a third and two thirds of a moving lid's exposure show it closed. The last
+is a look down that leaves less of the aperture (``looking_far_down``)."""
 LOOKS: tuple[Look, ...] = get_args(Look)
 Condition = Literal["plain", "dark", "dazzled", "covered"]
 """What the picture does: the lamp flickers, glasses reflect it, a hand covers the eye."""
@@ -43,7 +44,9 @@ DRAWN_DRIVERS = 8
 HEADS_FROM = 77_000
 """The first drawn head's seed: no render of the training or of the eye model's own figures begins with it."""
 DRAWN_MOMENTS = 8
-TRIES = 40
+TUNING_HEADS_FROM = 78_000
+"""The first drawn head's seed among drivers on whom the judge may be tuned."""
+TRIES, FAR_DOWN_TRIES = 40, 400
 """A head that does not show a look DRAWN_MOMENTS times in so many poses is passed over: its eyes are narrow at rest."""
 HARDEST: tuple[Look, ...] = ("down", "open", "laugh", "half", "squint", "closed")
 """Looks in the order in which heads fail to show them."""
@@ -54,6 +57,7 @@ APERTURES: dict[Look, tuple[float, float]] = {
     "squint": (0.3, 0.9),
     "laugh": (0.3, 0.8),
     "closed": (0.0, eye_data.P80 / 2),
+    "far down": (0.3, 0.5),
 }
 """How far the lids of a drawn look are apart, in shares of the aperture at rest. Looking 40 degrees down leaves 6.4 mm
 of 9.7, more or less 1.1, and 20 degrees lies between (Read et al., Optometry and Vision Science 83, 2006)."""
@@ -82,41 +86,70 @@ class Shots:
     looks: Mapping[Look, NDArray[np.uint8]]
 
 
-def sleepers(data: Path, reader: EyeReader, folder: Path) -> list[Sleeper]:
-    """All drivers, as ``reader`` reads them; that is kept in ``folder``, named by a checksum of all it comes from."""
-    digest = hashlib.sha256(reader.manifest.sha256.encode())
+Driver = TypeVar("Driver", Sleeper, Shots)
+
+
+class CropReader(Protocol):
+    """What reads eyes: ``EyeReader``, or a rival's reader of the lids' outline."""
+
+    def read_crops_all(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Openness (N,) on the reader's own scale and readability (N,) of single eyes (N, S, S)."""
+        ...
+
+
+def sleepers(data: Path, reader: CropReader, sha256: str, folder: Path, *, tuning: bool = False) -> list[Sleeper]:
+    """All drivers, as ``reader``, whose model has this checksum, reads them.
+
+    With ``tuning`` the people whom the eye model was trained on, and other heads: what is chosen is chosen on those.
+    Pictures and readings are kept in ``folder``, named by a checksum of all that they come from.
+    """
+    digest = hashlib.sha256(b"tuning" if tuning else b"quoted")
     for code in (__file__, eye_reader.__file__, eye_data.__file__, eye_renders.__file__):
         digest.update(Path(str(code)).read_bytes())
     digest.update((data / "eyes/mrl.npz").read_bytes())
-    path = folder / f"sleepers-{digest.hexdigest()[:16]}.npz"
+    shots = _kept(folder / f"shots-{digest.hexdigest()[:16]}.npz", lambda: all_shots(data, tuning=tuning), Shots)
+    digest.update(sha256.encode())
+    return _kept(
+        folder / f"sleepers-{digest.hexdigest()[:16]}.npz",
+        lambda: (read_shots(reader, each, number) for number, each in enumerate(shots)),
+        Sleeper,
+    )
+
+
+def _kept(path: Path, make: Callable[[], Iterable[Driver]], kind: type[Driver]) -> list[Driver]:
+    """What is stored at ``path``, made first where it is missing."""
     if not path.exists():
-        found = [read_shots(reader, shots, number) for number, shots in enumerate(all_shots(data))]
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         stored: dict[str, Any] = {
-            f"{one.name}|{one.drawn:d}|{one.glasses:d}|{look}": one.looks[look] for one in found for look in LOOKS
+            f"{one.name}|{one.drawn:d}|{one.glasses:d}|{look}": one.looks[look] for one in make() for look in LOOKS
         }
         np.savez_compressed(path, **stored)
-    return _stored(path)
+    return _stored(path, kind)
 
 
-def _stored(path: Path) -> list[Sleeper]:
-    by_driver: dict[tuple[str, bool, bool], dict[Look, NDArray[np.float32]]] = {}
+def _stored(path: Path, kind: type[Driver]) -> list[Driver]:
+    by_driver: dict[tuple[str, bool, bool], dict[Look, NDArray[Any]]] = {}
     with np.load(path) as file:
         for key in file.files:
             name, drawn, glasses, look = key.split("|")
             by_driver.setdefault((name, drawn == "1", glasses == "1"), {})[_look(look)] = file[key]
-    return [Sleeper(*who, looks) for who, looks in by_driver.items()]
+    return [kind(*who, looks) for who, looks in by_driver.items()]
 
 
 def _look(name: str) -> Look:
     return LOOKS[LOOKS.index(name)]
 
 
-def all_shots(data: Path) -> Iterator[Shots]:
+def looking_far_down(driver: Sleeper) -> Sleeper:
+    """The same driver, of whose aperture a look at the dash leaves 0.3 to 0.5."""
+    return replace(driver, looks={**driver.looks, "down": driver.looks["far down"]})
+
+
+def all_shots(data: Path, *, tuning: bool = False) -> Iterator[Shots]:
     """The pictures of people, then of drawn heads."""
     mesh = EyeMesh.load(data / "head/head.npz")
-    seeds = itertools.count(HEADS_FROM)
-    for number, (name, glasses, opened, closed) in enumerate(people(data)):
+    seeds = itertools.count(TUNING_HEADS_FROM if tuning else HEADS_FROM)
+    for number, (name, glasses, opened, closed) in enumerate(people(data, tuning=tuning)):
         own = _with_between(np.random.default_rng([1, number]), paired(opened), paired(closed))
         borrowed = head(mesh, seeds, DRAWN_LOOKS, glasses=glasses)
         yield Shots(name, drawn=False, glasses=glasses, looks={**own, **borrowed})
@@ -127,10 +160,13 @@ def all_shots(data: Path) -> Iterator[Shots]:
         yield Shots(f"head {number + 1}", drawn=True, glasses=glasses, looks={**looks, **between})
 
 
-def people(data: Path) -> Iterator[tuple[str, bool, NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Name, glasses, open and closed tiles of each person whom no training saw, as few as there are kept."""
+def people(data: Path, *, tuning: bool = False) -> Iterator[tuple[str, bool, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Name, glasses, open and closed tiles of each person whom no training saw, as few as there are kept.
+
+    With ``tuning`` of each whom the training saw.
+    """
     eyes = eye_data.read_mrl(data)
-    part = eyes.only(eyes.use == eye_data.QUOTE)
+    part = eyes.only((eyes.use == eye_data.QUOTE) != tuning)
     is_open, subject, glasses = part.about["open"] == 1, part.about["subject"], part.about["glasses"] == 1
     for who in np.unique(subject).tolist():
         for worn in (False, True):
@@ -175,7 +211,9 @@ def _with_between(
 
 
 def head(mesh: EyeMesh, seeds: Iterator[int], looks: Sequence[Look], *, glasses: bool) -> dict[Look, NDArray[np.uint8]]:
-    """The next drawn head that can show all ``looks``, tiles (M, 2, S, S); its right eye is the left one mirrored.
+    """The next drawn head that can show all ``looks``, tiles (M, 2, S, S), and looks far down besides.
+
+    Its right eye is the left one mirrored.
 
     The same seed draws the same head, skin, brows, lamp and glasses for every pose.
     """
@@ -188,15 +226,24 @@ def head(mesh: EyeMesh, seeds: Iterator[int], looks: Sequence[Look], *, glasses:
                 break
             found[look] = tiles
         else:
-            return found
+            return {**found, "far down": _far_down(mesh, seed, glasses=glasses)}
     raise ValueError("no seed is left")
 
 
-def _shown(rng: Generator, mesh: EyeMesh, seed: int, look: Look, *, glasses: bool) -> NDArray[np.uint8] | None:
-    """A head's look, tiles (M, 2, S, S); None where TRIES were not enough."""
+def _far_down(mesh: EyeMesh, seed: int, *, glasses: bool) -> NDArray[np.uint8]:
+    tiles = _shown(np.random.default_rng([seed, 3]), mesh, seed, "far down", glasses=glasses, tries=FAR_DOWN_TRIES)
+    if tiles is None:
+        raise ValueError(f"head {seed} cannot look far down")
+    return tiles
+
+
+def _shown(
+    rng: Generator, mesh: EyeMesh, seed: int, look: Look, *, glasses: bool, tries: int = TRIES
+) -> NDArray[np.uint8] | None:
+    """A head's look, tiles (M, 2, S, S); None where so many ``tries`` were not enough."""
     tiles: list[NDArray[np.uint8]] = []
     low, high = APERTURES[look]
-    for _ in range(TRIES):
+    for _ in range(tries):
         tile, aperture = render(np.random.default_rng(seed), mesh, _pose(rng, look))
         if low <= aperture <= high:
             sides = [tile, tile[:, ::-1]]
@@ -221,6 +268,8 @@ def _pose(rng: Generator, look: str) -> Pose:
         blink = rng.uniform(0.15, 0.5)
     elif look == "down":
         up, blink = -rng.uniform(0.3, 0.85), rng.uniform(0, 0.1)
+    elif look == "far down":
+        up, blink = -rng.uniform(0.6, 1.25), rng.uniform(0, 0.3)
     elif look == "squint":
         squint, blink = rng.uniform(0.6, 1.3), rng.uniform(0, 0.25)
     elif look == "laugh":
@@ -229,7 +278,7 @@ def _pose(rng: Generator, look: str) -> Pose:
     return Pose(blink, squint, 0.0, gaze, float(rng.normal(0, 8)), float(rng.normal(4, 5)))
 
 
-def read_shots(reader: EyeReader, shots: Shots, seed: int) -> Sleeper:
+def read_shots(reader: CropReader, shots: Shots, seed: int) -> Sleeper:
     """What the reader makes of each moment of each look, in VIEWS views under each condition."""
     rng = np.random.default_rng([seed, 2])
     return Sleeper(
@@ -243,7 +292,7 @@ def read_shots(reader: EyeReader, shots: Shots, seed: int) -> Sleeper:
     )
 
 
-def _read(reader: EyeReader, rng: Generator, tiles: NDArray[np.uint8], condition: Condition) -> NDArray[np.float32]:
+def _read(reader: CropReader, rng: Generator, tiles: NDArray[np.uint8], condition: Condition) -> NDArray[np.float32]:
     """Readings (M, 2, V, 2) of moments (M, 2, S, S)."""
     moments, eyes = tiles.shape[:2]
     views = [
