@@ -69,7 +69,7 @@ def _stars(axes: Axes, shipped: Mapping[str, Point], none: float) -> None:
         axes.annotate(
             name,
             (x, y),
-            xytext=(9, 7),
+            xytext=(9, -12) if name == "low" else (9, 7),  # beside "normal", under whose label it would lie
             textcoords="offset points",
             fontsize=9,
             color=STAR,
