@@ -48,6 +48,7 @@ READ: dict[Look, float] = {
     "down": 0.7,
     "squint": 0.75,
     "laugh": 0.7,
+    "far down": 0.6,
 }
 
 
