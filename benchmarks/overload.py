@@ -26,7 +26,7 @@ from edge.board.notify import Notifier
 from edge.camera import open_camera
 from edge.camera.newest import NewestFrame
 from edge.config import Config
-from edge.domain import Frame, Sight, Step
+from edge.domain import UNKNOWN_CONTEXT, Context, Frame, Sight, Step
 from edge.episodes import ENTROPY_BYTES
 from edge.mqtt.client import Publisher
 from edge.mqtt.outbox import Outbox
@@ -55,12 +55,12 @@ class SlowSteps:
         self._step_s = step_s
         self._times = times
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Read a frame until the time is over."""
         begin = time.monotonic()
         self._times.add(WAIT, (begin - frame.t) * 1000.0)
         end = begin + self._step_s
-        step = self._pipeline.step(frame)
+        step = self._pipeline.step(frame, context)
         while time.monotonic() < end:
             if (face := step.observation.face) is not None:
                 self._pipeline.reader.read_all(frame.luma, face)
@@ -68,9 +68,9 @@ class SlowSteps:
                 self._pipeline.finder.find_all(frame.luma)
         return step
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
         """As the pipeline."""
-        return self._pipeline.step_blind(t, sight, reason)
+        return self._pipeline.step_blind(t, sight, reason, context)
 
     def reconfigure(self, config: Config) -> None:
         """As the pipeline."""

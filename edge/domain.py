@@ -117,6 +117,8 @@ class ReasonCode(StrEnum):
     FACE_UNCLEAR = "face_unclear"
     EYES_UNREADABLE = "eyes_unreadable"
     FACE_UNFAMILIAR = "face_unfamiliar"
+    SLOW = "slow"
+    STANDSTILL = "standstill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +313,14 @@ class Observation:
 class Context:
     """What is known of the vehicle. None is unknown, which gates nothing off.
 
-    ``age_s`` tells how old each known value is, by its name.
+    ``standing_s`` tells for how long it has stood, None while it is not known to stand; ``age_s`` how old each known
+    value is, by its name.
     """
 
     speed_kmh: float | None = None
     ignition: bool | None = None
     standstill: bool | None = None
+    standing_s: float | None = None
     age_s: Mapping[str, float] = field(default_factory=dict)
 
 

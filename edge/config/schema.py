@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.hosts import check_host
+from edge.config.vehicle import VehicleConfig
 from edge.decision.alerts import AlertsConfig
 from edge.decision.settings import BaselineConfig, StatesConfig
 from edge.section import BASIC, Layer, Section, Share
@@ -464,4 +465,7 @@ class Config(Section):
     heat: HeatConfig = Field(default_factory=HeatConfig, description="How a hot board is spared.")
     publish: PublishConfig = Field(default_factory=PublishConfig, description="How often messages are published.")
     cab: CabConfig = Field(default_factory=CabConfig, description="What is said to the driver.")
+    vehicle: VehicleConfig = Field(
+        default_factory=VehicleConfig, description="What is known of the vehicle: speed, ignition."
+    )
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")

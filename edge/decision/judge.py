@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from edge.decision.episode import Episode
 from edge.decision.expression import FollowedExpression
+from edge.decision.gate import SpeedGate
 from edge.decision.interval import Interval
 from edge.domain import EXPRESSION, NO_REASON, Context, Kind, Level, Observation, Reason, ReasonCode, State, Transition
 from edge.section import BASIC, Layer, Section
@@ -43,6 +44,16 @@ def cool_down_field(default: float) -> Any:
     )
 
 
+def min_speed_field(default: float) -> Any:
+    """The key ``min_speed_kmh`` with a kind's own default."""
+    return Field(
+        default=default,
+        ge=0,
+        le=200,
+        description="No alert of this kind starts while the vehicle is known to be slower, km/h; 0: at any speed.",
+    )
+
+
 class JudgeSettings(Section):
     """What every kind of alert is set by; its own keys stand beside its judge.
 
@@ -58,6 +69,7 @@ class JudgeSettings(Section):
         description="How readily this kind alerts; default: alerts.sensitivity. Keys that are set go before it.",
     )
     cool_down_s: float = cool_down_field(10.0)
+    min_speed_kmh: float = min_speed_field(0.0)
 
     max_alert_s: float = Field(
         default=120.0,
@@ -116,6 +128,7 @@ class Judge(ABC):
         self.episode = Episode(self.kind, count_episode)
         self.expression = expression
         self.readable = False
+        self._gate = SpeedGate()
 
     @property
     def level(self) -> Level | None:
@@ -130,7 +143,9 @@ class Judge(ABC):
     @property
     def reason(self) -> Reason:
         """Why this kind cannot be read now; none where it can, or where the state says it."""
-        return Reason(ReasonCode.LASTING) if self.episode.lasting else NO_REASON
+        if self.episode.lasting:
+            return Reason(ReasonCode.LASTING)
+        return Reason(ReasonCode.SLOW) if self._gated else NO_REASON
 
     @property
     def holds_up_calm(self) -> bool:
@@ -142,11 +157,23 @@ class Judge(ABC):
         """What it tells of the driver besides, by names that are its own; None is not known now."""
         return {}
 
+    @property
+    def _gated(self) -> bool:
+        """Whether no alert may start because the vehicle is slow; one that is open goes on."""
+        return self._gate.closed and self.level is None
+
     def follow(self, moment: Moment, *, beside: bool) -> Iterator[Transition]:
-        """Take in one moment, with the bound that holds for alerts of every kind."""
+        """Take in one moment, with the bounds that hold for alerts of every kind.
+
+        While the vehicle is too slow for this kind, nothing that is observed counts for it, as in a pause. An open
+        alert goes on by its own rule, until the vehicle has stood for STANDING_S.
+        """
+        t = moment.interval.t
+        self._gate.update(moment.interval, moment.context.speed_kmh, self.settings.min_speed_kmh)
         for transition in (
-            self.update(moment, beside=beside),
-            self.episode.outlast(moment.interval.t, self.signal, self.settings.max_alert_s),
+            self.update(replace(moment, paused=True) if self._gated else moment, beside=beside),
+            self.end(t, ReasonCode.STANDSTILL) if self._gate.stood(moment.context) and self.level is not None else None,
+            self.episode.outlast(t, self.signal, self.settings.max_alert_s),
         ):
             if transition is not None:
                 yield transition

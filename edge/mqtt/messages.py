@@ -17,7 +17,21 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from edge.decision.kinds import registered
-from edge.domain import EXPRESSIONS, READABLE, Kind, Level, Phase, Quality, Signals, Stamp, State, Step, Transition
+from edge.domain import (
+    EXPRESSIONS,
+    READABLE,
+    UNKNOWN_CONTEXT,
+    Context,
+    Kind,
+    Level,
+    Phase,
+    Quality,
+    Signals,
+    Stamp,
+    State,
+    Step,
+    Transition,
+)
 from edge.episodes import Episode
 from edge.words import say
 
@@ -188,6 +202,15 @@ class EyesPart(Part):
     blinks_per_minute: float | None = Field(ge=0, description="Blinks a minute; null as 'perclos' is.")
 
 
+class ContextPart(Part):
+    """The vehicle, as far as it is known; null is unknown."""
+
+    speed_kmh: float | None = Field(description="Speed, km/h.")
+    standstill: bool | None = Field(description="Whether the vehicle stands.")
+    standing_s: float | None = Field(description="For how long it has stood, seconds; null while it is not known to.")
+    ignition: bool | None = Field(description="Whether the ignition is on.")
+
+
 class StateMessage(Telling):
     """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
 
@@ -203,6 +226,7 @@ class StateMessage(Telling):
         ge=0, le=100, description="How far the driver's resting face is learned; null where it is not learned at all."
     )
     eyes: EyesPart | None = Field(default=None, description="The eyes; null where no kind goes by them.")
+    context: ContextPart | None = Field(default=None, description="The vehicle; null where nothing is known of it.")
 
 
 class ModelsPart(Part):
@@ -238,6 +262,9 @@ class AlertMessage(Message):
         default=False, description="Whether somebody acknowledged the episode before this step of it."
     )
     models: ModelsPart
+    context: ContextPart | None = Field(
+        default=None, description="The vehicle at this moment; null where nothing is known of it."
+    )
 
 
 class StagePart(Part):
@@ -279,6 +306,15 @@ class SinkPart(Part):
     problem: str | None = Field(description="What is wrong with it; null when nothing is.")
 
 
+class VehiclePart(Part):
+    """One source of the vehicle's data."""
+
+    speed_age_s: float | None = Field(description="Age of its newest speed, seconds; null without one.")
+    ignition_age_s: float | None = Field(description="Age of its newest word on the ignition; null without one.")
+    refused: int = Field(ge=0, description="Values that could not be true, since the service started.")
+    problem: str | None = Field(description="What is wrong with it; null when nothing is.")
+
+
 class ShadowPart(Part):
     """What a device in shadow mode would have said since the service started."""
 
@@ -304,6 +340,10 @@ class HealthMessage(Telling):
     sinks: dict[str, SinkPart] = Field(description="What takes what is decided, by its name.")
     shadow: ShadowPart | None = Field(
         default=None, description="In shadow mode, what would have been said; null where it is said."
+    )
+    context: ContextPart | None = Field(default=None, description="The vehicle; null where nothing is known of it.")
+    vehicle: dict[str, VehiclePart] = Field(
+        default_factory=dict, description="The configured sources of the vehicle's data, by their names."
     )
     problems: list[str] = Field(description="What is wrong now, in words.")
     versions: VersionsPart
@@ -369,11 +409,19 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         quality=_quality(step.observation.quality),
         calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
         eyes=_eyes(step),
+        context=_context(step.context),
     )
 
 
 def alert_message(
-    transition: Transition, *, episode: Episode, device_id: str, stamp: Stamp, models: ModelsPart, sequence: int = 1
+    transition: Transition,
+    *,
+    episode: Episode,
+    device_id: str,
+    stamp: Stamp,
+    models: ModelsPart,
+    context: Context = UNKNOWN_CONTEXT,
+    sequence: int = 1,
 ) -> AlertMessage:
     """One step of an episode; ``stamp`` is the moment of the transition. The outbox gives it its epoch and sequence."""
     return AlertMessage(
@@ -396,6 +444,7 @@ def alert_message(
         reason=say(transition.reason),
         acknowledged=transition.acknowledged,
         models=models,
+        context=_context(context),
     )
 
 
@@ -416,6 +465,8 @@ def health_message(
     throttled: bool | None = None,
     sinks: Mapping[str, SinkPart] | None = None,
     shadow: ShadowPart | None = None,
+    context: Context = UNKNOWN_CONTEXT,
+    vehicle: Mapping[str, VehiclePart] | None = None,
     problems: tuple[str, ...] = (),
 ) -> HealthMessage:
     """How the device is; leave out what the board cannot tell."""
@@ -435,6 +486,8 @@ def health_message(
         outbox=outbox,
         sinks=dict(sinks or {}),
         shadow=shadow,
+        context=_context(context),
+        vehicle=dict(vehicle or {}),
         problems=list(problems),
         versions=versions,
     )
@@ -484,6 +537,17 @@ def _eyes(step: Step) -> EyesPart | None:
         openness_right=_known(seen.openness_right if seen.readable_right >= READABLE else None),
         **told,
     )
+
+
+def _context(context: Context) -> ContextPart | None:
+    """What is known of the vehicle; None where that is nothing."""
+    part = ContextPart(
+        speed_kmh=_rounded(context.speed_kmh),
+        standstill=context.standstill,
+        standing_s=_rounded(context.standing_s),
+        ignition=context.ignition,
+    )
+    return part if any(value is not None for _, value in part) else None
 
 
 def _known(value: float | None) -> float | None:

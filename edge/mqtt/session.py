@@ -248,7 +248,7 @@ class Session:
     @property
     def name(self) -> str:
         """The version of MQTT in words."""
-        return "MQTT 5" if self._speaks_5 else "MQTT 3.1.1"
+        return "MQTT 5" if self.speaks_5 else "MQTT 3.1.1"
 
     @property
     def limits(self) -> Limits:
@@ -297,7 +297,7 @@ class Session:
 
     def size(self, topic: str, payload: bytes, *, expires: bool = False) -> int:
         """How large the packet of a message is, bytes."""
-        return publish_bytes(topic, payload, with_properties=self._speaks_5, expires=expires)
+        return publish_bytes(topic, payload, with_properties=self.speaks_5, expires=expires)
 
     def send(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
         """Publish with QoS 1, or as the broker allows; the owner hears of its answer. Call from ``pump`` only.
@@ -322,7 +322,7 @@ class Session:
 
         Unless what is ``retained`` is wanted, it is not even sent with MQTT 5.
         """
-        if self._speaks_5:
+        if self.speaks_5:
             handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
             options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)
             _, mid = self._client.subscribe([(one, options) for one in filters])
@@ -346,7 +346,8 @@ class Session:
             sock.close()
 
     @property
-    def _speaks_5(self) -> bool:
+    def speaks_5(self) -> bool:
+        """Whether this connection is of MQTT 5."""
         return self._protocol == MQTTProtocolVersion.MQTTv5
 
     def _on_their_way(self) -> list[Delivery]:
@@ -354,7 +355,7 @@ class Session:
         return awaited + self._unfenced
 
     def _properties(self) -> Properties | None:
-        if not self._speaks_5:
+        if not self.speaks_5:
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0  # the outbox sends again by itself, and old commands are not wanted
@@ -362,7 +363,7 @@ class Session:
         return properties
 
     def _expiry(self, expires_s: int | None) -> Properties | None:
-        if expires_s is None or not self._speaks_5:
+        if expires_s is None or not self.speaks_5:
             return None
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = expires_s

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
-from edge.domain import State
-from edge.service.ports import Frames
+from edge.domain import UNKNOWN_CONTEXT, Context, State
+from edge.service.ports import Frames, VehicleData
 from edge.timing import StageTimes
+from edge.vehicle.store import SourceHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,12 @@ class Health:
     throttled: bool | None
     problems: tuple[str, ...] = ()
     sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
+    context: Context = UNKNOWN_CONTEXT
+    vehicle: Mapping[str, SourceHealth] = field(default_factory=dict)
 
 
 class HealthProbe:
-    """Reads a ``Health``, every ``period_s`` at most. ``sinks`` tells how they are."""
+    """Reads a ``Health``, every ``period_s`` at most. ``sinks`` and ``vehicle`` tell how they are."""
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class HealthProbe:
         heat: HeatWatch,
         times: StageTimes,
         sinks: Callable[[], Mapping[str, SinkHealth]],
+        vehicle: VehicleData,
         clock: Callable[[], float],
     ) -> None:
         self._period_s = period_s
@@ -62,6 +66,7 @@ class HealthProbe:
         self._heat = heat
         self._times = times
         self._sinks = sinks
+        self._vehicle = vehicle
         self._clock = clock
         self._read = self._read_before = 0
         self._t = clock()
@@ -81,6 +86,8 @@ class HealthProbe:
         elapsed_s, count = now - self._t, self._read - self._read_before
         self._t, self._read_before = now, self._read
         blind = self._frames.blindness()
+        vehicle = self._vehicle.health(now)
+        told = tuple(f"vehicle {name}: {source.problem}" for name, source in vehicle.items() if source.problem)
         return Health(
             state=state,
             frames=self._read,
@@ -93,6 +100,8 @@ class HealthProbe:
             memory_mb=resident_mb(),
             temperature_c=self._heat.heat.temperature_c,
             throttled=self._heat.heat.throttled,
-            problems=tuple(text for text in (self._heat.problem, blind[1] if blind else None) if text),
+            problems=tuple(text for text in (self._heat.problem, blind[1] if blind else None, *told) if text),
             sinks=self._sinks(),
+            context=self._vehicle.context(now),
+            vehicle=vehicle,
         )

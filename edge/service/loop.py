@@ -34,7 +34,7 @@ from edge.service.control import Orders
 from edge.service.health import HealthProbe
 from edge.service.mqtt_sink import MqttSink
 from edge.service.pacing import Pace
-from edge.service.ports import Frames, Memory, Outlet, Steps
+from edge.service.ports import Frames, Memory, Outlet, Steps, VehicleData
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.retirements import Retirements
 from edge.service.shadow_sink import ShadowSink
@@ -45,6 +45,7 @@ from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.parts import RotatingTrace
 from edge.traces.shadow import SHADOW_FILE
+from edge.vehicle import NO_VEHICLE, Vehicle
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ def build_service(
     trace: Path | None = None,
     loop: bool = False,
     frames: Frames | None = None,
+    vehicle: VehicleData | None = None,
     clock: Callable[[], float] = uptime_s,
     stamp: Callable[[], Stamp] = board_stamp,
     settled: Callable[[], None] = lambda: None,
@@ -119,6 +121,7 @@ def build_service(
     """The service with everything that it needs; what must be closed is closed at the end of the ``with``.
 
     ``frames`` stand in for the configured camera; ``clock`` and ``stamp`` then tell the time that goes with them.
+    ``vehicle`` stands in for the configured sources of the vehicle's data.
     ``settled`` is called after the first decision. ``patience_s`` is how long another process that holds the device or
     the outbox is waited for, in seconds.
 
@@ -170,6 +173,7 @@ def build_service(
             notifier=notifier,
             sinks=sinks,
             memory=memory,
+            vehicle=vehicle or Vehicle.from_config(config, os.environ, clock),
             reload=reload,
             times=pipeline.times,
             clock=clock,
@@ -192,7 +196,8 @@ class Service:
     Each step and each look at the device's health goes to the ``sinks``, in their order. ``reload`` reads the
     configuration again and raises EvenkeelError where it is wrong. ``times`` are the pipeline's, to which ``step`` (all
     of it) and ``age`` (from exposure to decision) are added. ``memory`` forgets the driver's resting face when it is
-    told to. ``heat`` reads how warm the board is. ``settled`` is called once, after the first decision.
+    told to, ``vehicle`` tells what is known of the vehicle, ``heat`` reads how warm the board is. ``settled`` is called
+    once, after the first decision.
     """
 
     def __init__(
@@ -207,6 +212,7 @@ class Service:
         memory: Memory,
         reload: Callable[[], Config],
         times: StageTimes,
+        vehicle: VehicleData = NO_VEHICLE,
         clock: Callable[[], float] = uptime_s,
         heat: Callable[[], Heat] = read_heat,
         heat_period_s: float = HEAT_PERIOD_S,
@@ -221,6 +227,7 @@ class Service:
         self._sinks = Sinks(sinks, shadow=config.alerts.shadow)
         self._clock = clock
         self._sleep = sleep
+        self._vehicle = vehicle
         self._settled = settled
         self._times = times
         self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock, period_s=heat_period_s)
@@ -230,6 +237,7 @@ class Service:
             heat=self._heat,
             times=times,
             sinks=lambda: self._sinks.health,
+            vehicle=vehicle,
             clock=clock,
         )
         self._orders = Orders(
@@ -267,7 +275,7 @@ class Service:
         """Work until ``stop``, the end of a file or another name; then end the open episodes and say ``offline``."""
         try:
             self._heat.start()
-            with self._frames:
+            with self._frames, self._vehicle:
                 while not (self._stop_asked or self._orders.renamed):
                     self._turn()
         except EndOfStream:
@@ -319,7 +327,7 @@ class Service:
         blind = self._frames.blindness()
         if blind is None:
             return None
-        step = self._pipeline.step_blind(now, *blind)
+        step = self._pipeline.step_blind(now, *blind, self._vehicle.context(now))
         if not self._frames.stuck:  # then only a restart helps, which the watchdog brings
             self._notifier.alive()
         return step
@@ -333,7 +341,7 @@ class Service:
 
     def _read_frame(self, frame: Frame) -> Step:
         with self._times.measure("step"):
-            step = self._pipeline.step(frame)
+            step = self._pipeline.step(frame, self._vehicle.context(self._clock()))
         self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
         self._probe.count_frame()
         self._notifier.alive()

@@ -17,6 +17,7 @@ from edge.mqtt.messages import (
     ShadowPart,
     SinkPart,
     StagePart,
+    VehiclePart,
     VersionsPart,
     alert_message,
     health_message,
@@ -117,6 +118,7 @@ class MqttSink:
                     device_id=self._config.device.id,
                     stamp=stamp,
                     models=models,
+                    context=step.context,
                 )
             )
             _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
@@ -153,6 +155,16 @@ class MqttSink:
                     name: SinkPart(dropped=sink.dropped, problem=sink.problem) for name, sink in health.sinks.items()
                 },
                 shadow=None if self._shadow is None else self._shadow(),
+                context=health.context,
+                vehicle={
+                    name: VehiclePart(
+                        speed_age_s=_rounded(source.speed_age_s),
+                        ignition_age_s=_rounded(source.ignition_age_s),
+                        refused=source.refused,
+                        problem=source.problem,
+                    )
+                    for name, source in health.vehicle.items()
+                },
                 problems=(*map(redact, self._publisher.problems), *health.problems),
             )
         )
@@ -167,6 +179,10 @@ class MqttSink:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
         self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]]:

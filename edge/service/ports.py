@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from edge.config import Config
 from edge.decision.baseline import RestingFace
-from edge.domain import Frame, Kind, Sight, Step
+from edge.domain import UNKNOWN_CONTEXT, Context, Frame, Kind, Sight, Step
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage
+from edge.vehicle.store import SourceHealth
 
 
 class Decisions(Protocol):
@@ -45,10 +47,10 @@ class Steps(Protocol):
     def decider(self) -> Decisions:
         """The decisions behind the steps."""
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Read one frame and decide."""
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Decide without a picture."""
 
     def reconfigure(self, config: Config) -> None:
@@ -123,6 +125,16 @@ class Frames(AbstractContextManager[object], Protocol):
 
     def blindness(self) -> tuple[Sight, str] | None:
         """Why there is no picture, or None."""
+
+
+class VehicleData(AbstractContextManager[object], Protocol):
+    """What is asked of ``edge.vehicle.Vehicle``."""
+
+    def context(self, now: float) -> Context:
+        """What is known of the vehicle now."""
+
+    def health(self, now: float) -> Mapping[str, SourceHealth]:
+        """How each source is, by its name."""
 
 
 class Memory(Protocol):

@@ -22,7 +22,7 @@ from edge.camera import EndOfStream, open_camera
 from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import Kind, Phase, Sight, Stamp, State, Step, Transition
+from edge.domain import UNKNOWN_CONTEXT, Context, Kind, Phase, Sight, Stamp, State, Step, Transition
 from edge.episodes import ENTROPY_BYTES, Episodes
 from edge.errors import CameraError, ModelError, UsageError
 from edge.mqtt.messages import ModelsPart, alert_message
@@ -79,8 +79,8 @@ class EventWriter:
     ) -> None:
         self._file.close()
 
-    def write(self, transition: Transition) -> None:
-        """Add one event."""
+    def write(self, transition: Transition, context: Context = UNKNOWN_CONTEXT) -> None:
+        """Add one event, with what was known of the vehicle then."""
         self._sequence += 1
         now = _START + timedelta(seconds=transition.t)
         message = alert_message(
@@ -90,6 +90,7 @@ class EventWriter:
             sequence=self._sequence,
             stamp=Stamp(time=now, uptime_s=max(0.0, transition.t), clock_synced=False),
             models=self._models,
+            context=context,
         )
         event = {"t": round(transition.t, 4), **json.loads(message.payload())}
         self._file.write(json.dumps(event, ensure_ascii=False))
@@ -137,7 +138,7 @@ def replay(
                 trace_writer.write(step)
             if event_writer is not None:
                 for transition in step.transitions:
-                    event_writer.write(transition)
+                    event_writer.write(transition, step.context)
     if plot is not None:
         draw(timeline, plot, path.name)
     return tally.summary(timeline.episodes, tuple(source.faults))

@@ -95,6 +95,7 @@ class ContextPart(_Part):
     speed_kmh: float | None = None
     ignition: bool | None = None
     standstill: bool | None = None
+    standing_s: float | None = None
     age_s: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
 
@@ -284,12 +285,20 @@ def _reason(reason: Reason) -> dict[str, object]:
 
 def _vehicle(context: Context) -> dict[str, dict[str, object]]:
     """The context under its key; nothing where nothing is known."""
-    speed = None if context.speed_kmh is None else round(context.speed_kmh, 2)
-    values = {"speed_kmh": speed, "ignition": context.ignition, "standstill": context.standstill}
+    values = {
+        "speed_kmh": _hundredths(context.speed_kmh),
+        "ignition": context.ignition,
+        "standstill": context.standstill,
+        "standing_s": _hundredths(context.standing_s),
+    }
     known: dict[str, object] = {name: value for name, value in values.items() if value is not None}
     if not known:
         return {}
     return {"vehicle": known | {"age_s": {name: round(age, 2) for name, age in context.age_s.items() if name in known}}}
+
+
+def _hundredths(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _unread(step: Step) -> dict[str, dict[Kind, str]]:

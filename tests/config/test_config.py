@@ -310,6 +310,7 @@ def test_the_decision_has_few_keys() -> None:
     config = Config()
     keys = {f"{kind}.{key}" for kind, each in config.alerts.expressions.items() for key in type(each).model_fields}
     keys |= {f"baseline.{key}" for key in type(config.baseline).model_fields}
-    switches = {"anger.enabled", "distress.enabled", "baseline.enabled", "baseline.max_age_hours"}
+    switches = {"anger.enabled", "distress.enabled", "anger.min_speed_kmh", "distress.min_speed_kmh"}
+    switches |= {"baseline.enabled", "baseline.max_age_hours"}
     assert switches < keys
     assert len(keys - switches) == 12

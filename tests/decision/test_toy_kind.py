@@ -195,12 +195,12 @@ class Aside:
     def __init__(self, config: Config) -> None:
         self.decider = Decider(config)
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         seen = look(25.0)
-        return self.decider.update(replace(seen, t=frame.t))
+        return self.decider.update(replace(seen, t=frame.t), context)
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
-        return self.decider.update(Observation(t, sight, reason=Reason.told(reason)))
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
+        return self.decider.update(Observation(t, sight, reason=Reason.told(reason)), context)
 
     def reconfigure(self, config: Config) -> None:
         raise AssertionError(f"nobody asked for {config}")

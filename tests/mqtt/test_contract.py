@@ -23,6 +23,7 @@ from edge.domain import (
     EXPRESSIONS,
     EYES,
     NO_REASON,
+    Context,
     Eyes,
     Face,
     Judged,
@@ -57,6 +58,7 @@ from edge.mqtt.messages import (
     SinkPart,
     StagePart,
     Topics,
+    VehiclePart,
     VersionsPart,
     alert_message,
     command_result,
@@ -77,6 +79,7 @@ README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
 BEHIND = ModelsPart(face="face 1", expression="expression 2", eyes="eyes 3")
 NEWEST = Newest(1_864_000_000_000_000, 4)
 ENTROPY = bytes(range(10))
+DRIVING = Context(speed_kmh=82.413, ignition=True, standstill=False)
 EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
 
@@ -127,7 +130,7 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
         quality,
         {EXPRESSION: Reading.expression(probabilities), EYES: AWAKE},
     )
-    return Step(observation, signals, State.WARNING, Reason(ReasonCode.ALERT, ("anger",)), ())
+    return Step(observation, signals, State.WARNING, Reason(ReasonCode.ALERT, ("anger",)), (), DRIVING)
 
 
 MESSAGES: dict[str, Message] = {
@@ -138,10 +141,13 @@ MESSAGES: dict[str, Message] = {
         device_id="van-7",
         stamp=STAMP,
         models=ModelsPart(face="seat-face 1", expression="nine-expressions 1"),
+        context=DRIVING,
     ),
     "health": health_message(
         STAMP,
         newest=NEWEST,
+        context=DRIVING,
+        vehicle={"mqtt": VehiclePart(speed_age_s=0.4, ignition_age_s=12.0, refused=0, problem=None)},
         versions=VersionsPart(
             evenkeel="0.2.0",
             python="3.11.2",
@@ -356,3 +362,11 @@ def test_building_a_message_is_fast_enough_for_every_frame() -> None:
     for _ in range(100):
         state_message(step(), STAMP, newest=NEWEST).payload()
     assert (time.perf_counter() - began) / 100 < 0.005
+
+
+def test_the_vehicle_is_told_where_it_is_known_and_null_where_nothing_is() -> None:
+    known = state_message(step(), STAMP, newest=NEWEST).context
+    assert known is not None
+    assert (known.speed_kmh, known.standstill, known.standing_s, known.ignition) == (82.41, False, None, True)
+    assert state_message(replace(step(), context=Context()), STAMP, newest=NEWEST).context is None
+    assert alert_message(transition(), episode=EPISODE, device_id="v", stamp=STAMP, models=BEHIND).context is None

@@ -30,6 +30,8 @@ from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
     EYES,
+    UNKNOWN_CONTEXT,
+    Context,
     Face,
     Frame,
     Judged,
@@ -136,7 +138,7 @@ class FakePipeline:
         self._state = State.CALM
         self._slow_s = slow_s
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
         time.sleep(self._slow_s)
         self.seen.append(frame.t)
         self._state = next(self._states, self._state)
@@ -146,7 +148,7 @@ class FakePipeline:
     def reconfigure(self, config: Config) -> None:
         self.decider.calls.append(("reconfigure", config.alerts.expressions["anger"].hold_s, config.mqtt.host))
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
         self.blind.append((sight, reason))
         return step_of(t, State.BLIND, reason)
 
@@ -634,7 +636,7 @@ class AngryPipeline(FakePipeline):
         self.real = Decider(config)
         self.steps: list[Step] = []
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
         self.seen.append(frame.t)
         read = np.array([name == "anger" for name in EXPRESSIONS], np.float32)
         face = Face((0.0, 0.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)

@@ -19,6 +19,8 @@ from edge.decision.decider import Decider
 from edge.domain import (
     EXPRESSIONS,
     NO_REASON,
+    UNKNOWN_CONTEXT,
+    Context,
     Frame,
     Judged,
     Observation,
@@ -98,14 +100,14 @@ class Work:
         self._step_s = step_s
         self._say = say
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
         self.taken.append(self._time.now)
         self.exposed.append(frame.t)
         self._time.now += self._step_s
         self.decided.append(self._time.now)
         return _step(frame.t, *self._say(frame.t))
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
         raise AssertionError(f"blind at {t}: {sight} {reason}")
 
     def reconfigure(self, config: Config) -> None:

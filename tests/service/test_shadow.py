@@ -27,6 +27,7 @@ from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
     EYES,
+    UNKNOWN_CONTEXT,
     Context,
     Face,
     Frame,
@@ -162,15 +163,15 @@ class Angry:
         self.started = threading.Event()
         self._number = itertools.count()
 
-    def step(self, frame: Frame) -> Step:
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         number = next(self._number)
-        step = self.decider.update(replace(look(frame.t, 0.05 if number < 150 else 0.9), t=number / FPS))
+        step = self.decider.update(replace(look(frame.t, 0.05 if number < 150 else 0.9), t=number / FPS), context)
         if step.transitions:
             self.started.set()
         return step
 
-    def step_blind(self, t: float, sight: Sight, reason: str) -> Step:
-        return self.decider.update(Observation(t, sight, reason=Reason.told(reason)))
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
+        return self.decider.update(Observation(t, sight, reason=Reason.told(reason)), context)
 
     def reconfigure(self, config: Config) -> None:
         raise AssertionError(f"nobody asked for {config}")

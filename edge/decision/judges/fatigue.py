@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from edge.decision.closures import Closures, Window
 from edge.decision.expression import FollowedExpression
-from edge.decision.judge import Judge, JudgeSettings, Moment, cool_down_field, register
+from edge.decision.judge import Judge, JudgeSettings, Moment, cool_down_field, min_speed_field, register
 from edge.domain import EXPRESSIONS, EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
 from edge.section import BASIC, Share
 
@@ -51,6 +51,7 @@ class FatigueSettings(JudgeSettings):
     )
 
     cool_down_s: float = cool_down_field(3.0)
+    min_speed_kmh: float = min_speed_field(20.0)
     max_alert_s: float = Field(
         default=300.0,
         ge=1,

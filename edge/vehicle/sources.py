@@ -1,0 +1,24 @@
+"""The sources that the configuration names. Each module is imported only where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge.config import Config
+from edge.vehicle.source import Source
+
+
+def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Source]:
+    """One for each that is configured.
+
+    Raises:
+        ConfigError: a source is configured so that it cannot work.
+        UnavailableError: a package that a source needs is not installed.
+    """
+    vehicle = config.vehicle
+    sources: list[Source] = []
+    if vehicle.mqtt.configured:
+        from edge.vehicle.mqtt import MqttSource  # noqa: PLC0415 - as the docstring says
+
+        sources.append(MqttSource(config, environ))
+    return sources
