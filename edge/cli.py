@@ -352,11 +352,17 @@ def collect(
 def discovery(
     config: ConfigFile = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove this device from Home Assistant.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="With --remove: clear all that the broker retains of the stopped device.")
+    ] = False,
 ) -> None:
     """Print this device's Home Assistant discovery message, or remove the device from Home Assistant."""
     from edge.mqtt.discovery import discovery_payload, discovery_topic
     from edge.mqtt.one_shot import remove_discovery
+    from edge.mqtt.retire import retire_device
 
+    if forget and not remove:
+        raise UsageError("--forget belongs to --remove: evenkeel discovery --remove --forget")
     configuration = load_config(config)
     topic = discovery_topic(configuration)
     if not remove:
@@ -364,7 +370,10 @@ def discovery(
         return
     remove_discovery(configuration, os.environ)
     typer.echo(f"{topic}: removed")
-    if configuration.discovery.enabled:
+    if forget:
+        identity, cleared = retire_device(configuration, os.environ)
+        typer.echo(f"{identity.name} at {identity.broker}: {cleared} retained topics cleared")
+    elif configuration.discovery.enabled:
         typer.echo("evenkeel: the service will publish it again unless discovery.enabled = false", err=True)
 
 

@@ -48,6 +48,21 @@ def temperature_c(sys: Path = SYS) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Board:
+    """Which board this is; None where it does not tell."""
+
+    model: str | None = None
+    serial: str | None = None
+
+
+def read_board(sys: Path = SYS) -> Board:
+    """What the firmware's device tree says of this board; a PC has none."""
+    tree = sys / "firmware/devicetree/base"
+    model, serial = (_read(tree / name) for name in ("model", "serial-number"))
+    return Board(_property(model), _property(serial))
+
+
+@dataclass(frozen=True, slots=True)
 class Throttling:
     """Why the board slows itself down: ``now``, and at any time ``since_boot`` where the board remembers."""
 
@@ -123,6 +138,11 @@ def resident_mb(statm: Path = Path("/proc/self/statm")) -> float | None:
 @functools.cache  # each CDLL is a new class, which only the garbage collector can take away
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _property(text: str | None) -> str | None:
+    """A device tree's text, which ends in a zero."""
+    return ((text or "").strip("\0 \n")) or None
 
 
 def _throttle_words(word: int) -> tuple[str, ...]:

@@ -444,6 +444,9 @@ class DiscoveryConfig(Section):
 
     enabled: bool = Field(json_schema_extra=BASIC, default=True, description="Publish Home Assistant device discovery.")
     prefix: str = Field(default="homeassistant", pattern=TOPIC_PART, description="Home Assistant's discovery prefix.")
+    language: Literal["de", "en", "es", "fr", "nl"] = Field(
+        default="en", description="Language of the entities' names in Home Assistant."
+    )
 
 
 class Config(Section):

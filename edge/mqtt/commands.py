@@ -18,6 +18,9 @@ REFILL_S = 2.0
 RESEND_BURST = 10
 RESEND_REFILL_S = 1.0
 
+PRESS = b"PRESS"
+"""What Home Assistant sends for a button that says nothing else."""
+
 CommandId = Annotated[str, Field(max_length=64)]
 Number = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
 
@@ -85,7 +88,7 @@ class _ResendPayload(_Payload):
 
 
 def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Command | Resend:
-    """The command that a payload means; an empty payload stands for ``{}``.
+    """The command that a payload means; an empty payload stands for ``{}``, and so does a button's ``PRESS``.
 
     Raises:
         CommandError: for an unknown name, a payload that is too long, not JSON, or has a missing, unknown or wrong key,
@@ -95,7 +98,7 @@ def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Comm
         raise CommandError(f"unknown command; known: {', '.join(COMMANDS)}")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise CommandError(f"payload of {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are accepted")
-    text = payload or b"{}"
+    text = b"{}" if payload in (b"", PRESS) else payload
     try:
         if name == RESEND:
             resend = _ResendPayload.model_validate_json(text)

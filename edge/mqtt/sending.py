@@ -19,7 +19,8 @@ from edge import __version__
 from edge.config import Config
 from edge.domain import Stamp
 from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, parse_command
-from edge.mqtt.discovery import MISSED_BEATS, birth_topic, discovery_payload, discovery_topic
+from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
+from edge.mqtt.entities import MISSED_BEATS
 from edge.mqtt.lane import AlertLane
 from edge.mqtt.limits import NO_WILL
 from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Topics, command_result

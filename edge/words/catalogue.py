@@ -1,4 +1,4 @@
-"""A language's words for each reason and each kind of alert, read from the TOML file beside this module."""
+"""A language's words for reasons, kinds of alert and entities, read from the TOML file beside this module."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ DEFAULT = "en"
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """``reasons`` are texts with {kinds} or {text} in them, ``joint`` is what stands between two kinds."""
+    """``reasons`` are texts with {kinds} or {text} in them, ``joint`` is what stands between two kinds.
+
+    ``entities`` are the names that a device's entities have in Home Assistant.
+    """
 
     language: str
     reasons: Mapping[ReasonCode, str]
     kinds: Mapping[Kind, str]
+    entities: Mapping[str, str]
     joint: str
     spoken: Mapping[str, str]
     """What is said in the cab: to wake a driver, and to offer a break."""
@@ -28,6 +32,10 @@ class Catalogue:
     def kind(self, kind: Kind) -> str:
         """A kind's name; its own where the language has none for it."""
         return self.kinds.get(kind, kind)
+
+    def entity(self, key: str) -> str:
+        """What an entity is called."""
+        return self.entities[key]
 
     def say(self, reason: Reason) -> str:
         """A reason in words; empty where there is none."""
@@ -54,7 +62,7 @@ def catalogue(language: str) -> Catalogue:
         raise ConfigError(f"language {language!r}: no such catalogue; there are {', '.join(languages())}")
     data = tomllib.loads((resources.files("edge.words") / f"{language}.toml").read_text(encoding="utf-8"))
     reasons = {ReasonCode(code): text for code, text in data["reason"].items()}
-    return Catalogue(language, reasons, data["kind"], data["and"], data["spoken"])
+    return Catalogue(language, reasons, data["kind"], data["entity"], data["and"], data["spoken"])
 
 
 def say(reason: Reason) -> str:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edge.board.sensors import Throttling, clock_synced, resident_mb, temperature_c, throttled, throttling
+from edge.board.sensors import (
+    Board,
+    Throttling,
+    clock_synced,
+    read_board,
+    resident_mb,
+    temperature_c,
+    throttled,
+    throttling,
+)
 
 
 def zone(sys: Path, number: int, kind: str, temperature: str) -> None:
@@ -91,3 +100,14 @@ def test_resident_memory_is_that_of_a_python_process() -> None:
 
 def test_resident_memory_is_unknown_without_proc(tmp_path: Path) -> None:
     assert resident_mb(tmp_path / "missing") is None
+
+
+def test_a_board_is_what_its_device_tree_says_and_a_pc_has_none(tmp_path: Path) -> None:
+    tree = tmp_path / "firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (tree / "model").write_bytes(b"Raspberry Pi 5 Model B Rev 1.0\0")
+    (tree / "serial-number").write_bytes(b"10000000abcdef01\0")
+    assert read_board(tmp_path) == Board("Raspberry Pi 5 Model B Rev 1.0", "10000000abcdef01")
+    (tree / "serial-number").unlink()
+    assert read_board(tmp_path).serial is None
+    assert read_board(tmp_path / "nothing") == Board()

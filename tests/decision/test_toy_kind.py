@@ -228,14 +228,14 @@ def test_it_is_published_and_home_assistant_is_told_of_it(
         thread.start()
         alert = json.loads(subscriber.wait_for("evenkeel/van-7/alert"))
         subscriber.wait_for("evenkeel/van-7/alert/turned_away", b"ON")
-        described = json.loads(subscriber.wait_for(discovery_topic(config)))["components"]
+        described = json.loads(subscriber.wait_for(discovery_topic(config)))["cmps"]
         service.stop()
         subscriber.wait_for("evenkeel/van-7/availability", b"offline")
         thread.join()
     assert (alert["kind"], alert["phase"], alert["level"]) == ("turned_away", "start", "warning")
-    assert described["turned_away"]["state_topic"] == "evenkeel/van-7/alert/turned_away"
+    assert described["turned_away"]["stat_t"] == "evenkeel/van-7/alert/turned_away"
     assert described["turned_away"]["name"] == "Turned away"
-    assert "turned_away_start" in described["alert"]["event_types"]
+    assert "turned_away_start" in described["alert"]["evt_typ"]
 
 
 @pytest.fixture

@@ -66,10 +66,17 @@ def test_a_valid_command_is_understood(name: str, payload: bytes, expected: Comm
     assert parse_command(name, payload, BOUNDS, NOW) == expected
 
 
+@pytest.mark.parametrize("name", [name for name in CommandName if name is not CommandName.PAUSE])
+def test_a_button_that_says_press_is_understood_where_nothing_has_to_be_said(name: CommandName) -> None:
+    assert parse_command(name, b"PRESS", BOUNDS, NOW) == Command(name)
+
+
 @pytest.mark.parametrize(
     ("name", "payload", "why"),
     [
         ("pause", b"", "seconds: Field required"),
+        ("pause", b"PRESS", "seconds: Field required"),
+        ("resume", b"press", "JSON"),
         ("pause", b'{"seconds": 3601}', "at most 3600"),
         ("pause", b'{"seconds": 0}', "greater than 0"),
         ("pause", b'{"seconds": -1}', "greater than 0"),

@@ -351,10 +351,16 @@ def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
     config = Config.model_validate({"device": {"id": "van.7"}})
     topics = Topics("evenkeel", "van.7")
     description = json.loads(discovery_payload(config, "0.2.0"))
-    ours = {topics.state, topics.alert, topics.health, *(topics.active(kind) for kind in config.alerts.enabled)}
-    used = {component["state_topic"] for component in description["components"].values()}
+    ours = {topics.state, topics.alert, topics.health, topics.result("+")}
+    ours |= {topics.active(kind) for kind in config.alerts.enabled}
+    used = {component["stat_t"] for component in description["cmps"].values() if "stat_t" in component}
     assert used == ours
-    assert description["availability"] == [{"topic": topics.availability}]
+    assert description["avty"] == [{"t": topics.availability}]
+    for component in description["cmps"].values():
+        read = {one["t"] for one in component.get("avty", ())} | {
+            component[key] for key in ("t", "json_attr_t") if key in component
+        }
+        assert read <= ours | {topics.availability}
 
 
 def test_building_a_message_is_fast_enough_for_every_frame() -> None:

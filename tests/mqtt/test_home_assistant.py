@@ -1,12 +1,15 @@
 """The device's description against Home Assistant's documented schema, and its templates rendered on real messages.
 
 The tables follow https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload and the pages of the
-platforms: /integrations/event.mqtt/, /integrations/sensor.mqtt/, /integrations/binary_sensor.mqtt/; device classes and
-their units /integrations/sensor/#device-class and /integrations/binary_sensor/#device-class.
+platforms: /integrations/event.mqtt/, sensor.mqtt/, binary_sensor.mqtt/, button.mqtt/, number.mqtt/ and
+device_trigger.mqtt/; device classes and their units /integrations/sensor/#device-class and
+/integrations/binary_sensor/#device-class; short keys
+/integrations/mqtt/#supported-abbreviations-in-mqtt-discovery-messages.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -16,15 +19,21 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from benchmarks.messages import made_alert, made_health, made_state
+from edge.board.sensors import Board
 from edge.config import Config
 from edge.domain import Kind, Level, Phase, State
+from edge.mqtt.commands import Bounds, Command, parse_command
 from edge.mqtt.discovery import discovery_payload, discovery_topic
-from edge.mqtt.messages import KindPart, OutboxPart
+from edge.mqtt.entities import PAUSE_MIN
+from edge.mqtt.messages import COMMANDS, CommandName, EyesPart, KindPart, OutboxPart, Topics, command_result
 from edge.service.loop import board_stamp
+from edge.words import catalogue, languages
 
 TEXT = {"type": "string", "minLength": 1}
-TEMPLATE = {"type": "string", "pattern": r"^\{\{ .* \}\}$"}
+TEMPLATE = {"type": "string", "pattern": r"^(\{% set .* %\})?\{\{ .* \}\}$"}
+COMMAND_TEMPLATE = {"type": "string", "pattern": r"\{\{ .* \}\}"}
 TOPIC = {"type": "string", "pattern": r"^[^+#\u0000]+$"}
+FILTER = {"type": "string", "pattern": r"^[^#\u0000]+$"}
 SECONDS = {"type": "integer", "minimum": 1}
 QOS = {"enum": [0, 1, 2]}
 
@@ -53,12 +62,19 @@ ENTITY = {
     "json_attributes_topic": TOPIC,
     "json_attributes_template": TEMPLATE,
     "icon": {"type": "string", "pattern": "^mdi:[a-z0-9-]+$"},
-    "entity_category": {"enum": ["diagnostic"]},  # 'config' is for what can be set
+    "entity_category": {"enum": ["diagnostic"]},  # 'config' is for what can be set; see COMMANDING
     "enabled_by_default": {"type": "boolean"},
     "availability": AVAILABILITY,
     "availability_mode": {"enum": ["all", "any", "latest"]},
     "qos": QOS,
     "encoding": TEXT,
+}
+
+COMMANDING = {name: ENTITY[name] for name in ENTITY if "state" not in name and "value" not in name} | {
+    "entity_category": {"enum": ["config", "diagnostic"]},
+    "command_topic": TOPIC,
+    "command_template": COMMAND_TEMPLATE,
+    "retain": {"type": "boolean"},
 }
 
 EXPIRING = {"expire_after": SECONDS, "force_update": {"type": "boolean"}}
@@ -88,6 +104,7 @@ PLATFORMS: dict[str, dict[str, Any]] = {
         "properties": ENTITY
         | EXPIRING
         | {
+            "state_topic": FILTER,  # the last command may be any
             "device_class": {"enum": ["enum", "temperature", "data_size"]},
             "state_class": {"enum": ["measurement", "total", "total_increasing"]},
             "unit_of_measurement": TEXT,
@@ -96,7 +113,67 @@ PLATFORMS: dict[str, dict[str, Any]] = {
             "last_reset_value_template": TEMPLATE,
         },
     },
+    "button": {
+        "required": ["platform", "unique_id", "command_topic"],
+        "properties": COMMANDING | {"device_class": {"enum": ["identify", "restart", "update"]}, "payload_press": TEXT},
+    },
+    "number": {
+        "required": ["platform", "unique_id", "command_topic"],
+        "properties": COMMANDING
+        | {
+            "unit_of_measurement": TEXT,
+            **{key: {"type": "number"} for key in ("min", "max", "step")},
+            "mode": {"enum": ["auto", "box", "slider"]},
+        },
+    },
+    "device_automation": {
+        "required": ["platform", "automation_type", "topic", "type", "subtype"],
+        "properties": {
+            "platform": TEXT,
+            "automation_type": {"const": "trigger"},
+            **dict.fromkeys(("type", "subtype", "payload"), TEXT),
+            "topic": TOPIC,
+            "value_template": TEMPLATE,
+            "qos": QOS,
+        },
+    },
 }
+
+SHORT = {
+    "atype": "automation_type",
+    "avty": "availability",
+    "avty_mode": "availability_mode",
+    "cmd_t": "command_topic",
+    "cmd_tpl": "command_template",
+    "cmps": "components",
+    "dev": "device",
+    "dev_cla": "device_class",
+    "ent_cat": "entity_category",
+    "evt_typ": "event_types",
+    "exp_aft": "expire_after",
+    "hw": "hw_version",
+    "ic": "icon",
+    "ids": "identifiers",
+    "json_attr_t": "json_attributes_topic",
+    "json_attr_tpl": "json_attributes_template",
+    "mdl": "model",
+    "mf": "manufacturer",
+    "o": "origin",
+    "ops": "options",
+    "p": "platform",
+    "pl": "payload",
+    "sn": "serial_number",
+    "stat_cla": "state_class",
+    "stat_t": "state_topic",
+    "stype": "subtype",
+    "sug_dsp_prc": "suggested_display_precision",
+    "sw": "sw_version",
+    "t": "topic",
+    "uniq_id": "unique_id",
+    "unit_of_meas": "unit_of_measurement",
+    "val_tpl": "value_template",
+}
+"""Those of Home Assistant's abbreviations that are used; what is not among them stays as it is and is refused below."""
 
 DEVICE = {
     "type": "object",
@@ -135,9 +212,23 @@ DESCRIPTION = {
 UNITS = {"temperature": {"°C", "°F", "K"}, "data_size": {"B", "kB", "MB", "GB", "KiB", "MiB", "GiB"}}
 
 
-def description(device_id: str = "van-7") -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(discovery_payload(Config.model_validate({"device": {"id": device_id}}), "0.1"))
-    return loaded
+def in_full(value: Any) -> Any:
+    """With the keys' full names, as Home Assistant reads them."""
+    if isinstance(value, list):
+        return [in_full(one) for one in value]
+    if isinstance(value, dict):
+        return {SHORT.get(key, key): in_full(one) for key, one in value.items()}
+    return value
+
+
+def payload(board: Board | None = None, **discovery: str) -> bytes:
+    config = Config.model_validate({"device": {"id": "van-7"}, "discovery": discovery})
+    return discovery_payload(config, "0.1", board or Board())
+
+
+def description(board: Board | None = None, **discovery: str) -> dict[str, Any]:
+    told: dict[str, Any] = in_full(json.loads(payload(board, **discovery)))
+    return told
 
 
 COMPONENTS: dict[str, dict[str, Any]] = description()["components"]
@@ -145,6 +236,44 @@ COMPONENTS: dict[str, dict[str, Any]] = description()["components"]
 
 def test_the_description_is_as_documented() -> None:
     jsonschema.validate(description(), DESCRIPTION)
+    jsonschema.validate(description(Board("Raspberry Pi 5 Model B Rev 1.0", "10000000abcdef01")), DESCRIPTION)
+
+
+def test_the_description_stays_below_ten_thousand_bytes() -> None:
+    # Home Assistant asks for five keys of each entity; what else stands there has to earn its place
+    assert len(payload(Board("Raspberry Pi 5 Model B Rev 1.0", "10000000abcdef01"))) < 10_000
+
+
+def test_a_board_that_tells_what_it_is_is_told_of() -> None:
+    board = Board("Raspberry Pi 5 Model B Rev 1.0", "10000000abcdef01")
+    device = description(board)["device"]
+    assert (device["hw_version"], device["serial_number"]) == (board.model, board.serial)
+    assert not {"hw_version", "serial_number"} & set(description()["device"])
+
+
+@pytest.mark.parametrize("key", COMPONENTS)
+def test_every_subscription_and_every_command_is_at_qos_1(key: str) -> None:
+    assert COMPONENTS[key]["qos"] == 1
+
+
+def test_an_alert_does_not_go_away_and_come_back_with_the_device() -> None:
+    assert COMPONENTS["alert"]["availability"] == []
+
+
+def test_each_language_names_every_entity_and_the_words_for_programs_stay() -> None:
+    names = {language: [one.get("name") for one in described(language).values()] for language in languages()}
+    assert names["en"] != names["de"]
+    assert "Ärger" in names["de"]
+    for language in languages():
+        told = [name for name in names[language] if name is not None]
+        assert len(set(told)) == len(told)
+        assert described(language)["state"]["options"] == described("en")["state"]["options"]
+        assert set(catalogue(language).entities) == set(catalogue("en").entities)
+
+
+def described(language: str) -> dict[str, Any]:
+    components: dict[str, Any] = description(language=language)["components"]
+    return components
 
 
 @pytest.mark.parametrize("key", COMPONENTS)
@@ -164,7 +293,8 @@ def test_a_sensors_class_unit_and_options_go_together(key: str) -> None:
         assert "unit_of_measurement" not in sensor
     if kind in UNITS:
         assert sensor["unit_of_measurement"] in UNITS[kind]
-    assert sensor["expire_after"] > 0
+    # what came of the last command stays true
+    assert key == "command" or sensor["expire_after"] > 0
 
 
 @pytest.mark.parametrize("device_id", ["van-7", "van.7", "A_b-3.c"])
@@ -196,7 +326,87 @@ def payload_of(key: str) -> bytes:
     return message.payload()
 
 
-@pytest.mark.parametrize("key", [key for key, one in COMPONENTS.items() if "unit_of_measurement" in one])
+def test_a_kind_that_starts_an_alert_pulls_its_trigger_and_no_other() -> None:
+    for kind, phase in itertools.product(Config().alerts.enabled, Phase):
+        alert = made_alert(board_stamp(), kind=kind, phase=phase).payload()
+        pulled = [
+            key
+            for key, one in COMPONENTS.items()
+            if one["platform"] == "device_automation" and render(one["value_template"], alert) == one["payload"]
+        ]
+        assert pulled == ([f"{kind}_started"] if phase is Phase.START else [])
+
+
+def test_attributes_are_few_and_stay_the_same_while_nothing_happens() -> None:
+    """Each new set of attributes is a row that Home Assistant stores."""
+    earlier, later = board_stamp(), board_stamp()
+    state, health = COMPONENTS["state"], COMPONENTS["problem"]
+    outbox = OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
+    for component, message in ((state, made_state), (health, lambda stamp: made_health(stamp, outbox, ("dark",)))):
+        template = component["json_attributes_template"]
+        told = [render(template, message(stamp).payload()) for stamp in (earlier, later)]
+        assert told[0] == told[1]
+    assert json.loads(
+        render(health["json_attributes_template"], made_health(earlier, outbox, ("dark",)).payload())
+    ) == {
+        "problems": ["dark"],
+        "outbox": None,
+    }
+    assert json.loads(render(state["json_attributes_template"], made_state(earlier, "why").payload())) == {
+        "reason": "why"
+    }
+
+
+def test_each_button_tells_a_command_that_the_device_takes() -> None:
+    topics = Topics("evenkeel", "van-7")
+    buttons = {key: one for key, one in COMPONENTS.items() if one["platform"] == "button"}
+    assert set(buttons) == set(CommandName)
+    for name, button in buttons.items():
+        assert button["command_topic"] == topics.command(name)
+        pressed = render_pause(button["command_template"]) if "command_template" in button else b"PRESS"
+        taken = parse_command(name, pressed, Bounds(max_pause_s=1800, max_age_s=60), board_stamp())
+        assert isinstance(taken, Command)
+        assert taken.seconds == (PAUSE_MIN * 60 if name == CommandName.PAUSE else None)
+
+
+def test_no_pause_can_be_set_that_the_device_refuses() -> None:
+    config = Config.model_validate({"publish": {"max_pause_s": 300}})
+    number = in_full(json.loads(discovery_payload(config, "0.1", Board())))["components"]["pause_min"]
+    assert number["max"] == 5
+    assert number["command_topic"].rpartition("/")[2] not in COMMANDS
+
+
+def render_pause(template: str) -> bytes:
+    """With Home Assistant's functions; the device's number has not been set yet."""
+    environment = ImmutableSandboxedEnvironment()
+    environment.globals |= {"device_id": lambda _: "d", "device_entities": lambda _: ["sensor.a", "number.b"]}
+    environment.filters["states"] = lambda _: "unknown"
+    environment.filters["float"] = lambda text, default: default if text == "unknown" else float(text)
+    environment.tests["match"] = lambda text, start: re.match(start, text) is not None
+    return environment.from_string(template).render(entity_id="button.pause").encode()
+
+
+def test_what_came_of_the_last_command_is_shown_and_never_too_long() -> None:
+    template = COMPONENTS["command"]["value_template"]
+    result = command_result(board_stamp(), "pause", ok=True, message="paused for 600 s")
+    assert render(template, result.payload()) == "pause: paused for 600 s"
+    long = command_result(board_stamp(), "pause", ok=False, message="x" * 1000)
+    assert len(render(template, long.payload())) == 255
+
+
+def test_a_value_that_the_eyes_give_is_a_whole_number_or_unknown() -> None:
+    eyes = EyesPart(openness_left=1.0, openness_right=1.0, perclos=0.123, readable_share=1.0, blinks_per_minute=11.7)
+    state = made_state(board_stamp()).model_copy(update={"eyes": eyes})
+    assert float(render(COMPONENTS["perclos"]["value_template"], state.payload())) == 12
+    assert float(render(COMPONENTS["blinks"]["value_template"], state.payload())) == 12
+    unseen = state.model_copy(update={"eyes": eyes.model_copy(update={"perclos": None, "blinks_per_minute": None})})
+    assert render(COMPONENTS["perclos"]["value_template"], unseen.payload()) == "None"
+    assert render(COMPONENTS["blinks"]["value_template"], unseen.payload()) == "None"
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, one in COMPONENTS.items() if "unit_of_measurement" in one and "state_topic" in one]
+)
 def test_a_measured_value_is_a_number_or_unknown(key: str) -> None:
     text = render(COMPONENTS[key]["value_template"], payload_of(key))
     assert text == "None" or float(text) >= 0
@@ -231,7 +441,27 @@ def test_no_alert_of_a_kind_that_cannot_be_read_is_unavailable_not_off(
     always, read = COMPONENTS["anger"]["availability"]
     assert always["topic"].endswith("/availability")
     assert render(read["value_template"], payload) == said
-    assert COMPONENTS["anger"]["availability_mode"] == "all"
+    assert description()["availability_mode"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("level", "readable", "said"), [(None, True, "online"), (Level.URGENT, False, "offline"), (None, False, "offline")]
+)
+def test_the_signal_of_a_kind_that_cannot_be_read_is_unavailable_not_0(
+    level: Level | None, said: str, *, readable: bool
+) -> None:
+    kinds = {"anger": KindPart(signal=0.0, level=level, readable=readable)}
+    payload = made_state(board_stamp()).model_copy(update={"kinds": kinds}).payload()
+    always, read = COMPONENTS["anger_signal"]["availability"]
+    assert always["topic"].endswith("/availability")
+    assert render(read["value_template"], payload) == said
+
+
+def test_a_kind_that_an_older_state_does_not_tell_of_is_unavailable() -> None:
+    payload = made_state(board_stamp()).model_copy(update={"kinds": {}}).payload()
+    for key in ("anger", "anger_signal"):
+        assert render(COMPONENTS[key]["availability"][1]["value_template"], payload) == "offline"
+    assert render(COMPONENTS["anger_signal"]["value_template"], payload) == "None"
 
 
 def test_every_state_is_an_option_of_the_state() -> None:

@@ -27,9 +27,10 @@ def ids_of(name: Name) -> set[str]:
     """All by which Home Assistant tells a device and its entities."""
     config = config_of(name)
     described = json.loads(discovery_payload(config, "0"))
-    entities = {component["unique_id"] for component in described["components"].values()}
-    assert len(entities) == len(described["components"])
-    return {discovery_topic(config), *described["device"]["identifiers"], *entities}
+    shown = [component for component in described["cmps"].values() if component["p"] != "device_automation"]
+    entities = {component["uniq_id"] for component in shown}
+    assert len(entities) == len(shown)
+    return {discovery_topic(config), *described["dev"]["ids"], *entities}
 
 
 def places_of(name: Name) -> set[str]:

@@ -281,7 +281,7 @@ def test_the_description_for_home_assistant_is_printed(evenkeel: Command) -> Non
     code, out, _ = evenkeel(1, "discovery")
     topic, _, payload = out.partition(" ")
     assert (code, topic) == (0, DESCRIPTION)
-    assert json.loads(payload)["device"]["name"] == "van-7"
+    assert json.loads(payload)["dev"]["name"] == "van-7"
 
 
 def test_a_removed_device_leaves_no_retained_description(

@@ -287,3 +287,22 @@ def test_a_password_that_is_refused_is_not_shown(
         assert code == EXIT_UNAVAILABLE
         assert "password" in out + err
         assert "canary4711" not in out + err
+
+
+def test_what_is_removed_from_home_assistant_is_forgotten_by_the_broker_where_that_is_asked_for(
+    mosquitto: Mosquitto, subscribe: Subscribe, evenkeel: Command
+) -> None:
+    says = subscribe(mosquitto.port)
+    for name in ("availability", "state", "health", "alert/anger"):
+        says.publish(f"evenkeel/van-7/{name}", b"OFF", retain=True)
+    says.publish(DESCRIPTION, b"{}", retain=True)
+    code, out, _ = evenkeel(mosquitto.port, "discovery", "--remove", "--forget")
+    assert code == 0
+    assert "retained topics cleared" in out
+    assert still_retained(mosquitto.port, subscribe) == {}
+
+
+def test_forgetting_alone_is_refused_because_it_would_leave_the_description(evenkeel: Command) -> None:
+    code, _, err = evenkeel(1, "discovery", "--forget")
+    assert code == EXIT_USAGE
+    assert "--remove --forget" in err

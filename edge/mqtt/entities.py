@@ -1,0 +1,256 @@
+"""What Home Assistant shows of a device: each entity as a component of its description, with the keys' full names.
+
+What is not known is unknown or unavailable, never calm: a kind that cannot be read now is unavailable, unless an alert
+of it is open.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from edge.config import Config
+from edge.decision.kinds import going_by
+from edge.domain import EYES, Kind, Phase, State
+from edge.mqtt.messages import CommandName, Topics
+from edge.words import Catalogue
+
+MISSED_BEATS = 3
+"""A value expires when this many of its messages in a row did not come."""
+
+PAUSE_MIN = 10
+"""What the pause button asks for where nobody has set the number beside it, minutes."""
+
+MOST_CHARACTERS = 255
+"""Home Assistant takes no longer state."""
+
+Component = dict[str, Any]
+
+# read before what follows uses it: 'k' is where a kind stands, and has nothing where it is not judged
+_KIND = "{{% set k=value_json.kinds.get('{kind}',{{}}) %}}"
+
+# the number is found by its device, because people rename entities; until it is set it is 'unknown'
+_LENGTH = "device_entities(device_id(entity_id)) | select('match','number') | map('states') | first"
+_PAUSE = f'{{"seconds":{{{{ {_LENGTH} | float({PAUSE_MIN}) * 60 }}}}}}'
+
+
+def driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    """What is said of the driver, and what may be asked for; nothing of it is there in shadow mode."""
+    spoken = _alert_entities(topics, config.alerts.enabled, words) | _state_entities(topics, config, words)
+    return spoken | _control_entities(topics, config, words)
+
+
+def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    """A button a command, what came of the last one, and how long a pause lasts.
+
+    Home Assistant keeps that number; the device never hears it.
+    """
+
+    def button(name: CommandName, icon: str, **more: str) -> Component:
+        return {
+            "platform": "button",
+            "name": words.entity(name),
+            "icon": icon,
+            "command_topic": topics.command(name),
+            **more,
+        }
+
+    settings = {"entity_category": "config"}
+    return {
+        "acknowledge": button(CommandName.ACKNOWLEDGE, "mdi:hand-okay"),
+        "pause": button(CommandName.PAUSE, "mdi:pause", command_template=_PAUSE),
+        "resume": button(CommandName.RESUME, "mdi:play"),
+        "recalibrate": button(CommandName.RECALIBRATE, "mdi:face-recognition", **settings),
+        "reload": button(CommandName.RELOAD, "mdi:reload", **settings),
+        "pause_min": {
+            "platform": "number",
+            "name": words.entity("pause_min"),
+            "icon": "mdi:timer-outline",
+            "unit_of_measurement": "min",
+            "max": max(1, math.floor(config.publish.max_pause_s / 60)),
+            "command_topic": topics.command("pause_min"),
+            **settings,
+        },
+        "command": {
+            "platform": "sensor",
+            "name": words.entity("command"),
+            "icon": "mdi:console-line",
+            "entity_category": "diagnostic",
+            "state_topic": topics.result("+"),
+            "value_template": f"{{{{ (value_json.command ~ ': ' ~ value_json.message)[:{MOST_CHARACTERS}] }}}}",
+        },
+    }
+
+
+def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    """How the device is.
+
+    Temperature and problem have no name here: Home Assistant calls them by their class, in its own language.
+    """
+    common = {
+        "entity_category": "diagnostic",
+        "state_topic": topics.health,
+        "expire_after": _expiry(config.publish.health_s),
+    }
+
+    def number(value: str, *, to: int = 0, **more: Any) -> Component:
+        template = f"{{{{ value_json.{value} | round({to}) if value_json.{value} is number else None }}}}"
+        rounded = {"suggested_display_precision": 0}
+        return _sensor(template, **more, **rounded, **common)
+
+    def count(name: str, value: str, icon: str, state_class: str = "measurement") -> Component:
+        template = f"{{{{ value_json.{value} }}}}"
+        return _sensor(template, name=words.entity(name), icon=icon, **common | {"state_class": state_class})
+
+    def problem(template: str, device_class: str = "problem", **more: str) -> Component:
+        described = {"device_class": device_class, "value_template": template}
+        return {"platform": "binary_sensor", **more, **described, **common}
+
+    return {
+        "fps": number("fps", name=words.entity("fps"), icon="mdi:speedometer", unit_of_measurement="fps"),
+        "temperature": number("temperature_c", device_class="temperature", unit_of_measurement="°C"),
+        "memory": number(
+            "memory_mb", to=-1, name=words.entity("memory"), device_class="data_size", unit_of_measurement="MB"
+        ),
+        "outbox_depth": count("outbox_depth", "outbox.depth", "mdi:tray-full"),
+        "dropped": count("dropped", "dropped_frames", "mdi:filmstrip-off", "total_increasing"),
+        # Home Assistant reads 'None' as unknown: a board that cannot tell is not one that runs cool
+        "throttled": problem(
+            "{{ None if value_json.throttled is none else 'ON' if value_json.throttled else 'OFF' }}",
+            "heat",
+            name=words.entity("throttled"),
+        ),
+        "clock": problem(
+            "{{ 'OFF' if value_json.clock_synced else 'ON' }}",
+            name=words.entity("clock"),
+            icon="mdi:clock-alert-outline",
+        ),
+        "problem": problem(
+            "{{ 'ON' if value_json.problems or value_json.outbox.problem else 'OFF' }}",
+            json_attributes_topic=topics.health,
+            json_attributes_template=(
+                "{{ dict(problems=value_json.problems, outbox=value_json.outbox.problem) | to_json }}"
+            ),
+        ),
+    }
+
+
+def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> dict[str, Component]:
+    # an event's type must be one of a fixed list; everything else in its payload becomes an attribute
+    template = "{{ dict(value_json, event_type=value_json.kind ~ '_' ~ value_json.phase) | to_json }}"
+    kinds = tuple(kinds)
+    alert = {
+        "platform": "event",
+        "name": words.entity("alert"),
+        "icon": "mdi:car-emergency",
+        "state_topic": topics.alert,
+        "value_template": template,
+        "event_types": [f"{kind}_{phase}" for kind in kinds for phase in Phase],
+        # an event that went away with the device would happen again with its return
+        "availability": [],
+    }
+    active = {
+        kind: {
+            "platform": "binary_sensor",
+            "name": _title(words.kind(kind)),
+            "device_class": "problem",
+            "state_topic": topics.active(kind),
+            # no alert of a kind that cannot be read now is not 'off': then it is unavailable
+            **_while(topics, kind, "k.readable or k.level"),
+        }
+        for kind in kinds
+    }
+    started = {
+        f"{kind}_started": {
+            "platform": "device_automation",
+            "automation_type": "trigger",
+            "type": "started",
+            "subtype": kind,
+            "topic": topics.alert,
+            "payload": f"{kind} {Phase.START}",
+            "value_template": "{{ value_json.kind ~ ' ' ~ value_json.phase }}",
+        }
+        for kind in kinds
+    }
+    return {"alert": alert, **active, **started}
+
+
+def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    expire = {"state_topic": topics.state, "expire_after": _expiry(config.publish.heartbeat_s)}
+
+    def share(name: str, template: str, icon: str, **more: Any) -> Component:
+        shown = {"unit_of_measurement": "%", "suggested_display_precision": 0}
+        return _sensor(template, name=name, icon=icon, **shown | more, **expire)
+
+    state = {
+        "platform": "sensor",
+        "name": words.entity("state"),
+        "icon": "mdi:steering",
+        "device_class": "enum",
+        "options": [str(state) for state in State],
+        "value_template": "{{ value_json.state }}",
+        "json_attributes_topic": topics.state,
+        "json_attributes_template": "{{ dict(reason=value_json.reason) | to_json }}",
+        **expire,
+    }
+    signals = {
+        f"{kind}_signal": share(
+            words.entity("signal").format(kind=_title(words.kind(kind))),
+            f"{_KIND.format(kind=kind)}{{{{ (k.signal*100) | round if k else None }}}}",
+            "mdi:gauge",
+            **_while(topics, kind, "k.readable"),
+        )
+        for kind in config.alerts.enabled
+    }
+    diagnostic = {"entity_category": "diagnostic"}
+    eyes = {
+        "perclos": share(
+            words.entity("perclos"),
+            "{{ (value_json.eyes.perclos * 100) | round "
+            "if value_json.eyes and value_json.eyes.perclos is not none else None }}",
+            "mdi:eye-off-outline",
+        ),
+        "blinks": share(
+            words.entity("blinks"),
+            "{{ value_json.eyes.blinks_per_minute | round "
+            "if value_json.eyes and value_json.eyes.blinks_per_minute is not none else None }}",
+            "mdi:eye-outline",
+            unit_of_measurement="/min",
+            **diagnostic,
+        ),
+    }
+    certain = {
+        "confidence": share(
+            words.entity("confidence"),
+            "{{ (value_json.confidence * 100) | round }}",
+            "mdi:check-decagram",
+            **diagnostic,
+        ),
+        "calibrated": share(
+            words.entity("calibrated"),
+            "{{ value_json.calibrated_percent | round if value_json.calibrated_percent is number else None }}",
+            "mdi:face-man-profile",
+            **diagnostic,
+        ),
+    }
+    seen = eyes if going_by(EYES, config.alerts.enabled) else {}
+    return {"state": state, **signals, **seen, **certain}
+
+
+def _while(topics: Topics, kind: Kind, when: str) -> Component:
+    """Available while the device is there and ``when`` holds of its kind ``k``."""
+    template = f"{_KIND.format(kind=kind)}{{{{ 'online' if {when} else 'offline' }}}}"
+    return {"availability": [{"topic": topics.availability}, {"topic": topics.state, "value_template": template}]}
+
+
+def _sensor(template: str, **more: Any) -> Component:
+    return {"platform": "sensor", "state_class": "measurement", "value_template": template, **more}
+
+
+def _title(words: str) -> str:
+    return words.replace("_", " ").capitalize()
+
+
+def _expiry(period_s: float) -> int:
+    return math.ceil(MISSED_BEATS * period_s)
