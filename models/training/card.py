@@ -103,6 +103,18 @@ def source_tables(content: Content) -> str:
     return "\n\n".join(parts)
 
 
+def resampled_tables(content: Content) -> str:
+    """The quoted faces brought to the crop in other ways than training does it."""
+    parts = []
+    for name, ways in content["sources"].items():
+        lines = [
+            [row.label, row.wanted(), *(row.text(figures.get(row.key)) for figures in ways.values())]
+            for row in present(name, ways)
+        ]
+        parts.append(f"{ASKED[name].title}:\n\n{markdown(['figure', 'want', *ways], lines)}")
+    return "\n\n".join(parts)
+
+
 def left_out_table(content: Content) -> str:
     """Sources as models read them that were trained without them, beside the model that was shipped before."""
     before = content["before"]
@@ -221,6 +233,7 @@ def eye_sources_table(content: Content) -> str:
 TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "sources": ("expression.json", source_tables),
+    "resampled": ("resampled.json", resampled_tables),
     "cues": ("expression.json", cue_table),
     "left-out": ("left_out.json", left_out_table),
     "published": ("expression.json", published_table),

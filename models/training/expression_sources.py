@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.training.expression_data import narrow, read_votes
 from models.training.expression_metrics import ANGER, FEAR, SADNESS, auroc, label_a
 from models.training.fairness import Share
 from models.training.scoreboard import Row, Want, percent
-from models.training.sources import NEUTRAL, QUOTED_FOLD, read_wide
+from models.training.sources import NEUTRAL, QUOTED_FOLD, read_labelled, shrunk
 
 SHOWN = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 MOUTHS = Path(__file__).with_name("anger_mouths.csv")
@@ -25,7 +25,7 @@ FALSE_ROW = percent("neutral_alarm", "neutral faces called angry or distressed (
 
 @dataclass(frozen=True)
 class Quoted:
-    """Crops (N, SIDE, SIDE) of one source with one label each (N,), in the order of EXPRESSIONS.
+    """Crops (N, SIDE, SIDE), or tiles, of one source with one label each (N,), in the order of EXPRESSIONS.
 
     ``restrained`` (N,) marks angry faces whose mouth is closed, where somebody looked.
     """
@@ -85,23 +85,29 @@ ASKED: dict[str, Asked] = {
 
 def read_quoted(root: Path) -> dict[str, Quoted]:
     """The quoted faces of every source whose files lie under ``root``, by the names in ``ASKED``."""
+    found = {name: replace(faces, crops=narrow(shrunk(faces.crops))) for name, faces in quoted_tiles(root).items()}
+    if (root / "expressions/valid.png").exists():
+        crops, votes = read_votes(root, "valid")
+        label = label_a(votes)
+        found["ferplus"] = Quoted(crops[label >= 0], label[label >= 0])
+    return found
+
+
+def quoted_tiles(root: Path) -> dict[str, Quoted]:
+    """The same of the sources whose tiles show more than the crop, as tiles (N, TILE_PX, TILE_PX)."""
     folder = root / "expressions"
     found = {}
     if (folder / "affect_valid.npz").exists():
         table = np.load(folder / "affect_valid.npz")
-        crops = narrow(read_wide(folder / "affect_valid.jpg", len(table["label"])))
+        tiles = read_labelled(folder / "affect_valid.jpg", len(table["label"]))
         sure = ~table["ffhq"].astype(bool)
         closed = np.isin(np.arange(len(sure)), closed_mouths(MOUTHS))
-        found["affect"] = Quoted(crops[sure], table["label"][sure].astype(np.int64), closed[sure])
+        found["affect"] = Quoted(tiles[sure], table["label"][sure].astype(np.int64), closed[sure])
     if (folder / "raf_train.npz").exists():
         table = np.load(folder / "raf_train.npz")
-        crops = narrow(read_wide(folder / "raf_train.jpg", len(table["label"])))
+        tiles = read_labelled(folder / "raf_train.jpg", len(table["label"]))
         kept = table["fold"] == QUOTED_FOLD
-        found["raf"] = Quoted(crops[kept], table["label"][kept].astype(np.int64))
-    if (folder / "valid.png").exists():
-        crops, votes = read_votes(root, "valid")
-        label = label_a(votes)
-        found["ferplus"] = Quoted(crops[label >= 0], label[label >= 0])
+        found["raf"] = Quoted(tiles[kept], table["label"][kept].astype(np.int64))
     return found
 
 

@@ -29,6 +29,7 @@ def steps(data: str, twin: str, peers: str, out: Path) -> dict[str, list[str]]:
         "robustness": [
             *where, "--float", twin, "--json", f"{out}/robustness.json", "--plot", f"{out}/robustness.png",
         ],
+        "resampled": ["--data", data, "--json", f"{out}/resampled.json"],
         "card": ["--figures", str(out)],
     }  # fmt: skip
 

@@ -30,8 +30,8 @@ from models.training.expression_data import (
 )
 
 TILE_PX = 72
-# The middle 54 of a tile's 72 pixels are what a crop shows.
-WIDE_PX = TILE_PX * SIDE // 54
+SHOWN_PX = 54  # of a tile's middle are what a crop shows
+WIDE_PX = TILE_PX * SIDE // SHOWN_PX
 LEFT_OUT, TRAIN, CHOOSE, QUOTE = range(4)
 NEUTRAL = EXPRESSIONS.index("neutral")
 CONTEMPT = EXPRESSIONS.index("contempt")
@@ -85,9 +85,23 @@ def _shares(faces: Faces) -> NDArray[np.float32]:
 
 def read_wide(path: Path, count: int) -> NDArray[np.uint8]:
     """Tiles of a picture as wide crops (count, WIDE_PX, WIDE_PX), whose middle SIDE pixels the model sees."""
+    return shrunk(read_labelled(path, count))
+
+
+def read_labelled(path: Path, count: int) -> NDArray[np.uint8]:
+    """The tiles (count, TILE_PX, TILE_PX) of a picture, one for each label.
+
+    Raises:
+        SystemExit: there are more or fewer.
+    """
     tiles = read_tiles(path, count, TILE_PX)
     if len(tiles) != count:
         raise SystemExit(f"{path}: holds {len(tiles)} tiles of {TILE_PX} pixels for {count} labels")
+    return tiles
+
+
+def shrunk(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Tiles (N, TILE_PX, TILE_PX) as wide crops (N, WIDE_PX, WIDE_PX)."""
     return np.stack([cv2.resize(tile, (WIDE_PX, WIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles])
 
 

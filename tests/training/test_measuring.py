@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from models.training import fairness, robustness
+from models.training import fairness, resampled, robustness
 from models.training.contact_sheet import ranges
 from models.training.expression_data import SIDE
 from models.training.expression_readers import OURS, TWIN, require_twins
 from models.training.expression_trial import Trial, read_trial
 from models.training.scoreboard import Row, Want, percent
+from models.training.sources import TILE_PX
 
 
 @pytest.fixture
@@ -155,3 +156,14 @@ def test_groups_that_cannot_be_used_are_refused(text: str, message: str, tmp_pat
 def test_remarks_on_frames_in_a_row_are_one_line() -> None:
     remarks = [(4, "no face"), (5, "no face"), (6, "jumps 0.50 sizes"), (9, "no face")]
     assert ranges(remarks) == ["4 to 5: no face", "6: jumps 0.50 sizes", "9: no face"]
+
+
+@pytest.mark.parametrize("way", sorted(resampled.WAYS))
+def test_every_way_to_the_crop_shows_the_same_part_of_a_tile(way: str) -> None:
+    y, x = np.mgrid[:TILE_PX, :TILE_PX].astype(np.float32)
+    tile = (60 + 1.5 * x + y).astype(np.uint8)
+    crop = resampled.WAYS[way](tile)
+    wanted = resampled.as_trained(tile)
+    assert crop.shape == (SIDE, SIDE)
+    inner = np.s_[2:-2, 2:-2]
+    assert np.abs(crop[inner].astype(int) - wanted[inner]).max() <= 2
