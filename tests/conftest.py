@@ -13,6 +13,8 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from benchmarks.mosquitto import Mosquitto, executable
 
@@ -25,7 +27,11 @@ class Received:
     payload: bytes
     retained: bool
     qos: int
-    expires_s: int | None = None  # MQTT 5
+    # MQTT 5
+    expires_s: int | None = None
+    content_type: str | None = None
+    is_utf8: bool = False
+    correlation: bytes | None = None
 
 
 class Subscriber:
@@ -53,9 +59,17 @@ class Subscriber:
         self._client.loop_start()
         self.wait(lambda: self._subscribed, "the subscription")
 
-    def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False, qos: int = 1) -> None:
-        """Publish and return when the broker has it, or with QoS 0 when the network has."""
-        self._client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(10)
+    def publish(
+        self, topic: str, payload: bytes | str = b"", *, retain: bool = False, qos: int = 1, **properties: Any
+    ) -> None:
+        """Publish and return when the broker has it, or with QoS 0 when the network has.
+
+        ``properties`` are those of MQTT 5 by the names of the standard: ``ResponseTopic="replies"``.
+        """
+        extra = Properties(PacketTypes.PUBLISH) if properties else None  # type: ignore[no-untyped-call]
+        for name, value in properties.items():
+            setattr(extra, name, value)
+        self._client.publish(topic, payload, qos=qos, retain=retain, properties=extra).wait_for_publish(10)
 
     def payloads(self, topic: str) -> list[bytes]:
         """What has come on one topic, in order."""
@@ -93,8 +107,16 @@ class Subscriber:
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         with self._changed:
-            expires_s = getattr(message.properties, "MessageExpiryInterval", None)
-            received = Received(message.topic, bytes(message.payload), message.retain, message.qos, expires_s)
+            received = Received(
+                message.topic,
+                bytes(message.payload),
+                message.retain,
+                message.qos,
+                expires_s=getattr(message.properties, "MessageExpiryInterval", None),
+                content_type=getattr(message.properties, "ContentType", None),
+                is_utf8=getattr(message.properties, "PayloadFormatIndicator", 0) == 1,
+                correlation=getattr(message.properties, "CorrelationData", None),
+            )
             self.messages.append(received)
             self._changed.notify_all()
 

@@ -17,6 +17,7 @@ from edge.config import Config
 from edge.domain import Phase, Stamp
 from edge.mqtt.commands import Budgets, Command, RateLimit
 from edge.mqtt.connect import Connector
+from edge.mqtt.extras import Reply
 from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage, Topics, command_result
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import Outbox
@@ -145,7 +146,8 @@ class Publisher:
 
     def answer(self, command: Command, *, ok: bool, message: str) -> None:
         """Tell the sender of a command what came of it."""
-        self._sending.answer(command_result(self._clock(), command.name, ok=ok, message=message, id=command.id))
+        result = command_result(self._clock(), command.name, ok=ok, message=message, id=command.id)
+        self._sending.answer(result, command.reply)
 
     # ---- the publisher's thread ----
 
@@ -199,6 +201,6 @@ class Publisher:
         """Note the broker's answer."""
         self._sending.acknowledged(delivery, answer)
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """Take a message."""
-        self._sending.received(topic, payload, retained=retained)
+        self._sending.received(topic, payload, retained=retained, reply=reply)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge.config import Config
 from edge.domain import Kind, Stamp
-from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, OpenKind
+from edge.mqtt.extras import Reply
+from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, OpenKind, Topics
 
 MAX_PAYLOAD_BYTES = 1024
 BURST = 5
@@ -20,6 +22,12 @@ RESEND_REFILL_S = 1.0
 
 PRESS = b"PRESS"
 """What Home Assistant sends for a button that says nothing else."""
+CLOCKS_DIFFER_S = 30.0
+"""A command may have been issued so far ahead of this device's clock, where its greatest age is not less."""
+
+MAX_CORRELATION_BYTES = 256
+MAX_REPLY_TOPIC = 256
+"""Characters; no broker that is known to us allows fewer."""
 
 CommandId = Annotated[str, Field(max_length=64)]
 Number = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
@@ -33,13 +41,15 @@ class CommandError(ValueError):
 class Command:
     """A valid command to the service; ``id`` is given back in the answer.
 
-    ``seconds`` belongs to ``pause`` alone, and ``kind``, None for all of them, to ``acknowledge``.
+    ``seconds`` belongs to ``pause`` alone, and ``kind``, None for all of them, to ``acknowledge``. ``reply``: where else
+    its sender wants the answer.
     """
 
     name: CommandName
     seconds: float | None = None
     id: str | None = None
     kind: Kind | None = None
+    reply: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,12 @@ class _Payload(BaseModel):
 
     id: CommandId | None = None
     issued: AwareDatetime | None = None
+
+
+class _Named(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: CommandId | None = None
 
 
 class _PausePayload(_Payload):
@@ -133,9 +149,46 @@ def _check_age(issued: datetime | None, max_age_s: float, now: Stamp) -> None:
     if not now.clock_synced:
         raise CommandError("issued: this device's clock is not set, so it cannot tell how old that is; leave it out")
     age_s = (now.time - issued).total_seconds()
-    if abs(age_s) > max_age_s:
-        when = f"{age_s:.0f} s ago" if age_s > 0 else f"{-age_s:.0f} s ahead"
-        raise CommandError(f"issued {when}; at most {max_age_s:g} s are allowed (publish.max_command_age_s)")
+    if age_s > max_age_s:
+        raise CommandError(f"issued {age_s:.0f} s ago; at most {max_age_s:g} s are allowed (publish.max_command_age_s)")
+    ahead_s = min(max_age_s, CLOCKS_DIFFER_S)
+    if -age_s > ahead_s:
+        raise CommandError(f"issued {-age_s:.0f} s ahead of this device's clock; at most {ahead_s:g} s are allowed")
+
+
+def told_id(payload: bytes) -> str | None:
+    """The id in a payload that may otherwise be wrong, so that its refusal can be told from others."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return None
+    try:
+        return _Named.model_validate_json(payload or b"{}").id
+    except ValidationError:
+        return None
+
+
+def check_reply(config: Config, name: str, reply: Reply) -> None:
+    """Refuse to answer where an answer could be taken for something else, or cannot be sent.
+
+    Otherwise whoever may command a device could have it speak on any topic that it has the right to.
+
+    Raises:
+        CommandError: it names why.
+    """
+    if reply.correlation is not None and len(reply.correlation) > MAX_CORRELATION_BYTES:
+        size = len(reply.correlation)
+        raise CommandError(f"correlation data of {size} bytes; at most {MAX_CORRELATION_BYTES} are given back")
+    topics = Topics(config.mqtt.prefix, config.device.id)
+    topic = reply.topic
+    if topic is None or topic == topics.result(name) or topic.startswith(topics.reply("")):
+        return
+    if len(topic) > MAX_REPLY_TOPIC:
+        raise CommandError(f"response topic of {len(topic)} characters; at most {MAX_REPLY_TOPIC} are taken")
+    if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
+        raise CommandError(f"response topic {topic!r}: no name of a topic that a client may publish to")
+    taken = {config.mqtt.prefix, config.discovery.prefix}
+    if topic.split("/", 1)[0] in taken:
+        allowed = f"{topics.result(name)}, {topics.reply('…')}, or a topic outside {' and '.join(sorted(taken))}"
+        raise CommandError(f"response topic {topic!r} is not for answers; take {allowed}")
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -10,7 +10,6 @@ from paho.mqtt.properties import Properties
 WINDOW = 16
 """Messages on their way at once at most; below mosquitto's default of 20 (``max_inflight_messages``)."""
 
-_EXPIRY_BYTES = 5
 _MID_BYTES = 2
 
 
@@ -77,11 +76,9 @@ class Limits:
         return Shortcoming(what, text, "raise its limit (mosquitto: max_packet_size, message_size_limit)")
 
 
-def publish_bytes(topic: str, payload: bytes, *, with_properties: bool, expires: bool) -> int:
-    """Size of a PUBLISH of QoS 1, bytes; ``with_properties``: of MQTT 5 (section 3.3)."""
-    length = 2 + len(topic.encode()) + _MID_BYTES + len(payload)
-    if with_properties:
-        length += 1 + (_EXPIRY_BYTES if expires else 0)
+def publish_bytes(topic: str, payload: bytes, properties_bytes: int) -> int:
+    """Size of a PUBLISH of QoS 1, bytes. ``properties_bytes``: those of MQTT 5 with their length (section 3.3)."""
+    length = 2 + len(topic.encode()) + _MID_BYTES + properties_bytes + len(payload)
     return 1 + _varint_bytes(length) + length
 
 

@@ -130,6 +130,10 @@ class Topics:
         """CommandResult."""
         return self._below(f"command/{name}/result")
 
+    def reply(self, name: str) -> str:
+        """CommandResult, for one sender that asked for it there (MQTT 5)."""
+        return self._below(f"reply/{name}")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Newest:

@@ -14,6 +14,7 @@ from edge.config import Config
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import discovery_topic
+from edge.mqtt.extras import NONE, Extras, Reply
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import DAY_S, Outbox
@@ -27,7 +28,7 @@ class Parcel:
     delivery: Delivery
     payload: bytes
     retain: bool = False
-    expires_s: int | None = None
+    extras: Extras = NONE
 
 
 class Cargo(Protocol):
@@ -45,7 +46,7 @@ class Alerts:
 
     def __init__(self, outbox: Outbox, expires_s: int) -> None:
         self._outbox = outbox
-        self._expires_s = expires_s
+        self._extras = Extras(expires_s)
         self._last = 0
         self.sent = 0
 
@@ -55,7 +56,7 @@ class Alerts:
             Parcel(
                 Delivery(Topics(waiting.prefix, waiting.device_id).alert, waiting.place),
                 waiting.payload,
-                expires_s=self._expires_s,
+                extras=self._extras,
             )
             for waiting in self._outbox.waiting(self._last, room)
         ]
@@ -139,13 +140,12 @@ class Errand:
 
     def _send(self, session: Session, parcel: Parcel) -> None:
         topic = parcel.delivery.topic
-        size = session.size(topic, parcel.payload, expires=parcel.expires_s is not None)
-        if session.limits.allow(size):
-            session.send(parcel.delivery, parcel.payload, retain=parcel.retain, expires_s=parcel.expires_s)
+        if session.limits.allow(session.size(topic, parcel.payload, parcel.extras)):
+            session.send(parcel.delivery, parcel.payload, retain=parcel.retain, extras=parcel.extras)
         else:
             self._refusal = str(session.limits.too_small_for(f"a message of {len(parcel.payload)} bytes"))
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """Nothing is subscribed to."""
 
     def _unload(self) -> None:

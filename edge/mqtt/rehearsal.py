@@ -11,6 +11,7 @@ from edge.domain import Stamp
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
 from edge.mqtt.discovery import discovery_payload, discovery_topic
+from edge.mqtt.extras import Reply
 from edge.mqtt.limits import NO_WILL, Shortcoming
 from edge.mqtt.messages import Topics, command_result
 from edge.mqtt.names import client_id
@@ -108,7 +109,7 @@ class Rehearsal:
             text = f"the broker refuses {delivery.topic}: {what}"
             self._found.append(Shortcoming(delivery.topic, text, remedy))
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """A command is the service's affair."""
 
 

@@ -11,6 +11,7 @@ from edge.config import Config, DeviceConfig
 from edge.config.schema import TOPIC_PART
 from edge.errors import UnavailableError, UsageError
 from edge.mqtt.exclusive import claim_device
+from edge.mqtt.extras import Reply
 from edge.mqtt.identity import Identity
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
@@ -81,8 +82,9 @@ class Retirement(Errand):
         elif answer.refused:
             _log.warning("the broker refuses to tell what it retains of %s: %s", self._gone.name, answer.text)
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """Note what is retained, and whether the device is there; what else is said meanwhile stays nowhere."""
+        del reply
         if topic == self._availability:
             self._is_online = payload == ONLINE
         if retained and payload:

@@ -14,13 +14,15 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from edge import __version__
 from edge.config import Config
 from edge.domain import Stamp
-from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, parse_command
+from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, check_reply, parse_command, told_id
 from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.entities import MISSED_BEATS
+from edge.mqtt.extras import NONE, Extras, Reply
 from edge.mqtt.lane import AlertLane
 from edge.mqtt.limits import NO_WILL
 from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Topics, command_result
@@ -52,7 +54,19 @@ BANNED_S = 3600.0
 
 DISCOVERY_DELAY_S = (1.0, 5.0)
 COMMANDS_WAITING = 8
-RESULTS_WAITING = 16
+RESULTS_WAITING = 32
+
+ASKED = "response topics"
+"""What is banned where the broker ends the connection over an answer on one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """An answer that is to be sent."""
+
+    delivery: Delivery
+    payload: bytes
+    extras: Extras
 
 
 class Sending:
@@ -78,8 +92,8 @@ class Sending:
         self._topics = topics = Topics(config.mqtt.prefix, config.device.id)
         self._discovery = discovery_topic(config)
         # MQTT 5: what a broker keeps for a receiver that is away, or as retained, goes stale
-        self._alert_expires_s = math.ceil(config.outbox.max_age_days * DAY_S)
-        self._health_expires_s = math.ceil(MISSED_BEATS * config.publish.health_s)
+        self._alert_extras = Extras(math.ceil(config.outbox.max_age_days * DAY_S))
+        self._health_extras = Extras(math.ceil(MISSED_BEATS * config.publish.health_s))
 
         # an alert that an earlier run left ON is over: its episode died with that process
         values = {topics.availability: ONLINE, **{topics.active(kind): OFF for kind in config.alerts.enabled}}
@@ -90,7 +104,7 @@ class Sending:
         self._slots = Slots(values)
         self._lock = threading.Lock()
         self._health: bytes | None = None
-        self._results: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=RESULTS_WAITING)
+        self._results: collections.deque[_Result] = collections.deque(maxlen=RESULTS_WAITING)
         self._commands: queue.Queue[Command] = queue.Queue(COMMANDS_WAITING)
         self._stopping = threading.Event()
         self._connected = False
@@ -125,10 +139,15 @@ class Sending:
             self._health = payload
         self._wake()
 
-    def answer(self, result: CommandResult) -> None:
-        """Have the answer to a command sent."""
+    def answer(self, result: CommandResult, reply: Reply | None = None) -> None:
+        """Have the answer to a command sent, on its own topic and where the sender wants it besides."""
+        payload = result.payload()
+        usual = Delivery(self._topics.result(result.command))
+        extras = Extras(correlation=reply.correlation) if reply else NONE
         with self._lock:
-            self._results.append((self._topics.result(result.command), result.payload()))
+            self._results.append(_Result(usual, payload, extras))
+            if reply and reply.topic not in (None, usual.topic):
+                self._results.append(_Result(Delivery(reply.topic, asked=True), payload, extras))
         self._wake()
 
     def poll_command(self) -> Command | None:
@@ -169,6 +188,10 @@ class Sending:
         """The connection is over; a message that has broken it once too often is given up."""
         self._connected = False
         self._lane.settle()
+        if ending.blame and any(delivery.asked for delivery in ending.under_way):
+            # at once and for all of them: a sender may ask for another topic each time
+            self._banned[ASKED] = time.monotonic() + BANNED_S
+            _log.warning("no more answers on response topics for %g s: %s", BANNED_S, ending.reason)
         if (culprit := self._suspects.broke(ending, proved=self._proved)) is not None:
             self._give_up(culprit, ending.reason)
 
@@ -197,7 +220,7 @@ class Sending:
         if delivery.place is not None:
             self._lane.answered(delivery.place, delivery.topic, answer, time.monotonic())
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """Take a command, or Home Assistant's word that it has started. What is retained is of an earlier time."""
         if retained:
             return
@@ -205,7 +228,7 @@ class Sending:
             if payload == ONLINE:
                 self._discovery_at = time.monotonic() + self._chance.uniform(*DISCOVERY_DELAY_S)
         elif topic.startswith(prefix := self._topics.command("")):
-            self._take_command(topic.removeprefix(prefix), payload)
+            self._take_command(topic.removeprefix(prefix), payload, reply)
 
     # ---- sending ----
 
@@ -254,11 +277,11 @@ class Sending:
 
     def _send_alerts(self, session: Session, now: float, room: int) -> None:
         def fits(waiting: Waiting) -> bool:
-            return session.limits.allow(session.size(_alert_topic(waiting), waiting.payload, expires=True))
+            return session.limits.allow(session.size(_alert_topic(waiting), waiting.payload, self._alert_extras))
 
         for waiting in self._lane.load(room, now, fits, under_way=session.carries_alerts):
             delivery = Delivery(_alert_topic(waiting), waiting.place)
-            session.send(delivery, waiting.payload, retain=False, expires_s=self._alert_expires_s)
+            session.send(delivery, waiting.payload, retain=False, extras=self._alert_extras)
             self._alert_was_last = True
         if count := self._lane.left_out:
             self._tell_left_out("alert", f"{count} alert{'s' if count > 1 else ''}", session)
@@ -279,10 +302,18 @@ class Sending:
     def _send_results(self, session: Session, room: int) -> None:
         with self._lock:
             results = [self._results.popleft() for _ in range(min(room, len(self._results)))]
-        for topic, payload in results:
-            if topic not in self._banned and self._fits(session, topic, payload):
-                session.send(Delivery(topic), payload, retain=False)
+        for result in results:
+            if self._may_answer(session, result):
+                session.send(result.delivery, result.payload, retain=False, extras=result.extras)
                 self._alert_was_last = False
+
+    def _may_answer(self, session: Session, result: _Result) -> bool:
+        topic = result.delivery.topic
+        if not result.delivery.asked:
+            return topic not in self._banned and self._fits(session, topic, result.payload, result.extras)
+        # no notice of it: what strangers ask for is no fault of this device
+        fits = session.limits.allow(session.size(topic, result.payload, result.extras))
+        return fits and ASKED not in self._banned
 
     def _send_health(self, session: Session) -> None:
         topic = self._topics.health
@@ -290,15 +321,16 @@ class Sending:
             return
         with self._lock:
             health, self._health = self._health, None
-        if health is not None and topic not in self._banned and self._fits(session, topic, health, expires=True):
-            session.send_lossy(Delivery(topic), health, retain=True, expires_s=self._health_expires_s)
+        extras = self._health_extras
+        if health is not None and topic not in self._banned and self._fits(session, topic, health, extras):
+            session.send_lossy(Delivery(topic), health, retain=True, extras=extras)
 
     def _send_description(self, session: Session) -> None:
         if self._discovery not in self._banned and self._slots.ready(lambda topic: topic == self._discovery):
             self._send_slots(session, [self._discovery])
 
-    def _fits(self, session: Session, topic: str, payload: bytes, *, expires: bool = False) -> bool:
-        size = session.size(topic, payload, expires=expires)
+    def _fits(self, session: Session, topic: str, payload: bytes, extras: Extras = NONE) -> bool:
+        size = session.size(topic, payload, extras)
         if session.limits.allow(size):
             self.notices.end(topic)
             return True
@@ -325,6 +357,10 @@ class Sending:
     # ---- what does not pass ----
 
     def _refused(self, delivery: Delivery, answer: Answer) -> None:
+        if delivery.asked:
+            if self._budgets.may_tell(time.monotonic()):
+                _log.warning("the broker refuses the response topic %.64r: %s", delivery.topic, answer.text)
+            return
         if answer.code == TOO_LARGE:  # the session has learned the limit by it
             if delivery.place is None:
                 self._slots.renew(delivery.topic)
@@ -345,15 +381,17 @@ class Sending:
         shortcomings = session.limits.shortcomings() + ([NO_WILL] if session.will is None else [])
         for one in shortcomings:
             self.notices.say(one.key, str(one))
-        for topic in self._banned:
+        for topic in self._banned.keys() - {ASKED}:
             self.notices.say(topic, f"{topic} is left out, because it has broken the connection {STRIKES} times")
+        if ASKED in self._banned:
+            self.notices.say(ASKED, "no answers on response topics, because one has broken the connection")
 
     def _tell_left_out(self, key: str, what: str, session: Session) -> None:
         self.notices.say(key, str(session.limits.too_small_for(what)))
 
     # ---- commands ----
 
-    def _take_command(self, name: str, payload: bytes) -> None:
+    def _take_command(self, name: str, payload: bytes, reply: Reply | None) -> None:
         now = time.monotonic()
         if name not in COMMANDS:
             if self._budgets.may_tell(now):
@@ -364,19 +402,26 @@ class Sending:
                 _log.warning("too many commands; %s is ignored", name)
             return
         stamp = self._clock()
+        answers_to: Reply | None = None
         try:
+            if reply is not None:
+                check_reply(self._config, name, reply)
+                answers_to = reply
             command = parse_command(name, payload, self._bounds, stamp)
             if isinstance(command, Resend):
-                self._resend(command, stamp)
+                self._resend(command, stamp, answers_to)
             else:
-                self._commands.put_nowait(command)
+                self._commands.put_nowait(replace(command, reply=answers_to))
         except CommandError as error:
             _log.warning("command %s refused: %s", name, error)
-            self.answer(command_result(stamp, name, ok=False, message=str(error)))
+            self._refuse(name, payload, str(error), stamp, answers_to)
         except queue.Full:
-            self.answer(command_result(stamp, name, ok=False, message="busy; try again"))
+            self._refuse(name, payload, "busy; try again", stamp, answers_to)
 
-    def _resend(self, asked: Resend, stamp: Stamp) -> None:
+    def _refuse(self, name: str, payload: bytes, why: str, stamp: Stamp, reply: Reply | None) -> None:
+        self.answer(command_result(stamp, name, ok=False, message=why, id=told_id(payload)), reply)
+
+    def _resend(self, asked: Resend, stamp: Stamp, reply: Reply | None) -> None:
         resent = self._outbox.resend(asked.epoch, asked.first, asked.last)
         if resent is None:
             message = "the outbox cannot be read now; ask again later"
@@ -384,7 +429,7 @@ class Sending:
             message = f"{resent.queued} alerts are sent again"
         _log.info("resend of epoch %d from %d: %s", asked.epoch, asked.first, message)
         ok = resent is not None
-        self.answer(command_result(stamp, RESEND, ok=ok, message=message, id=asked.id, resend=resent))
+        self.answer(command_result(stamp, RESEND, ok=ok, message=message, id=asked.id, resend=resent), reply)
 
 
 def filters(config: Config) -> list[str]:

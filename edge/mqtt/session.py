@@ -29,6 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.config import MqttConfig
+from edge.mqtt.extras import NONE, Extras, Reply, publish_properties, wanted_reply
 from edge.mqtt.limits import Limits, publish_bytes
 from edge.mqtt.reasons import (
     INNOCENT,
@@ -80,10 +81,14 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message, or a subscription, on its way. ``place`` is set where it is an alert from the outbox."""
+    """A message, or a subscription, on its way. ``place`` is set where it is an alert from the outbox.
+
+    ``asked``: its topic is one that somebody outside has asked for.
+    """
 
     topic: str
     place: int | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +144,8 @@ class Owner(Protocol):
     def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
         """The broker has answered for a message or a subscription."""
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """A message has arrived."""
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
+        """A message has arrived; ``reply``: what it says of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,26 +300,29 @@ class Session:
             self.drop()
         return self._ending or Ending("connection lost")
 
-    def size(self, topic: str, payload: bytes, *, expires: bool = False) -> int:
+    def size(self, topic: str, payload: bytes, extras: Extras = NONE) -> int:
         """How large the packet of a message is, bytes."""
-        return publish_bytes(topic, payload, with_properties=self.speaks_5, expires=expires)
+        properties = self._extra_properties(payload, extras)
+        return publish_bytes(topic, payload, len(properties.pack()) if properties else 0)  # type: ignore[no-untyped-call]
 
-    def send(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
+    def send(self, delivery: Delivery, payload: bytes, *, retain: bool, extras: Extras = NONE) -> None:
         """Publish with QoS 1, or as the broker allows; the owner hears of its answer. Call from ``pump`` only.
 
-        With MQTT 5 the broker forgets the message ``expires_s`` seconds later.
+        ``extras`` go with it where the broker speaks MQTT 5.
         """
         if self._limits.qos == 0:
-            self.send_lossy(delivery, payload, retain=retain, expires_s=expires_s)
+            self.send_lossy(delivery, payload, retain=retain, extras=extras)
             return
         retain = retain and self._limits.retain
-        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=self._expiry(expires_s))
-        self._await(info.mid, _Awaited((delivery,), self.size(delivery.topic, payload, expires=expires_s is not None)))
+        properties = self._extra_properties(payload, extras)
+        info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=properties)
+        self._await(info.mid, _Awaited((delivery,), self.size(delivery.topic, payload, extras)))
 
-    def send_lossy(self, delivery: Delivery, payload: bytes, *, retain: bool, expires_s: int | None = None) -> None:
-        """Publish with QoS 0; the owner hears when the broker has read it. ``expires_s`` as in ``send``."""
+    def send_lossy(self, delivery: Delivery, payload: bytes, *, retain: bool, extras: Extras = NONE) -> None:
+        """Publish with QoS 0; the owner hears when the broker has read it. ``extras`` as in ``send``."""
         retain = retain and self._limits.retain
-        self._client.publish(delivery.topic, payload, qos=0, retain=retain, properties=self._expiry(expires_s))
+        properties = self._extra_properties(payload, extras)
+        self._client.publish(delivery.topic, payload, qos=0, retain=retain, properties=properties)
         self._unfenced.append(delivery)
 
     def subscribe(self, delivery: Delivery, filters: Iterable[str], *, retained: bool = False) -> None:
@@ -362,12 +370,8 @@ class Session:
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         return properties
 
-    def _expiry(self, expires_s: int | None) -> Properties | None:
-        if expires_s is None or not self.speaks_5:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.MessageExpiryInterval = expires_s
-        return properties
+    def _extra_properties(self, payload: bytes, extras: Extras) -> Properties | None:
+        return publish_properties(payload, extras) if self.speaks_5 else None
 
     def _make_client(
         self, client_id: str, will: Will | None, credentials: Credentials | None, tls: ssl.SSLContext | None
@@ -562,4 +566,5 @@ class Session:
             topic = message.topic
         except UnicodeDecodeError:
             return  # not a topic that we subscribe to, whatever it is
-        self._owner.received(topic, bytes(message.payload), retained=message.retain)
+        reply = wanted_reply(message.properties)
+        self._owner.received(topic, bytes(message.payload), retained=message.retain, reply=reply)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(edge.mqtt.__file__).parent / "mosquitto"
 EVERYTHING = "\nuser tester\ntopic readwrite #\n"
-OWN = ("availability", "state", "alert", "alert/anger", "alert/distress", "health", "command/pause/result")
+OWN = (
+    "availability",
+    "state",
+    "alert",
+    "alert/anger",
+    "alert/distress",
+    "health",
+    "command/pause/result",
+    "reply/desk",
+)
 
 Guarded = Callable[..., "Mosquitto"]
 Publish = Callable[..., Publisher]

@@ -27,6 +27,7 @@ from edge.mqtt.commands import (
     RateLimit,
     Resend,
     parse_command,
+    told_id,
 )
 from edge.mqtt.messages import COMMANDS, CommandName, Topics
 
@@ -58,6 +59,7 @@ def clock() -> Stamp:
         ("acknowledge", b'{"kind": "fatigue", "id": "7"}', Command(CommandName.ACKNOWLEDGE, id="7", kind="fatigue")),
         ("resume", b'{"issued": "2026-05-03T23:59:01Z"}', Command(CommandName.RESUME)),
         ("resume", b'{"issued": "2026-05-04T01:59:30+02:00"}', Command(CommandName.RESUME)),
+        ("resume", b'{"issued": "2026-05-04T00:00:29Z"}', Command(CommandName.RESUME)),
         ("resend", b'{"epoch": 3, "from": 5}', Resend(3, 5)),
         ("resend", b'{"epoch": 3, "from": 5, "to": 7, "id": "x"}', Resend(3, 5, 7, "x")),
     ],
@@ -103,7 +105,7 @@ def test_a_button_that_says_press_is_understood_where_nothing_has_to_be_said(nam
         ("resend", b'{"epoch": 1.5, "from": 1}', "epoch: "),
         ("resend", b'{"epoch": 1, "first": 1}', "from: Field required"),
         ("resume", b'{"issued": "2026-05-03T23:58:59Z"}', "issued 61 s ago; at most 60 s"),
-        ("resume", b'{"issued": "2026-05-04T00:02:00Z"}', "issued 120 s ahead"),
+        ("resume", b'{"issued": "2026-05-04T00:00:31Z"}', "issued 31 s ahead of this device's clock; at most 30 s"),
         ("resume", b'{"issued": "2026-05-04T00:00:00"}', "issued: "),
         ("resume", b'{"issued": 1777852800}', "issued: "),
         ("resend", b'{"epoch": 1, "from": 1, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
@@ -143,6 +145,30 @@ def test_no_payload_crashes_the_parser_or_asks_for_more_than_is_allowed(name: st
     assert command.name in set(CommandName)
     assert (command.seconds is not None) == (command.name is CommandName.PAUSE)
     assert command.seconds is None or 0 < command.seconds <= 3600
+
+
+def test_a_command_may_be_no_further_ahead_than_it_may_be_old() -> None:
+    bounds = Bounds(max_pause_s=3600, max_age_s=5)
+    with pytest.raises(CommandError, match="6 s ahead of this device's clock; at most 5 s"):
+        parse_command("resume", b'{"issued": "2026-05-04T00:00:06Z"}', bounds, NOW)
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (b'{"id": "a", "seconds": "x", "z": [1]}', "a"),
+        (b'{"id": "a", "issued": "2020-01-01T00:00:00Z"}', "a"),
+        (b'{"id": 7}', None),
+        (b'{"id": "' + b"x" * 65 + b'"}', None),
+        (b'{"id": "a"}' + b" " * MAX_PAYLOAD_BYTES, None),
+        (b"[" * 1000, None),
+        (b'{"id": "a"', None),
+        (b"\xff", None),
+        (b"", None),
+    ],
+)
+def test_a_refusal_gives_back_the_id_where_there_is_one(payload: bytes, told: str | None) -> None:
+    assert told_id(payload) == told
 
 
 def test_a_device_without_a_clock_cannot_tell_how_old_a_command_is() -> None:
@@ -206,9 +232,9 @@ def test_a_wrong_command_is_answered_and_never_reaches_the_service(
 ) -> None:
     sender = subscribe(mosquitto.port)
     sender.wait_for(TOPICS.availability)
-    sender.publish(TOPICS.command("pause"), '{"seconds": 1e9}')
+    sender.publish(TOPICS.command("pause"), '{"seconds": 1e9, "id": "a2"}')
     answer = json.loads(sender.wait_for(TOPICS.result("pause")))
-    assert answer["ok"] is False
+    assert (answer["ok"], answer["id"]) == (False, "a2")
     assert "publish.max_pause_s" in answer["message"]
     assert publisher.poll_command() is None
 

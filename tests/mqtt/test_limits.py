@@ -377,6 +377,30 @@ def test_no_alert_is_given_up_for_a_network_that_is_cut_again_and_again(start: S
     assert device.publisher.outbox_health().set_aside == 0
 
 
+def test_a_broker_that_breaks_off_over_a_response_topic_is_sent_no_further_answers_on_any(
+    start: Start, until: Until
+) -> None:
+    device = start(lambda got: disconnect(135) if got.topic.startswith("desk/") else None)
+
+    def ask(number: int) -> None:
+        usual = len(device.broker.published(TOPICS.result("resend")))
+        until(lambda: device.publisher.connected, "a connection")
+        until(lambda: device.broker.received[-1].kind != CONNECT, "its use")
+        device.broker.send(TOPICS.command("resend"), b'{"epoch": 1, "from": 1}', ResponseTopic=f"desk/{number}")
+        until(lambda: len(device.broker.published(TOPICS.result("resend"))) > usual, "the usual answer")
+
+    ask(0)
+    until(lambda: device.says("no answers on response topics"), "the notice")
+    connection = device.broker.received[-1].connection
+    ask(1)
+    ask(2)
+    device.publisher.publish_alert(made_alert(board_stamp(), "a"))
+    until(lambda: device.depth == 0, "the delivery")
+    asked_for = [one.topic for one in device.broker.received if one.topic.startswith("desk/")]
+    assert asked_for == ["desk/0"]
+    assert device.broker.received[-1].connection == connection
+
+
 # ---- answers to single messages ----
 
 
