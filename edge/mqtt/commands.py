@@ -41,8 +41,8 @@ class CommandError(ValueError):
 class Command:
     """A valid command to the service; ``id`` is given back in the answer.
 
-    ``seconds`` belongs to ``pause`` alone, and ``kind``, None for all of them, to ``acknowledge``. ``reply``: where else
-    its sender wants the answer.
+    ``seconds`` belongs to ``pause`` alone, and ``kind``, None for all of them, to ``acknowledge``. ``reply`` is where
+    else its sender wants the answer.
     """
 
     name: CommandName
@@ -179,12 +179,14 @@ def check_reply(config: Config, name: str, reply: Reply) -> None:
         raise CommandError(f"correlation data of {size} bytes; at most {MAX_CORRELATION_BYTES} are given back")
     topics = Topics(config.mqtt.prefix, config.device.id)
     topic = reply.topic
-    if topic is None or topic == topics.result(name) or topic.startswith(topics.reply("")):
+    if topic is None:
         return
     if len(topic) > MAX_REPLY_TOPIC:
         raise CommandError(f"response topic of {len(topic)} characters; at most {MAX_REPLY_TOPIC} are taken")
     if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
         raise CommandError(f"response topic {topic!r}: no name of a topic that a client may publish to")
+    if topic == topics.result(name) or topic.startswith(topics.reply("")):
+        return
     taken = {config.mqtt.prefix, config.discovery.prefix}
     if topic.split("/", 1)[0] in taken:
         allowed = f"{topics.result(name)}, {topics.reply('…')}, or a topic outside {' and '.join(sorted(taken))}"

@@ -68,6 +68,7 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
             "name": words.entity("pause_min"),
             "icon": "mdi:timer-outline",
             "unit_of_measurement": "min",
+            "min": 1,  # without it Home Assistant offers 0, which is no pause
             "max": max(1, math.floor(config.publish.max_pause_s / 60)),
             "command_topic": topics.command("pause_min"),
             **settings,

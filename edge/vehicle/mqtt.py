@@ -12,6 +12,7 @@ from typing import Any
 from edge.config import Config
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
+from edge.mqtt.extras import Reply
 from edge.mqtt.names import client_id
 from edge.mqtt.session import Answer, Delivery, Session, Wake
 from edge.vehicle.payload import PayloadError, value_at
@@ -106,7 +107,8 @@ class _Listener:
             self._store.mend("subscription")
         del delivery
 
-    def received(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
+        del reply  # nobody asks a listener for anything
         if retained and self._marks_retained:
             return
         for read in self._readers.get(topic, ()):

@@ -372,6 +372,7 @@ def test_each_button_tells_a_command_that_the_device_takes() -> None:
 def test_no_pause_can_be_set_that_the_device_refuses() -> None:
     config = Config.model_validate({"publish": {"max_pause_s": 300}})
     number = in_full(json.loads(discovery_payload(config, "0.1", Board())))["components"]["pause_min"]
+    assert number["min"] == 1
     assert number["max"] == 5
     assert number["command_topic"].rpartition("/")[2] not in COMMANDS
 

@@ -338,7 +338,8 @@ def test_alerts_of_layout_1_are_taken_over_in_order_and_counted_on(path: Path) -
     new = [json.loads(one.payload) for one in outbox.waiting(0, 10)]
     for was, now, number in zip(old, new, (1, 2, 3), strict=True):
         given = {"schema": 2, "device_id": "van-7", "epoch": epoch, "sequence": number, "resent": False}
-        added = {"reason_code": "", "cause": None, "models": was["models"] | {"eyes": None}}
+        added = {"reason_code": "", "cause": None, "acknowledged": False, "context": None}
+        added |= {"models": was["models"] | {"eyes": None}}
         assert now == was | given | added
     assert outbox.health().set_aside == 1
     assert put(outbox, "next") == (epoch, 5)

@@ -548,7 +548,7 @@ def test_home_assistant_gets_the_description_again_when_it_has_started(
     publish(config(mosquitto.port))
     topic = "homeassistant/device/van-7/config"
     description = json.loads(subscriber.wait_for(topic))
-    assert description["availability"] == [{"topic": TOPICS.availability}]
+    assert description["avty"] == [{"t": TOPICS.availability}]
     subscriber.wait_for(TOPICS.state)
     subscriber.publish("homeassistant/status", b"online")
     subscriber.wait_for(topic, count=2)
