@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from edge.domain import CUE_NAMES
 from models.training.expression_data import narrow, read_tiles
 from models.training.expression_metrics import auroc, concordance
 from models.training.scoreboard import Row, Want
-from models.training.sources import TILE_PX, WIDE_PX, read_wide
+from models.training.sources import TILE_PX, read_labelled, shrunk
 
 ReadCues = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A crop (SIDE, SIDE) to valence, arousal and the cues (7,)."""
@@ -89,13 +88,12 @@ def measure_cues(read: ReadCues, root: Path) -> dict[str, float]:
     folder = root / "expressions"
     if (folder / "affect_valid.npz").exists() and (folder / "raf_train.npz").exists():
         faces = read_cue_faces(root)
-        wide = np.stack([cv2.resize(tile, (WIDE_PX, WIDE_PX), interpolation=cv2.INTER_AREA) for tile in faces.tiles])
-        answers = np.stack([read(crop) for crop in narrow(wide)])
+        answers = np.stack([read(crop) for crop in narrow(shrunk(faces.tiles))])
         figures |= cue_figures(answers[:, len(AFFECT) :], faces.shown)
     if (folder / "drawn.npz").exists():
         with np.load(folder / "drawn.npz") as table:
             true = table["valence_arousal"].astype(np.float32)
-        answers = np.stack([read(crop) for crop in narrow(read_wide(folder / "drawn.jpg", len(true)))])
+        answers = np.stack([read(crop) for crop in narrow(shrunk(read_labelled(folder / "drawn.jpg", len(true))))])
         figures |= {f"ccc_{name}": concordance(answers[:, n], true[:, n]) for n, name in enumerate(AFFECT)}
     return figures
 

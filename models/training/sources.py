@@ -84,8 +84,14 @@ def _shares(faces: Faces) -> NDArray[np.float32]:
 
 
 def read_wide(path: Path, count: int) -> NDArray[np.uint8]:
-    """Tiles of a picture as wide crops (count, WIDE_PX, WIDE_PX), whose middle SIDE pixels the model sees."""
-    return shrunk(read_labelled(path, count))
+    """Tiles to learn from as wide crops (count, WIDE_PX, WIDE_PX), whose middle SIDE pixels the model sees.
+
+    Each is made in one of WAYS, the same in every run: a network can tell the sources apart by how soft their pictures
+    are, and would answer as the labellers of each.
+    """
+    tiles = read_labelled(path, count)
+    chosen = np.random.default_rng(count).integers(len(WAYS), size=count)
+    return np.stack([WAYS[way](tile) for tile, way in zip(tiles, chosen, strict=True)])
 
 
 def read_labelled(path: Path, count: int) -> NDArray[np.uint8]:
@@ -101,8 +107,27 @@ def read_labelled(path: Path, count: int) -> NDArray[np.uint8]:
 
 
 def shrunk(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Tiles (N, TILE_PX, TILE_PX) as wide crops (N, WIDE_PX, WIDE_PX)."""
-    return np.stack([cv2.resize(tile, (WIDE_PX, WIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles])
+    """Tiles (N, TILE_PX, TILE_PX) as wide crops (N, WIDE_PX, WIDE_PX), all in the way that measuring has of old."""
+    return np.stack([_by(cv2.INTER_AREA)(tile) for tile in tiles])
+
+
+def _by(interpolation: int, side: int = WIDE_PX) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    return lambda tile: np.asarray(cv2.resize(tile, (side, side), interpolation=interpolation), np.uint8)
+
+
+def _from_afar(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As out of a picture in which the face is four times as large, halved once on the way as the board does."""
+    large = _by(cv2.INTER_CUBIC, 4 * TILE_PX)(tile)
+    return _by(cv2.INTER_AREA)(_by(cv2.INTER_AREA, 2 * WIDE_PX)(large))
+
+
+WAYS: tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]], ...] = (
+    _by(cv2.INTER_AREA),
+    _by(cv2.INTER_LINEAR),
+    _by(cv2.INTER_CUBIC),
+    _from_afar,
+)
+"""How a tile may become a wide crop."""
 
 
 def hard(label: NDArray[np.int64], smooth: float, *, contempt: bool) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -216,8 +241,8 @@ def quoted_thumbnails(root: Path) -> NDArray[np.float32]:
     parts = [near_copies.thumbnails(read_votes(root, "valid")[0])]
     table = root / "expressions/affect_valid.npz"
     if table.exists():
-        wide = read_wide(table.with_suffix(".jpg"), len(np.load(table)["label"]))
-        parts.append(near_copies.thumbnails(narrow(wide)))
+        tiles = read_labelled(table.with_suffix(".jpg"), len(np.load(table)["label"]))
+        parts.append(near_copies.thumbnails(narrow(shrunk(tiles))))
     return np.concatenate(parts)
 
 

@@ -84,10 +84,20 @@ def test_every_source_keeps_the_order_and_number_of_its_faces(layout: Path) -> N
 
 
 def test_the_middle_of_a_tile_is_what_the_crop_shows(layout: Path) -> None:
-    wide = sources.read_wide(layout / "expressions/raf_train.jpg", COUNT)
-    tile = sources.read_tiles(layout / "expressions/raf_train.jpg", COUNT, 72)[3]
+    tiles = sources.read_labelled(layout / "expressions/raf_train.jpg", COUNT)
+    wide, tile = sources.shrunk(tiles), tiles[3]
     wanted = cv2.resize(tile[9:63, 9:63], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.abs(narrow(wide)[3].astype(int) - wanted).max() <= 1
+
+
+def test_a_training_face_is_made_in_one_of_several_ways_and_so_in_every_run(layout: Path) -> None:
+    path = layout / "expressions/raf_train.jpg"
+    wide, again = (sources.read_wide(path, COUNT) for _ in range(2))
+    assert (wide == again).all()
+    tiles = sources.read_labelled(path, COUNT)
+    made_by = [[(way(tile) == crop).all() for way in sources.WAYS] for tile, crop in zip(tiles, wide, strict=True)]
+    assert all(any(each) for each in made_by)
+    assert np.any(made_by, axis=0).all()
 
 
 def test_what_is_quoted_is_neither_trained_nor_chosen_on(layout: Path) -> None:
