@@ -50,23 +50,29 @@ class Plan:
         self._wakes = wakes
         self._open: dict[Kind, _Open] = {}
         self._offered_t = self._woke_t = -math.inf
+        self._spoke: Kind | None = None
 
     def update(self, step: Step) -> Cue | Hush | None:
         """What is to be said or silenced after this step; None where all stays as it is."""
         t = step.signals.t
-        ended = [self._follow(transition) for transition in step.transitions]
-        hush = any(ended)
+        known = {transition.kind for transition in step.transitions if self._ends(transition)}
         for kind, opened in self._open.items():
             acknowledged = kind in step.signals.kinds and step.signals.kinds[kind].acknowledged
             if acknowledged and opened.acknowledged_t is None:
                 opened.acknowledged_t = t
-                hush = True
+                known.add(kind)
             elif not acknowledged:
                 opened.acknowledged_t = None
         cue = self._wake(step, t) or self._offer(step, t)
-        return cue or (Hush() if hush else None)
+        if cue is not None:
+            self._spoke = cue.kind
+            return cue
+        if self._spoke not in known:  # what another kind says goes on
+            return None
+        self._spoke = None
+        return Hush()
 
-    def _follow(self, transition: Transition) -> bool:
+    def _ends(self, transition: Transition) -> bool:
         """Note a step of an episode; whether that ends one."""
         if transition.phase is Phase.END:
             return self._open.pop(transition.kind, None) is not None

@@ -150,6 +150,16 @@ def test_where_nothing_is_known_of_the_vehicle_it_speaks() -> None:
     assert cab.cues == [OFFER]
 
 
+def test_a_warning_that_wakes_is_not_cut_short_by_what_becomes_of_another_kind() -> None:
+    cab = Cab()
+    cab.see(FLOOR_S, start("anger"))
+    cab.see(1.0, start("fatigue"), closed=True)
+    cab.see(1.0, end("anger"), closed=True)
+    assert cab.cues == [OFFER, WAKE]
+    cab.see(1.0, end("fatigue"))
+    assert cab.cues == [OFFER, WAKE, Hush()]
+
+
 def test_an_episode_that_ends_is_silenced_at_once() -> None:
     cab = Cab()
     cab.see(1.0, start("fatigue"), closed=True)
