@@ -11,6 +11,8 @@ from edge.domain import Kind, Level, Phase, Step, Transition
 
 FLOOR_S = 6.0
 """After a warning that is to wake the driver nothing calm is said for so long, seconds."""
+SHUT_S = 1.0
+"""Eyes that are closed for longer stay closed; a blink is shorter, and no reason to speak again, seconds."""
 ACKNOWLEDGED_S = 30.0
 """So long an acknowledgement keeps silent what is to wake a driver whose eyes stay closed, seconds."""
 
@@ -81,7 +83,7 @@ class Plan:
         return False
 
     def _wake(self, step: Step, t: float) -> Cue | None:
-        closed = (step.signals.figures.get("closed_s") or 0.0) > 0
+        closed = (step.signals.figures.get("closed_s") or 0.0) > SHUT_S
         for kind, opened in self._of(wakes=True):
             known = opened.acknowledged_t is not None and (not closed or t - opened.acknowledged_t < ACKNOWLEDGED_S)
             again = closed and t - opened.said_t >= self._config.repeat_s

@@ -43,6 +43,7 @@ class Cab:
         seconds: float,
         *told: tuple[Kind, Phase, Level],
         closed: bool = False,
+        blinking: bool = False,
         acknowledged: bool = False,
         standstill: bool | None = None,
     ) -> None:
@@ -52,7 +53,7 @@ class Cab:
         )
         for _ in range(round(seconds * FPS)):
             kinds = {kind: Judged(0.5, acknowledged=acknowledged) for kind in KINDS}
-            figures = {"closed_s": 2.0 if closed else 0.0}
+            figures = {"closed_s": 2.0 if closed else 0.3 if blinking else 0.0}
             signals = Signals(self.t, kinds, 1.0, np.zeros(len(EXPRESSIONS), np.float32), figures)
             seen = Observation(self.t, Sight.FACE)
             step = Step(seen, signals, State.WARNING, NO_REASON, transitions, Context(standstill=standstill))
@@ -84,6 +85,12 @@ def test_a_sleeping_driver_is_woken_again_and_again_until_the_eyes_open() -> Non
     cab.see(60.0)
     assert [t for t, _ in cab.said] == pytest.approx([0.0, 5.0, 10.0], abs=2.1 / FPS)
     assert cab.cues == [WAKE] * 3
+
+
+def test_a_drowsy_driver_who_only_blinks_is_warned_once() -> None:
+    cab = Cab()
+    cab.see(60.0, start("fatigue"), blinking=True)
+    assert cab.cues == [WAKE]
 
 
 def test_an_escalation_speaks_at_once() -> None:
