@@ -13,6 +13,8 @@ FLOOR_S = 6.0
 """After a warning that is to wake the driver nothing calm is said for so long, seconds."""
 SHUT_S = 1.0
 """Eyes that are closed for longer stay closed; a blink is shorter, and no reason to speak again, seconds."""
+OPENED_S = 1.0
+"""Eyes that were shut count as shut until they are read as open for so long, whatever hides them meanwhile, seconds."""
 ACKNOWLEDGED_S = 30.0
 """So long an acknowledgement keeps silent what is to wake a driver whose eyes stay closed, seconds."""
 
@@ -53,6 +55,7 @@ class Plan:
         self._open: dict[Kind, _Open] = {}
         self._offered_t = self._woke_t = -math.inf
         self._spoke: Kind | None = None
+        self._shut = False
 
     def update(self, step: Step) -> Cue | Hush | None:
         """What is to be said or silenced after this step; None where all stays as it is."""
@@ -83,7 +86,7 @@ class Plan:
         return False
 
     def _wake(self, step: Step, t: float) -> Cue | None:
-        closed = (step.signals.figures.get("closed_s") or 0.0) > SHUT_S
+        closed = self._shut_by_now(step)
         for kind, opened in self._of(wakes=True):
             known = opened.acknowledged_t is not None and (not closed or t - opened.acknowledged_t < ACKNOWLEDGED_S)
             again = closed and t - opened.said_t >= self._config.repeat_s
@@ -91,6 +94,14 @@ class Plan:
                 opened.said, opened.said_t, self._woke_t = opened.level, t, t
                 return Cue(kind, opened.level, wakes=True)
         return None
+
+    def _shut_by_now(self, step: Step) -> bool:
+        figures = step.signals.figures
+        if (figures.get("closed_s") or 0.0) > SHUT_S:
+            self._shut = True
+        elif (figures.get("open_s") or 0.0) >= OPENED_S:
+            self._shut = False
+        return self._shut
 
     def _offer(self, step: Step, t: float) -> Cue | None:
         if step.context.standstill is True or self._of(wakes=True) or t - self._woke_t < FLOOR_S:

@@ -32,13 +32,14 @@ Player = Callable[[str, NDArray[np.int16], Callable[[], bool]], None]
 
 
 class Sound:
-    """Makes a cue's sound once and plays it; ``hush``, from any thread, stops what is playing."""
+    """Makes a cue's sound once and plays it; ``hush``, from any thread, stops what is playing and what waits to."""
 
     def __init__(self, config: CabConfig, player: Player = alsa.play) -> None:
         self._config = config
         self._player = player
         self._made: dict[Cue, NDArray[np.int16]] = {}
-        self._hushed = threading.Event()
+        self._hushes = 0
+        self._lock = threading.Lock()
 
     def prepare(self, cue: Cue) -> None:
         """Have a cue's sound ready.
@@ -51,36 +52,57 @@ class Sound:
             samples = self._spoken(cue) if samples is None else samples
             self._made[cue] = (samples * (self._config.sound.volume * 32767)).astype(np.int16)
 
+    def asked(self, cue: Cue) -> Callable[[], None]:
+        """What plays a cue that is asked for now, unless ``hush`` comes before it does."""
+        with self._lock:
+            hushes = self._hushes
+        return lambda: self._play(cue, hushes)
+
     def play(self, cue: Cue) -> None:
         """Play a cue to its end, or until ``hush``; where no words can be made, its tones alone.
 
         Raises:
             UnavailableError: something that it needs is missing; all that could be heard was.
         """
-        self._hushed.clear()
-        fault = None
+        self.asked(cue)()
+
+    def _play(self, cue: Cue, hushes: int) -> None:
+        def hushed() -> bool:
+            return self._hushes != hushes
+
+        if hushed():
+            return
+        fault: Exception | None = None
         try:
             self.prepare(cue)
-        except UnavailableError as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the words, the tones can be heard; raised below
             fault = error
         samples = self._made.get(cue)
         if samples is None:
             samples = (_tones(cue) * (self._config.sound.volume * 32767)).astype(np.int16)
         if len(samples):
-            self._player(self._config.sound.device, samples, self._hushed.is_set)
+            self._player(self._config.sound.device, samples, hushed)
         if fault is not None:
             raise fault
 
     def hush(self) -> None:
-        """Stop what is playing."""
-        self._hushed.set()
+        """Stop what is playing, and what was asked for by now."""
+        with self._lock:
+            self._hushes += 1
 
     def _own(self, cue: Cue) -> NDArray[np.float32] | None:
         """The user's file for a cue, the one for its level first; None where there is none."""
         folder = self._config.sound.folder or Path()
         for name in (f"{cue.kind}_{cue.level}.wav", f"{cue.kind}.wav"):
-            if (folder / name).exists():
-                return read_wav(folder / name)
+            try:
+                (folder / name).stat()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UnavailableError(
+                    f"sound: {folder}: {error.strerror}; the service must be able to read it"
+                ) from None
+            return read_wav(folder / name)
         return None
 
     def _spoken(self, cue: Cue) -> NDArray[np.float32]:
@@ -102,6 +124,8 @@ def speak(text: str, language: str) -> NDArray[np.float32]:
             subprocess.run(command, check=True, capture_output=True, timeout=SPEAK_S)  # noqa: S603 - fixed words
         except FileNotFoundError:
             raise UnavailableError("sound: espeak-ng is missing; apt-get install espeak-ng") from None
+        except OSError as error:
+            raise UnavailableError(f"sound: espeak-ng cannot be run: {error}; try it by hand") from None
         except subprocess.SubprocessError as error:
             raise UnavailableError(f"sound: espeak-ng failed: {error}; try it by hand") from None
         return read_wav(path)
@@ -117,7 +141,7 @@ def read_wav(path: Path) -> NDArray[np.float32]:
         with wave.open(str(path)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(int(LONGEST_S * rate))
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, RuntimeError, wave.Error) as error:  # the third of a chunk that the file ends in
         raise UnavailableError(f"sound: {path}: {error}; a WAV file of 16-bit PCM is needed") from None
     if width != 2 or rate <= 0 or len(data) < 2 * channels:
         raise UnavailableError(f"sound: {path}: {8 * width} bits, {len(data)} bytes; 16-bit PCM is needed")

@@ -8,7 +8,7 @@ from edge.domain import Context
 CLOSES_BELOW = 0.75
 """The gate closes below this part of the speed from which it is open: it does not flutter in a queue of cars."""
 SLOW_S = 2.0
-"""The vehicle must be that slow for so long: one wrong value closes nothing."""
+"""The vehicle must be that slow for so long: a value that the next one belies closes nothing."""
 STANDING_S = 30.0
 """An alert that was open when the vehicle stopped ends once it has stood for so long. Until then whoever fell asleep on
 the way is still woken; after it a driver who rests is not nagged."""

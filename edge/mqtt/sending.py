@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from edge import __version__
 from edge.config import Config
+from edge.decision.kinds import registered
 from edge.domain import Stamp
 from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, check_reply, parse_command, told_id
 from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
@@ -97,6 +98,10 @@ class Sending:
 
         # an alert that an earlier run left ON is over: its episode died with that process
         values = {topics.availability: ONLINE, **{topics.active(kind): OFF for kind in config.alerts.enabled}}
+        unjudged = registered().keys() - set(
+            config.alerts.enabled
+        )  # what an earlier run left ON of these is not of now
+        values |= dict.fromkeys(map(topics.active, unjudged), CLEARED)
         if config.alerts.shadow:  # what was said before it is not of now, and nothing takes its place
             values |= dict.fromkeys((topics.state, *map(topics.active, config.alerts.enabled)), CLEARED)
         if config.discovery.enabled:

@@ -42,7 +42,7 @@ class CabSink:
         if isinstance(said, Hush) or (said is not None and said.wakes):
             self._sound.hush()
         if isinstance(said, Cue):
-            self._worker.put(partial(self._sound.play, said))
+            self._worker.put(self._sound.asked(said))
 
     def probe(self, health: Health) -> None:
         """How the device is, is not said to the driver."""

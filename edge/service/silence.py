@@ -53,13 +53,15 @@ class Silence:
     def pause(self, t: float, seconds: float) -> None:
         """Grant a pause from ``t`` on; in a pause it takes the place of what is left of that.
 
+        One that begins less than LEAST_S after another prolongs it: what was seen in between is not enough to alert.
+
         Raises:
             SilenceRefusedError: it would be too long, by itself or with those of the last hour; nothing has changed.
         """
-        paused, before = self._is_paused(t), self._pauses.copy()
-        since = self._since if paused else t
+        prolongs, before = self._is_paused(t - LEAST_S), self._pauses.copy()
+        since = self._since if prolongs else t
         if t + seconds - since > self._max_pause_s:
-            already = f", {t - since:.0f} s of which have passed" if paused else ""
+            already = f", {t - since:.0f} s of which have passed" if prolongs else ""
             raise SilenceRefusedError(f"a pause is {self._max_pause_s:g} s at most (publish.max_pause_s){already}")
         self.resume(t)
         try:

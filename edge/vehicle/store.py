@@ -16,8 +16,6 @@ _log = logging.getLogger(__name__)
 
 KMH: Mapping[SpeedUnit, float] = MappingProxyType({"km/h": 1.0, "m/s": 3.6, "mph": 1.609344, "knots": 1.852})
 """How many km/h one of each unit is."""
-BACKWARDS_KMH = 50.0
-"""A vehicle in reverse may tell a speed below zero, down to so much."""
 QUIET_S = 60.0
 """A fault that comes and goes is logged once in so long, seconds."""
 SHOWN_CHARS = 40
@@ -58,11 +56,11 @@ class Store:
     def speed(self, value: Any, unit: SpeedUnit = "km/h") -> None:
         """Take a speed, whatever it is."""
         kmh = _number(value) * KMH[unit]
-        if not -BACKWARDS_KMH <= kmh <= self._config.max_speed_kmh:  # a NaN is not either
+        if not 0 <= kmh <= self._config.max_speed_kmh:  # neither is a NaN; -1 is what some say for an unknown speed
             self.refuse("speed", f"no speed: {_shown(value)} {unit}")
             return
         with self._lock:
-            self._speed = self._clock(), abs(kmh)
+            self._speed = self._clock(), kmh
         self.mend("speed")
 
     def ignition(self, value: Any) -> None:

@@ -44,6 +44,7 @@ class Cab:
         *told: tuple[Kind, Phase, Level],
         closed: bool = False,
         blinking: bool = False,
+        hidden: bool = False,
         acknowledged: bool = False,
         standstill: bool | None = None,
     ) -> None:
@@ -53,7 +54,8 @@ class Cab:
         )
         for _ in range(round(seconds * FPS)):
             kinds = {kind: Judged(0.5, acknowledged=acknowledged) for kind in KINDS}
-            figures = {"closed_s": 2.0 if closed else 0.3 if blinking else 0.0}
+            opened = not (closed or hidden)
+            figures = {"closed_s": 2.0 if closed else 0.3 if blinking else 0.0, "open_s": 5.0 if opened else 0.0}
             signals = Signals(self.t, kinds, 1.0, np.zeros(len(EXPRESSIONS), np.float32), figures)
             seen = Observation(self.t, Sight.FACE)
             step = Step(seen, signals, State.WARNING, NO_REASON, transitions, Context(standstill=standstill))
@@ -84,6 +86,15 @@ def test_a_sleeping_driver_is_woken_again_and_again_until_the_eyes_open() -> Non
     cab.see(12.0, start("fatigue"), closed=True)
     cab.see(60.0)
     assert [t for t, _ in cab.said] == pytest.approx([0.0, 5.0, 10.0], abs=2.1 / FPS)
+    assert cab.cues == [WAKE] * 3
+
+
+def test_a_driver_who_slumps_out_of_sight_with_shut_eyes_is_woken_on() -> None:
+    cab = Cab(CabConfig(repeat_s=5.0))
+    cab.see(2.0, start("fatigue"), closed=True)
+    cab.see(11.0, hidden=True)
+    assert cab.cues == [WAKE] * 3
+    cab.see(20.0)
     assert cab.cues == [WAKE] * 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import struct
 import threading
 import wave
 from collections.abc import Callable
@@ -139,6 +140,41 @@ def test_hush_stops_what_is_playing() -> None:
     sound.hush()
     assert stopped.wait(5)
     playing.join(5)
+
+
+def test_a_warning_that_waits_is_not_played_after_a_hush_and_a_later_one_is() -> None:
+    recorder = Recorder()
+    sound = Sound(CabConfig(), recorder)
+    sound._made[WAKE] = np.ones(10, np.int16)
+    waiting = [sound.asked(WAKE) for _ in range(3)]
+    sound.hush()
+    later = sound.asked(WAKE)
+    for play in (*waiting, later):
+        play()
+    assert len(recorder.played) == 1
+
+
+@pytest.mark.parametrize("fault", ["a folder that may not be read", "a file that ends in a chunk", "no program"])
+def test_whatever_is_wrong_with_the_words_the_tones_are_heard(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, folder = Recorder(), None
+    if fault == "no program":
+        (tmp_path / "espeak-ng").write_text("none")
+        (tmp_path / "espeak-ng").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+    elif fault == "a file that ends in a chunk":
+        folder = tmp_path
+        described = struct.pack("<HHIIHH", 1, 1, 22050, 44100, 2, 16)
+        head = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + described
+        (folder / "fatigue.wav").write_bytes(head + b"LIST\xff\x00\x00\x00")
+    else:
+        folder = tmp_path
+        (folder / "fatigue_urgent.wav").mkdir()
+    with pytest.raises(UnavailableError, match="sound: "):
+        Sound(CabConfig(sound=SoundConfig(folder=folder)), recorder).play(WAKE)
+    assert len(recorder.played) == 1
+    assert np.abs(recorder.played[0]).max() > 1000
 
 
 def test_a_card_that_fails_is_told_in_health_and_the_sink_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,18 @@ def test_a_killed_process_is_said_offline_by_the_last_will(
     assert subscribe(mosquitto.port).wait_for(TOPICS.availability) == b"offline"
 
 
+def test_an_alert_left_on_of_a_kind_that_is_judged_no_more_is_cleared(
+    mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], publish: Callable[..., Publisher]
+) -> None:
+    subscriber = subscribe(mosquitto.port)
+    subscriber.publish(TOPICS.active("anger"), b"ON", retain=True)
+    subscriber.wait_for(TOPICS.active("anger"), b"ON")
+    judged = config(mosquitto.port)
+    alerts = type(judged.alerts).model_validate({"anger": {"enabled": False}})
+    publish(judged.model_copy(update={"alerts": alerts}))
+    subscriber.wait_for(TOPICS.active("anger"), b"")
+
+
 def test_an_alert_left_on_by_a_killed_process_is_off_after_the_restart(
     mosquitto: Mosquitto, subscribe: Callable[..., Subscriber], publish: Callable[..., Publisher]
 ) -> None:

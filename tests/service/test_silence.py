@@ -150,6 +150,15 @@ def test_resume_gives_back_what_was_not_used() -> None:
     assert silence.left_s(200.0) == 800.0
 
 
+def test_a_pause_that_is_ended_and_begun_again_is_one_pause() -> None:
+    silence = Silence(300.0, 1800.0)
+    silence.pause(0.0, 300.0)
+    silence.resume(299.0)
+    with pytest.raises(SilenceRefusedError, match=r"publish.max_pause_s\), 299 s of which have passed"):
+        silence.pause(299.0, 60.0)
+    silence.pause(299.0 + LEAST_S, 300.0)
+
+
 def test_a_short_pause_counts_as_half_a_minute() -> None:
     silence = Silence(600.0, 900.0)
     silence.pause(0.0, 0.1)

@@ -141,7 +141,7 @@ class FatigueJudge(Judge):
 
     @property
     def figures(self) -> Mapping[str, float | None]:
-        """PERCLOS of a minute, the share of it that could be read, blinks in it; how long the eyes are closed."""
+        """PERCLOS of a minute, its share that could be read, blinks in it; how long the eyes are closed or open."""
         read, perclos = self._eyes.short.read, told_share(self._eyes.short)
         blinks = None if perclos is None else self._eyes.blinks / read
         return {
@@ -149,6 +149,7 @@ class FatigueJudge(Judge):
             "readable_share": read,
             "blinks_per_minute": blinks,
             "closed_s": self._eyes.closed_s,
+            "open_s": self._eyes.open_s,
         }
 
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:

@@ -20,7 +20,8 @@ LOOK_AGAIN_S = 0.02
 class EveryFrame:
     """Stands in for ``NewestFrame``: none is dropped, none is waited for. ``clock`` and ``stamp`` go on with the clip.
 
-    The first frame is held back until ``ready``, READY_WITHIN_S at most: whoever listens hears the clip from its start.
+    Behind the first frame, with which the service begins to speak, the others are held back until ``ready``,
+    READY_WITHIN_S at most: whoever listens hears the clip from its start.
 
     Raises:
         CameraError: the clip cannot be read.
@@ -34,7 +35,7 @@ class EveryFrame:
     def __init__(self, config: CameraConfig, ready: Callable[[], bool] = lambda: True) -> None:
         self._camera: Camera = open_camera(config, realtime=False)
         self._ready = ready
-        self._began = False
+        self._taken = 0
         self._wait_until = time.monotonic() + READY_WITHIN_S
         self._start = board_stamp()
         self._t = 0.0
@@ -58,11 +59,11 @@ class EveryFrame:
         Raises:
             EndOfStream: that was the last one.
         """
-        if not self._began and not self._ready() and time.monotonic() < self._wait_until:
+        if self._taken == 1 and not self._ready() and time.monotonic() < self._wait_until:
             time.sleep(min(timeout_s, LOOK_AGAIN_S))
             return None
-        self._began = True
         frame = self._camera.read(timeout_s)
+        self._taken += 1
         self._t = frame.t
         return frame
 
