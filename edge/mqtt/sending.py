@@ -96,11 +96,10 @@ class Sending:
         self._alert_extras = Extras(math.ceil(config.outbox.max_age_days * DAY_S))
         self._health_extras = Extras(math.ceil(MISSED_BEATS * config.publish.health_s))
 
-        # an alert that an earlier run left ON is over: its episode died with that process
+        # an alert that an earlier run left ON is over: its episode died with that process; so is one of a kind that is
+        # judged no more
         values = {topics.availability: ONLINE, **{topics.active(kind): OFF for kind in config.alerts.enabled}}
-        unjudged = registered().keys() - set(
-            config.alerts.enabled
-        )  # what an earlier run left ON of these is not of now
+        unjudged = registered().keys() - set(config.alerts.enabled)
         values |= dict.fromkeys(map(topics.active, unjudged), CLEARED)
         if config.alerts.shadow:  # what was said before it is not of now, and nothing takes its place
             values |= dict.fromkeys((topics.state, *map(topics.active, config.alerts.enabled)), CLEARED)
