@@ -1,8 +1,8 @@
 """How far an expression model goes by how a picture was made smaller: quoted faces brought to the crop in other ways.
 
 Sources differ in how soft their pictures are, and a network that was taught by their labels can tell them apart by
-that. Training and the figures by source shrink a tile in one way; the board cuts a face out of a larger picture in
-another. Nothing is trained and nothing chosen on these faces.
+that. The figures by source, and the training of models up to 0.4.0, shrink a tile in one way; the board cuts a face out
+of a larger picture in another. Nothing is trained and nothing chosen on these faces.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SHOWN = (
 )  # fmt: skip
 
 
-def as_trained(tile: Luma) -> Luma:
-    """The crop (SIDE, SIDE) of a tile as training and the figures by source make it."""
+def by_area(tile: Luma) -> Luma:
+    """The crop (SIDE, SIDE) of a tile as the figures by source make it."""
     return narrow(shrunk(tile[None]))[0]
 
 
@@ -61,7 +61,7 @@ def by_the_board(tile: Luma) -> Luma:
 
 WAY_OF_THE_BOARD = "cut by the board"
 WAYS: Mapping[str, Callable[[Luma], Luma]] = {
-    "as in training": as_trained,
+    "as measured by source": by_area,
     "bicubic": smoothly,
     WAY_OF_THE_BOARD: by_the_board,
 }

@@ -163,7 +163,7 @@ def test_every_way_to_the_crop_shows_the_same_part_of_a_tile(way: str) -> None:
     y, x = np.mgrid[:TILE_PX, :TILE_PX].astype(np.float32)
     tile = (60 + 1.5 * x + y).astype(np.uint8)
     crop = resampled.WAYS[way](tile)
-    wanted = resampled.as_trained(tile)
+    wanted = resampled.by_area(tile)
     assert crop.shape == (SIDE, SIDE)
     inner = np.s_[2:-2, 2:-2]
     assert np.abs(crop[inner].astype(int) - wanted[inner]).max() <= 2
