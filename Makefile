@@ -166,7 +166,7 @@ presets: $(VENV)/.dev ## Measure the sensitivities on simulated drives made from
 	$(VENV)/bin/python -m calibration.presets --data $(DATA) $(ARGS)
 	@$(MAKE) --no-print-directory generate
 
-generate: $(VENV)/.dev ## Write what is made from the code: example configuration, key tables, reference, JSON Schemas
+generate: $(VENV)/.dev ## Write what is made from the code: example configuration, key tables, reference, JSON Schemas, AsyncAPI
 	$(VENV)/bin/python -m edge.tools.generate
 
 trade-off: $(VENV)/.dev ## Hold other ways to follow an expression beside it; writes calibration/trade-off.json, draws trade-off.png

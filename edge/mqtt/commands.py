@@ -70,11 +70,15 @@ class Bounds:
     max_age_s: float
 
 
-class _Payload(BaseModel):
+class CommandPayload(BaseModel):
+    """What a command may carry. An empty payload stands for ``{}``."""
+
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    id: CommandId | None = None
-    issued: AwareDatetime | None = None
+    id: CommandId | None = Field(default=None, description="Given back in the answer, a refusal too.")
+    issued: AwareDatetime | None = Field(
+        default=None, description="When it was issued, RFC 3339 with offset; what is too old then is refused."
+    )
 
 
 class _Named(BaseModel):
@@ -83,24 +87,39 @@ class _Named(BaseModel):
     id: CommandId | None = None
 
 
-class _PausePayload(_Payload):
-    seconds: float = Field(gt=0)
+class PausePayload(CommandPayload):
+    """What ``pause`` carries."""
+
+    seconds: float = Field(gt=0, description="For how long; at most publish.max_pause_s.")
 
 
-class _AcknowledgePayload(_Payload):
-    kind: OpenKind | None = None
+class AcknowledgePayload(CommandPayload):
+    """What ``acknowledge`` carries."""
+
+    kind: OpenKind | None = Field(default=None, description="The kind whose alert is meant; null means all.")
 
 
-class _ResendPayload(_Payload):
-    epoch: Number
-    first: Number = Field(alias="from")
-    last: Number | None = Field(default=None, alias="to")
+class ResendPayload(CommandPayload):
+    """What ``resend`` carries."""
+
+    epoch: Number = Field(description="The epoch of the alerts that are missing.")
+    first: Number = Field(alias="from", description="The first number.")
+    last: Number | None = Field(default=None, alias="to", description="The last; null means the epoch's newest.")
 
     @model_validator(mode="after")
-    def _ordered(self) -> _ResendPayload:
+    def _ordered(self) -> ResendPayload:
         if self.last is not None and self.last < self.first:
             raise ValueError("'to' must not be below 'from'")
         return self
+
+
+PAYLOADS: dict[str, type[CommandPayload]] = {
+    **dict.fromkeys(COMMANDS, CommandPayload),
+    CommandName.PAUSE: PausePayload,
+    CommandName.ACKNOWLEDGE: AcknowledgePayload,
+    RESEND: ResendPayload,
+}
+"""What each command carries."""
 
 
 def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Command | Resend:
@@ -117,21 +136,21 @@ def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Comm
     text = b"{}" if payload in (b"", PRESS) else payload
     try:
         if name == RESEND:
-            resend = _ResendPayload.model_validate_json(text)
+            resend = ResendPayload.model_validate_json(text)
             _check_age(resend.issued, bounds.max_age_s, now)
             return Resend(resend.epoch, resend.first, resend.last, resend.id)
         if name == CommandName.PAUSE:
-            pause = _PausePayload.model_validate_json(text)
+            pause = PausePayload.model_validate_json(text)
             _check_age(pause.issued, bounds.max_age_s, now)
             if pause.seconds > bounds.max_pause_s:
                 limit = f"at most {bounds.max_pause_s:g} (publish.max_pause_s)"
                 raise CommandError(f"seconds = {pause.seconds:g}: {limit}")
             return Command(CommandName.PAUSE, pause.seconds, pause.id)
         if name == CommandName.ACKNOWLEDGE:
-            acknowledged = _AcknowledgePayload.model_validate_json(text)
+            acknowledged = AcknowledgePayload.model_validate_json(text)
             _check_age(acknowledged.issued, bounds.max_age_s, now)
             return Command(CommandName.ACKNOWLEDGE, id=acknowledged.id, kind=acknowledged.kind)
-        plain = _Payload.model_validate_json(text)
+        plain = CommandPayload.model_validate_json(text)
         _check_age(plain.issued, bounds.max_age_s, now)
         return Command(CommandName(name), id=plain.id)
     except ValidationError as error:

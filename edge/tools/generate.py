@@ -1,4 +1,4 @@
-"""Writes what is made from the code: example configuration, key tables, reference, JSON Schemas (``make generate``).
+"""Writes what is made from the code (``make generate``): example configuration, key tables, reference, schemas.
 
 ``--check`` writes nothing and ends with 1 where a file is not as it would be written.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge.config import Config
 from edge.config.reference import example, presets_table, reference, replaced, short_table
+from edge.mqtt import asyncapi
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,7 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
     }
     texts = {root / name: replaced((root / name).read_text(), parts) for name, parts in pages.items()}
     texts[root / "systemd/evenkeel.toml"] = example(Config, HEAD)
+    texts[asyncapi.FILE] = asyncapi.asyncapi_text()
     return texts | {FOLDER / f"{name}.json": schema_text(name) for name in MODELS}
 
 
