@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from edge.section import Layer, Section
 
@@ -52,6 +53,66 @@ class MqttSourceConfig(Section):
         return self.speed_topic is not None or self.ignition_topic is not None
 
 
+Signal = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")]
+"""A signal of a DBC file; where several messages have one of that name, ``Message.Signal``."""
+
+
+class CanSourceConfig(Section):
+    """A CAN bus that is listened to, by a DBC file; or a car's diagnostic socket, which has to be asked (OBD-II)."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    channel: str | None = Field(
+        examples=["can0"], default=None, min_length=1, description="The bus, as the system calls it."
+    )
+    driver: str = Field(
+        default="socketcan", min_length=1, description="How python-can reaches it: 'socketcan', 'slcan', 'pcan', …"
+    )
+    bitrate: int | None = Field(
+        default=None,
+        ge=1000,
+        le=1_000_000,
+        description="Bitrate, for drivers that set it (SocketCAN's is set by the system), bit/s.",
+    )
+    fd: bool = Field(default=False, description="The bus carries CAN FD frames.")
+    dbc: Path | None = Field(
+        examples=["/etc/evenkeel/van.dbc"], default=None, description="DBC file that says what the frames mean."
+    )
+    speed_signal: Signal | None = Field(
+        examples=["WheelSpeed.VehicleSpeed"],
+        default=None,
+        description="Its signal that tells the speed: 'Signal', or 'Message.Signal'.",
+    )
+    speed_unit: SpeedUnit | None = Field(
+        default=None, description="What the speed is told in; default: what the DBC file says."
+    )
+    ignition_signal: Signal | None = Field(
+        examples=["Body.KeyPosition"], default=None, description="Its signal that tells whether the ignition is on."
+    )
+    ignition_from: float = Field(default=1.0, description="Value of that signal from which it is on.")
+    obd: Literal["off", "11-bit", "29-bit"] = Field(
+        default="off",
+        description="Ask for speed and revolutions by OBD-II, with identifiers of that length; this sends on the bus.",
+    )
+    obd_period_s: float = Field(default=0.5, ge=0.1, le=10, description="Time between two such questions, seconds.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        signals = self.speed_signal or self.ignition_signal
+        if (self.dbc is None) != (signals is None):
+            raise ValueError("dbc and a signal of it (speed_signal, ignition_signal) belong together")
+        if self.channel is None and (signals or self.obd != "off"):
+            raise ValueError("set channel, the bus")
+        if self.channel is not None and not (signals or self.obd != "off"):
+            raise ValueError("set dbc with speed_signal or ignition_signal, or obd")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a bus to listen to."""
+        return self.channel is not None
+
+
 class VehicleConfig(Section):
     """What is known of the vehicle. What is unknown or too old keeps no alert back."""
 
@@ -73,3 +134,4 @@ class VehicleConfig(Section):
         default=2.0, ge=0, le=60, description="It stands once it was that slow for so long, seconds."
     )
     mqtt: MqttSourceConfig = Field(default_factory=MqttSourceConfig, description="Topics that tell speed or ignition.")
+    can: CanSourceConfig = Field(default_factory=CanSourceConfig, description="A CAN bus that tells them.")

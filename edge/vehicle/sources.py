@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from edge.config import Config
+from edge.errors import UnavailableError
 from edge.vehicle.source import Source
 
 
@@ -21,4 +23,17 @@ def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Sourc
         from edge.vehicle.mqtt import MqttSource  # noqa: PLC0415 - as the docstring says
 
         sources.append(MqttSource(config, environ))
+    if vehicle.can.configured:
+        with _extra("can"):
+            from edge.vehicle.can import CanSource  # noqa: PLC0415 - as above
+        sources.append(CanSource(vehicle.can))
     return sources
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Say of a missing package which of Evenkeel's extras brings it."""
+    try:
+        yield
+    except ImportError as error:
+        raise UnavailableError(f"[vehicle.{name}]: {error}; `pip install 'evenkeel[{name}]'`") from None
