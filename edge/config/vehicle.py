@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.config.hosts import check_host
 from edge.section import Layer, Section
 
 MAX_TOPIC_BYTES = 65_535
@@ -113,6 +114,33 @@ class CanSourceConfig(Section):
         return self.channel is not None
 
 
+class GpsdSourceConfig(Section):
+    """A gpsd that tells the speed by satellites."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    host: str | None = Field(
+        examples=["localhost"], default=None, min_length=1, description="Host of the gpsd; without one it is not asked."
+    )
+    port: int = Field(default=2947, ge=1, le=65535, description="Its port.")
+    device: str | None = Field(
+        examples=["/dev/ttyACM0"],
+        default=None,
+        min_length=1,
+        description="The receiver that counts, where it has several.",
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _plain_host(cls, host: str | None) -> str | None:
+        return host if host is None else check_host(host, "vehicle.gpsd.port")
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is one to ask."""
+        return self.host is not None
+
+
 class VehicleConfig(Section):
     """What is known of the vehicle. What is unknown or too old keeps no alert back."""
 
@@ -135,3 +163,4 @@ class VehicleConfig(Section):
     )
     mqtt: MqttSourceConfig = Field(default_factory=MqttSourceConfig, description="Topics that tell speed or ignition.")
     can: CanSourceConfig = Field(default_factory=CanSourceConfig, description="A CAN bus that tells them.")
+    gpsd: GpsdSourceConfig = Field(default_factory=GpsdSourceConfig, description="A gpsd that tells the speed.")

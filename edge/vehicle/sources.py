@@ -27,6 +27,10 @@ def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Sourc
         with _extra("can"):
             from edge.vehicle.can import CanSource  # noqa: PLC0415 - as above
         sources.append(CanSource(vehicle.can))
+    if vehicle.gpsd.configured:
+        from edge.vehicle.gpsd import GpsdSource  # noqa: PLC0415 - as above
+
+        sources.append(GpsdSource(vehicle.gpsd))
     return sources
 
 
