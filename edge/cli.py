@@ -230,13 +230,13 @@ def doctor(
 def cab(
     config: ConfigFile = None,
     attempt: Annotated[
-        tuple[str, str] | None, typer.Option("--try", metavar="KIND LEVEL", help="Say it now, as in the cab.")
+        tuple[str, str] | None, typer.Option("--try", metavar="KIND LEVEL", help="Say and show it now, as in the cab.")
     ] = None,
 ) -> None:
     """Try what is said to the driver in the cab, such as: --try fatigue urgent."""
-    from edge.cab.sound import Sound
     from edge.domain import Level
     from edge.service.cab_sink import cue_of
+    from edge.tools.cab import try_out
 
     configuration = load_config(config)
     if attempt is None:
@@ -245,7 +245,7 @@ def cab(
     if level not in set(Level) or kind not in configuration.alerts.kinds:
         known = ", ".join(configuration.alerts.kinds)
         raise UsageError(f"--try {kind} {level}: known are {known}, each with {' or '.join(Level)}")
-    Sound(configuration.cab).play(cue_of(kind, Level(level)))
+    try_out(configuration.cab, cue_of(kind, Level(level)))
 
 
 @app.command()

@@ -65,6 +65,11 @@ class State(StrEnum):
     BLIND = "blind"
     PAUSED = "paused"
 
+    @property
+    def watching(self) -> bool:
+        """Whether the driver is being looked at: somebody may be there, a picture too, and nobody asked for a pause."""
+        return self not in (State.ABSENT, State.BLIND, State.PAUSED)
+
 
 Kind = str
 """What an alert is about, as its judge names it (``edge.decision.judge``): the set of kinds is open."""

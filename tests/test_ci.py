@@ -19,7 +19,8 @@ in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in C
 
 @in_ci
 @pytest.mark.parametrize(
-    "module", ["alembic", "amqtt", "duckdb", "ibis", "matplotlib", "prometheus_client", "psycopg", "sqlalchemy"]
+    "module",
+    ["alembic", "amqtt", "duckdb", "gpiozero", "ibis", "matplotlib", "prometheus_client", "psycopg", "sqlalchemy"],
 )
 def test_ci_has_the_package(module: str) -> None:
     assert importlib.util.find_spec(module)

@@ -1,10 +1,10 @@
 """The configuration: its schema, and how it is read."""
 
+from edge.config.cab import CabConfig, GpioConfig, SoundConfig
 from edge.config.load import ENV_PREFIX, load_as, load_config, schema_json
 from edge.config.schema import (
     MAX_MQTT_TEXT_BYTES,
     TOPIC_PART,
-    CabConfig,
     CameraConfig,
     Config,
     DeviceConfig,
@@ -14,7 +14,6 @@ from edge.config.schema import (
     OutboxConfig,
     PublishConfig,
     QualityConfig,
-    SoundConfig,
     TlsConfig,
     TraceConfig,
     VisionConfig,
@@ -30,6 +29,7 @@ __all__ = [
     "Config",
     "DeviceConfig",
     "DiscoveryConfig",
+    "GpioConfig",
     "HeatConfig",
     "MqttConfig",
     "OutboxConfig",

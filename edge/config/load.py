@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -232,6 +232,8 @@ def _may_hold_keys(root: type[Section], keys: tuple[str, ...]) -> bool:
 
 def _takes_text(annotation: Any) -> bool:
     """Whether a field is a string, a path or a choice of strings, perhaps optional."""
+    if get_origin(annotation) is dict:  # its keys are text
+        return False
     choices = get_args(annotation) or (annotation,)
     return any(choice in (str, Path) or isinstance(choice, str) for choice in choices)
 

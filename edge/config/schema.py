@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.config.cab import CabConfig
 from edge.config.hosts import check_host
 from edge.config.vehicle import VehicleConfig
 from edge.decision.alerts import AlertsConfig
@@ -405,36 +406,6 @@ class PublishConfig(Section):
     max_command_age_s: float = Field(
         default=60.0, ge=1, le=86400, description="Maximum age of a command that carries 'issued', seconds."
     )
-
-
-class SoundConfig(Section):
-    """Spoken warnings through a sound card."""
-
-    layer: ClassVar = Layer.TUNER
-
-    enabled: bool = Field(default=False, description="Speak to the driver.")
-    device: str = Field(default="default", min_length=1, description="ALSA device, such as 'plughw:1,0'.")
-    volume: Share = Field(default=0.8, description="Loudness of all that is said, share of full scale.")
-    folder: Path | None = Field(
-        examples=["/etc/evenkeel/sounds"],
-        default=None,
-        description="Folder with WAV files to play instead: KIND_LEVEL.wav or KIND.wav, 16-bit PCM.",
-    )
-
-
-class CabConfig(Section):
-    """What is said to the driver in the cab."""
-
-    layer: ClassVar = Layer.TUNER
-
-    language: Literal["en", "de", "fr", "es", "nl"] = Field(default="en", description="Language of what is said.")
-    repeat_s: float = Field(
-        default=5.0, ge=2, le=60, description="A warning of fatigue is said again while the eyes are closed, seconds."
-    )
-    offer_every_s: float = Field(
-        default=900.0, ge=0, le=86400, description="Least time between two offers of a break, seconds."
-    )
-    sound: SoundConfig = Field(default_factory=SoundConfig, description="Spoken warnings.")
 
 
 class DiscoveryConfig(Section):

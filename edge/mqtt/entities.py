@@ -195,6 +195,13 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         "json_attributes_template": "{{ dict(reason=value_json.reason) | to_json }}",
         **expire,
     }
+    watching = {
+        "platform": "binary_sensor",
+        "name": words.entity("watching"),
+        "icon": "mdi:eye-check-outline",
+        "value_template": "{{ 'ON' if value_json.watching else 'OFF' }}",
+        **expire,
+    }
     signals = {
         f"{kind}_signal": share(
             words.entity("signal").format(kind=_title(words.kind(kind))),
@@ -236,7 +243,7 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         ),
     }
     seen = eyes if going_by(EYES, config.alerts.enabled) else {}
-    return {"state": state, **signals, **seen, **certain}
+    return {"state": state, "watching": watching, **signals, **seen, **certain}
 
 
 def _while(topics: Topics, kind: Kind, when: str) -> Component:

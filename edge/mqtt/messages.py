@@ -221,6 +221,9 @@ class StateMessage(Telling):
     state: State = Field(description="The state.")
     reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
     reason: str = Field(description="The same in words for people; may be empty.")
+    watching: bool = Field(
+        default=False, description="Whether the driver is being looked at: not while absent, blind or paused."
+    )
     kinds: dict[OpenKind, KindPart] = Field(description="Each kind of alert that is judged, by its name.")
     confidence: Share = Field(description="How much recent good data stands behind the expression, 0 to 1.")
     expression: str | None = Field(description="Strongest smoothed expression; null where nothing stands behind it.")
@@ -397,6 +400,7 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         state=step.state,
         reason_code=step.reason.code,
         reason=say(step.reason),
+        watching=step.state.watching,
         kinds={
             kind: KindPart(
                 signal=_share(judged.signal),

@@ -179,7 +179,7 @@ def test_whatever_is_wrong_with_the_words_the_tones_are_heard(
 
 def test_a_card_that_fails_is_told_in_health_and_the_sink_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    sink = CabSink(Config())
+    sink = CabSink(Config(cab=CabConfig(sound=SoundConfig(enabled=True))))
     sink.close()
     assert "espeak-ng" in (sink.health.problem or "")
     assert sink.outward

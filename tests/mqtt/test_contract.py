@@ -102,6 +102,12 @@ def test_the_eyes_are_told_as_far_as_they_can_be_read() -> None:
     assert told[3] is None
 
 
+@pytest.mark.parametrize("state", State)
+def test_nobody_is_watched_while_absent_blind_or_paused(state: State) -> None:
+    told = state_message(replace(step(), state=state), STAMP, newest=NEWEST)
+    assert told.watching is (state not in (State.ABSENT, State.BLIND, State.PAUSED))
+
+
 def test_an_alert_tells_its_cause() -> None:
     asleep = replace(transition(kind="fatigue"), expression=None, cause="microsleep")
     told = alert_message(asleep, episode=EPISODE, device_id="van-7", stamp=STAMP, models=BEHIND)

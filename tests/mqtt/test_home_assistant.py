@@ -395,6 +395,12 @@ def test_what_came_of_the_last_command_is_shown_and_never_too_long() -> None:
     assert len(render(template, long.payload())) == 255
 
 
+@pytest.mark.parametrize(("watching", "shown"), [(True, "ON"), (False, "OFF")])
+def test_whether_the_driver_is_looked_at_is_on_or_off(*, watching: bool, shown: str) -> None:
+    state = made_state(board_stamp()).model_copy(update={"watching": watching})
+    assert render(COMPONENTS["watching"]["value_template"], state.payload()) == shown
+
+
 def test_a_value_that_the_eyes_give_is_a_whole_number_or_unknown() -> None:
     eyes = EyesPart(openness_left=1.0, openness_right=1.0, perclos=0.123, readable_share=1.0, blinks_per_minute=11.7)
     state = made_state(board_stamp()).model_copy(update={"eyes": eyes})

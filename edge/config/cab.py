@@ -1,0 +1,106 @@
+"""The configuration's ``[cab]``: what reaches the driver without a broker. All of it is off until it is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from edge.decision.kinds import registered
+from edge.domain import Level
+from edge.section import Layer, Section, Share
+
+Pin = Annotated[int, Field(ge=2, le=27)]
+"""A pin by the processor's number (BCM), which GPIO17 is called by; 0 and 1 are kept for boards on top."""
+
+Pattern = tuple[
+    Annotated[float, Field(ge=0.02, le=10)], Annotated[float, Field(ge=0, le=10)], Annotated[int, Field(ge=1, le=100)]
+]
+"""Seconds on, seconds off, and how often."""
+
+Part = Literal["led", "buzzer", "vibration", "watching_light"]
+
+
+class SoundConfig(Section):
+    """Spoken warnings through a sound card."""
+
+    layer: ClassVar = Layer.TUNER
+
+    enabled: bool = Field(default=False, description="Speak to the driver.")
+    device: str = Field(default="default", min_length=1, description="ALSA device, such as 'plughw:1,0'.")
+    volume: Share = Field(default=0.8, description="Loudness of all that is said, share of full scale.")
+    folder: Path | None = Field(
+        examples=["/etc/evenkeel/sounds"],
+        default=None,
+        description="Folder with WAV files to play instead: KIND_LEVEL.wav or KIND.wav, 16-bit PCM.",
+    )
+
+
+class GpioConfig(Section):
+    """Lights, a buzzer and vibration on the pins of a Raspberry Pi. A key that is not set: there is no such part."""
+
+    layer: ClassVar = Layer.TUNER
+
+    led: Pin | None = Field(default=None, examples=[17], description="Pin of a light that shows every warning (BCM).")
+    buzzer: Pin | None = Field(
+        default=None, examples=[22], description="Pin of a buzzer, for warnings that are to wake the driver (BCM)."
+    )
+    vibration: Pin | None = Field(
+        default=None, examples=[23], description="Pin of a motor in the seat, for the same warnings (BCM)."
+    )
+    watching_light: Pin | None = Field(
+        default=None, examples=[27], description="Pin of a light that is on while the driver is looked at (BCM)."
+    )
+    active_low: tuple[Part, ...] = Field(default=(), description="Parts that are on while their pin is low.")
+    patterns: dict[str, Pattern] = Field(
+        default={},
+        examples=[{"fatigue_urgent": [0.1, 0.1, 30]}],
+        description="Patterns of KIND_LEVEL or KIND instead of the usual ones: seconds on, seconds off, how often.",
+    )
+
+    @field_validator("patterns")
+    @classmethod
+    def _of_something(cls, patterns: dict[str, Pattern]) -> dict[str, Pattern]:
+        known = [name for kind in registered() for name in (kind, *(f"{kind}_{level}" for level in Level))]
+        if unknown := [name for name in patterns if name not in known]:
+            raise ValueError(f"no such kind or level: {', '.join(unknown)}; known: {', '.join(known)}")
+        return patterns
+
+    @property
+    def pins(self) -> dict[Part, int]:
+        """The parts that there are, each with its pin."""
+        parts: tuple[tuple[Part, int | None], ...] = (
+            ("led", self.led),
+            ("buzzer", self.buzzer),
+            ("vibration", self.vibration),
+            ("watching_light", self.watching_light),
+        )
+        return {part: pin for part, pin in parts if pin is not None}
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if len(set(self.pins.values())) < len(self.pins):
+            raise ValueError("two parts have the same pin; each needs one of its own")
+        return self
+
+
+class CabConfig(Section):
+    """What is said to the driver in the cab."""
+
+    layer: ClassVar = Layer.TUNER
+
+    language: Literal["en", "de", "fr", "es", "nl"] = Field(default="en", description="Language of what is said.")
+    repeat_s: float = Field(
+        default=5.0, ge=2, le=60, description="A warning of fatigue is said again while the eyes are closed, seconds."
+    )
+    offer_every_s: float = Field(
+        default=900.0, ge=0, le=86400, description="Least time between two offers of a break, seconds."
+    )
+    sound: SoundConfig = Field(default_factory=SoundConfig, description="Spoken warnings.")
+    gpio: GpioConfig = Field(default_factory=GpioConfig, description="Lights, buzzer and vibration.")
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything reaches the driver."""
+        return self.sound.enabled or bool(self.gpio.pins)

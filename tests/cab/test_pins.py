@@ -1,0 +1,233 @@
+"""What is shown on pins: gpiozero's mock factory notes when each of them went high and low."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.board.pins import pin_factory
+from edge.cab.pins import OFFER, URGENT, WARNING, Pins, length_s, pattern_of
+from edge.cab.plan import Cue
+from edge.config import CabConfig, Config, GpioConfig
+from edge.domain import (
+    EXPRESSIONS,
+    NO_REASON,
+    Judged,
+    Level,
+    Observation,
+    Phase,
+    Sight,
+    Signals,
+    State,
+    Step,
+    Transition,
+)
+from edge.errors import UnavailableError
+from edge.service.cab_sink import CabSink
+from edge.tools.cab import try_out
+
+gpiozero = pytest.importorskip("gpiozero", reason="gpiozero is not installed; pip install 'evenkeel[gpio]'")
+mock = pytest.importorskip("gpiozero.pins.mock")
+
+WAKE = Cue("fatigue", Level.URGENT, wakes=True)
+WARN = Cue("fatigue", Level.WARNING, wakes=True)
+CALM = Cue("anger", Level.WARNING, wakes=False)
+QUICK = {"fatigue_urgent": (0.02, 0.02, 3), "fatigue": (0.05, 0.02, 1), "anger": (0.05, 0.0, 1)}
+GPIO = GpioConfig(led=17, buzzer=22, vibration=23, watching_light=27, patterns=QUICK)
+
+
+@pytest.fixture
+def board() -> Iterator[Any]:
+    """A Raspberry Pi whose pins note what becomes of them."""
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, mock.MockFactory()
+    yield gpiozero.Device.pin_factory
+    gpiozero.Device.pin_factory.reset()
+    gpiozero.Device.pin_factory = before
+
+
+@pytest.fixture
+def take() -> Iterator[Callable[[GpioConfig], Pins]]:
+    """Makes pins that are let go of at the end."""
+    with ExitStack() as stack:
+
+        def made(config: GpioConfig) -> Pins:
+            return stack.enter_context(closing(Pins(config)))
+
+        yield made
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5.0
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.002)
+
+
+def levels(board: Any, pin: int) -> list[bool]:
+    return [state.state for state in board.pin(pin).states]
+
+
+def plays(board: Any, pin: int, times: int) -> bool:
+    """Whether a pin went high and low so often by now, and is low."""
+    return levels(board, pin) == [False, *[True, False] * times]
+
+
+def test_a_warning_that_wakes_goes_to_light_buzzer_and_seat_in_its_pattern(
+    board: Any, take: Callable[[GpioConfig], Pins]
+) -> None:
+    pins = take(GPIO)
+    pins.open()
+    pins.show(WAKE)
+    eventually(lambda: all(plays(board, pin, times=3) for pin in (17, 22, 23)))
+    assert not any(levels(board, 27))
+
+
+def test_a_pulse_lasts_as_long_as_its_pattern_says(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    pins = take(GPIO)
+    pins.show(WARN)
+    eventually(lambda: plays(board, 22, times=1))
+    assert board.pin(22).states[-1].timestamp >= 0.05
+
+
+def test_an_angry_driver_is_not_beeped_at(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    pins = take(GPIO)
+    pins.show(CALM)
+    eventually(lambda: plays(board, 17, times=1))
+    assert not any(levels(board, 22) + levels(board, 23))
+
+
+def test_a_hush_ends_a_pattern_at_once(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    pins = take(GpioConfig(led=17, patterns={"anger": (10.0, 0.0, 100)}))
+    pins.show(CALM)
+    eventually(lambda: levels(board, 17) == [False, True])
+    pins.hush()
+    assert levels(board, 17) == [False, True, False]
+
+
+def test_a_part_that_is_on_while_its_pin_is_low_is_off_at_first(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    pins = take(GpioConfig(led=17, active_low=("led",), patterns=QUICK))
+    pins.open()
+    assert board.pin(17).state
+    pins.show(CALM)
+    eventually(lambda: levels(board, 17)[-3:] == [True, False, True])
+
+
+def test_each_level_has_its_pattern_and_the_user_may_set_another() -> None:
+    usual, own = GpioConfig(), GpioConfig(patterns={"fatigue": (1.0, 1.0, 2)})
+    assert [pattern_of(cue, usual) for cue in (WAKE, WARN, CALM)] == [URGENT, WARNING, OFFER]
+    assert [pattern_of(cue, own) for cue in (WAKE, WARN, CALM)] == [(1.0, 1.0, 2)] * 2 + [OFFER]
+    assert all(length_s(each) < CabConfig().repeat_s for each in (URGENT, WARNING, OFFER))
+
+
+def test_a_pin_that_is_taken_is_named_and_the_others_work(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    taken = gpiozero.LED(22)
+    pins = take(GPIO)
+    with pytest.raises(UnavailableError, match=r"buzzer on GPIO22.*evenkeel doctor"):
+        pins.show(CALM)
+    eventually(lambda: plays(board, 17, times=1))
+    taken.close()
+    pins.show(WAKE)
+    eventually(lambda: plays(board, 22, times=3))
+
+
+def test_a_pin_that_fails_later_is_named_and_taken_again(board: Any, take: Callable[[GpioConfig], Pins]) -> None:
+    pins = take(GpioConfig(watching_light=27, led=17))
+    pins.open()
+    board.pin(27).function = "input"  # somebody else made an input of it: it cannot be set
+    with pytest.raises(UnavailableError, match="watching_light on GPIO27"):
+        pins.watch(on=True)
+    pins.hush()
+    assert board.pin(27).state
+
+
+def test_without_gpiozero_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "gpiozero"]:
+        monkeypatch.delitem(sys.modules, name)
+    found = builtins.__import__
+
+    def without(name: str, *more: Any) -> Any:
+        if name.partition(".")[0] == "gpiozero":
+            raise ImportError(name)
+        return found(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UnavailableError, match=r"python3-gpiozero.*evenkeel\[gpio\]"):
+        Pins(GPIO).show(WAKE)
+
+
+def test_a_machine_without_such_pins_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lgpio", reason="lgpio is not installed; on Debian: apt-get install python3-lgpio")
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    if os.path.exists("/proc/device-tree/system/linux,revision"):  # noqa: PTH110 - as short as that
+        pytest.skip("this is a Raspberry Pi")
+    with pytest.raises(UnavailableError, match=r"^gpio: .*evenkeel doctor"):
+        pin_factory()
+
+
+def step_of(t: float, state: State, *told: Transition) -> Step:
+    signals = Signals(t, {"fatigue": Judged(0.5)}, 1.0, np.zeros(len(EXPRESSIONS), np.float32))
+    return Step(Observation(t, Sight.FACE), signals, state, NO_REASON, told)
+
+
+def test_the_light_is_on_while_the_driver_is_looked_at_and_off_after_the_end(board: Any) -> None:
+    sink = CabSink(Config(cab=CabConfig(gpio=GPIO)))
+    states = (State.UNCERTAIN, State.CALM, State.PAUSED, State.CALM, State.BLIND, State.ABSENT, State.WARNING)
+    for t, state in enumerate(states):
+        sink.take(step_of(float(t), state))
+    sink.close()
+    assert sink.health.problem is None
+    assert levels(board, 27) == [False, True, False, True, False, True, False]
+
+
+def test_an_alert_reaches_the_pins_and_its_end_silences_them(board: Any) -> None:
+    long = GPIO.model_copy(update={"patterns": {"fatigue": (10.0, 0.0, 1)}})
+    sink = CabSink(Config(cab=CabConfig(gpio=long)))
+    start = Transition(0.0, "fatigue", Phase.START, Level.WARNING, 1, 0.0, 0.8, 0.8, None)
+    sink.take(step_of(0.0, State.WARNING, start))
+    eventually(lambda: levels(board, 22) == [False, True])
+    end = Transition(1.0, "fatigue", Phase.END, Level.WARNING, 1, 0.0, 0.8, 0.8, None)
+    sink.take(step_of(1.0, State.CALM, end))
+    eventually(lambda: levels(board, 22) == [False, True, False])
+    sink.close()
+
+
+def test_a_fault_of_the_pins_is_told_in_health_beside_that_of_the_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "no_such_factory")
+    sink = CabSink(Config.model_validate({"cab": {"gpio": {"led": 17}, "sound": {"enabled": True}}}))
+    for fault in ("gpio: GPIOZERO_PIN_FACTORY=no_such_factory", "espeak-ng is missing"):
+        eventually(lambda fault=fault: fault in (sink.health.problem or ""))  # type: ignore[misc]
+    sink.close()
+
+
+def test_trying_shows_the_pattern_to_its_end_and_lets_go(board: Any) -> None:
+    slept: list[float] = []
+    try_out(CabConfig(gpio=GPIO), WAKE, slept.append)
+    assert 0 < slept[0] <= 0.12
+    gpiozero.LED(17).close()
+    assert not any(board.pin(pin).state for pin in (17, 22, 23, 27))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"led": 17, "buzzer": 17}, "same pin"),
+        ({"led": 1}, "greater than or equal to 2"),
+        ({"led": 28}, "less than or equal to 27"),
+        ({"patterns": {"rage": (1.0, 1.0, 1)}}, "rage; known: anger, anger_warning"),
+        ({"patterns": {"anger": (0.0, 1.0, 1)}}, "patterns.anger.0"),
+    ],
+)
+def test_pins_and_patterns_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        GpioConfig.model_validate(wrong)
