@@ -27,12 +27,16 @@ class _Measure:
 
 
 class StageTimes:
-    """Durations of named stages, in milliseconds; of each stage the newest ``window`` samples are kept."""
+    """Durations of named stages, in milliseconds; of each stage the newest ``window`` samples are kept.
+
+    ``listener`` is told each sample too, where somebody sets it.
+    """
 
     def __init__(self, window: int = 1000, clock: Callable[[], float] = time.perf_counter) -> None:
         self._window = window
         self.clock = clock
         self._samples: dict[str, deque[float]] = {}
+        self.listener: Callable[[str, float], None] | None = None
 
     def measure(self, stage: str) -> _Measure:
         """Time what is inside the ``with``."""
@@ -44,6 +48,8 @@ class StageTimes:
         if samples is None:
             samples = self._samples[stage] = deque(maxlen=self._window)
         samples.append(ms)
+        if self.listener is not None:
+            self.listener(stage, ms)
 
     def count(self, stage: str) -> int:
         """How many samples of a stage are kept."""

@@ -27,7 +27,9 @@ def test_ci_has_the_package(module: str) -> None:
 
 
 @in_ci
-@pytest.mark.parametrize("program", ["openssl", "mosquitto_passwd", "mosquitto_pub", "systemd-analyze", "valgrind"])
+@pytest.mark.parametrize(
+    "program", ["openssl", "mosquitto_passwd", "mosquitto_pub", "prometheus", "promtool", "systemd-analyze", "valgrind"]
+)
 def test_ci_has_the_program(program: str) -> None:
     assert shutil.which(program)
 

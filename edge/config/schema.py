@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.config.cab import CabConfig
 from edge.config.hosts import check_host
+from edge.config.metrics import MetricsConfig
 from edge.config.vehicle import VehicleConfig
 from edge.decision.alerts import AlertsConfig
 from edge.decision.settings import BaselineConfig, StatesConfig
@@ -443,3 +444,4 @@ class Config(Section):
         default_factory=VehicleConfig, description="What is known of the vehicle: speed, ignition."
     )
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")

@@ -23,6 +23,7 @@ from edge.camera.newest import NewestFrame
 from edge.config import Config
 from edge.domain import Frame, Sight, Stamp, State, Step
 from edge.episodes import ENTROPY_BYTES
+from edge.errors import UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.exclusive import BRIEF_S, hold
 from edge.mqtt.identity import IdentityFile
@@ -157,6 +158,8 @@ def build_service(
         sinks: list[Sink] = [speak, *cab, StatusSink(notifier, publisher), memory]
         if shadow is not None:
             sinks.append(shadow)
+        if config.metrics.address is not None:
+            sinks.append(_metrics(config.metrics.address, publisher, about, pipeline.times, clock))
         if trace is not None:
             recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
             sinks.append(TraceSink(recording, clock))
@@ -179,6 +182,20 @@ def build_service(
             clock=clock,
             settled=settled,
         )
+
+
+def _metrics(
+    address: tuple[str, int], publisher: Publisher, about: About, times: StageTimes, clock: Callable[[], float]
+) -> Sink:
+    try:
+        from edge.service.metrics_sink import MetricsSink  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            "metrics.listen needs the package prometheus-client; install it: pip install 'evenkeel[metrics]'"
+        ) from None
+    sink = MetricsSink(address, publisher=publisher, about=about, clock=clock)
+    times.listener = sink.time
+    return sink
 
 
 def _spare_the_collector() -> None:
