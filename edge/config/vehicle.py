@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.config.cab import Pin
 from edge.config.hosts import check_host
 from edge.section import Layer, Section
 
@@ -141,6 +142,54 @@ class GpsdSourceConfig(Section):
         return self.host is not None
 
 
+class GpioSourceConfig(Section):
+    """A pin of a Raspberry Pi that tells whether the ignition is on."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    ignition_pin: Pin | None = Field(default=None, examples=[24], description="Its number (BCM).")
+    ignition_pull: Literal["up", "down", "none"] = Field(
+        default="down", description="The resistor that holds the pin while nothing drives it."
+    )
+    ignition_active_low: bool = Field(default=False, description="The ignition is on while the pin is low.")
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a pin to look at."""
+        return self.ignition_pin is not None
+
+
+class IgnitionOffConfig(Section):
+    """What happens once a source says that the ignition is off, and the vehicle is not known to move."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    standby: bool = Field(
+        default=True, description="Stop watching and say 'offline' until the ignition is on; false: only tell of it."
+    )
+    after_s: float = Field(
+        default=10.0, ge=1, le=3600, description="It must be off for so long, seconds: starters make it flicker."
+    )
+    flush_s: float = Field(
+        default=20.0, ge=0, le=600, description="Longest wait for the broker to take what waits, seconds."
+    )
+    command: tuple[str, ...] = Field(
+        default=(),
+        examples=[["systemctl", "poweroff"]],
+        description="Program to run then, with its arguments, to switch the board off; no shell reads it.",
+    )
+    command_after_s: float = Field(
+        default=60.0, ge=0, le=86400, description="So long after that, unless the ignition is on again, seconds."
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _a_program(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if command and (not command[0] or any("\0" in word for word in command)):
+            raise ValueError("the program's name comes first, and no word holds a NUL")
+        return command
+
+
 class VehicleConfig(Section):
     """What is known of the vehicle. What is unknown or too old keeps no alert back."""
 
@@ -164,3 +213,7 @@ class VehicleConfig(Section):
     mqtt: MqttSourceConfig = Field(default_factory=MqttSourceConfig, description="Topics that tell speed or ignition.")
     can: CanSourceConfig = Field(default_factory=CanSourceConfig, description="A CAN bus that tells them.")
     gpsd: GpsdSourceConfig = Field(default_factory=GpsdSourceConfig, description="A gpsd that tells the speed.")
+    gpio: GpioSourceConfig = Field(default_factory=GpioSourceConfig, description="A pin that tells the ignition.")
+    ignition_off: IgnitionOffConfig = Field(
+        default_factory=IgnitionOffConfig, description="What happens when the ignition is off."
+    )

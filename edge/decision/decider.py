@@ -145,7 +145,7 @@ class Decider:
         waiting = (each for each, judge in self._judges.items() if judge.level and not judge.episode.acknowledged)
         return tuple(each for each in waiting if kind in (None, each))
 
-    def stop(self, t: float) -> Step | None:
+    def stop(self, t: float, context: Context = UNKNOWN_CONTEXT) -> Step | None:
         """The last word before nobody watches any more: open episodes end. None where there are none."""
         self._advance(t)
         self._end_episodes(ReasonCode.STOPPED)
@@ -158,7 +158,7 @@ class Decider:
         unread = {kind: replace(judged, readable=False, reason=stopped) for kind, judged in signals.kinds.items()}
         unseen = Observation(t, Sight.NO_PICTURE, reason=stopped)
         percent, silent = self.calibrated_percent, replace(signals, kinds=unread)
-        return Step(unseen, silent, State.BLIND, stopped, transitions, calibrated_percent=percent)
+        return Step(unseen, silent, State.BLIND, stopped, transitions, context, percent)
 
     def restore(self, resting: RestingFace) -> None:
         """Begin with a resting face that was learned before a restart."""

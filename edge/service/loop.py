@@ -21,7 +21,7 @@ from edge.board.watch import HEAT_PERIOD_S, HeatWatch
 from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import Config
-from edge.domain import Frame, Sight, Stamp, State, Step
+from edge.domain import UNKNOWN_CONTEXT, Frame, Sight, Stamp, State, Step
 from edge.episodes import ENTROPY_BYTES
 from edge.errors import UnavailableError
 from edge.mqtt.client import Publisher
@@ -33,6 +33,7 @@ from edge.pipeline import Pipeline
 from edge.service.cab_sink import CabSink
 from edge.service.control import Orders
 from edge.service.health import HealthProbe
+from edge.service.ignition import Ignition
 from edge.service.mqtt_sink import MqttSink
 from edge.service.pacing import Pace
 from edge.service.ports import Frames, Memory, Outlet, Steps, VehicleData
@@ -40,6 +41,7 @@ from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.retirements import Retirements
 from edge.service.shadow_sink import ShadowSink
 from edge.service.sinks import Sink, Sinks
+from edge.service.standby import stand_by
 from edge.service.status_sink import StatusSink
 from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
@@ -72,6 +74,7 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
     """Run the service that ``load``'s configuration describes, until SIGTERM, SIGINT or a file's end.
 
     SIGHUP calls ``load`` again. Where the device then has another name, the service ends as at a stop and begins anew.
+    So it does while the ignition is off, and begins anew when that is on.
 
     Raises:
         ConfigError, ModelError, UnavailableError: before anything is published.
@@ -85,7 +88,7 @@ def serve(load: Callable[[], Config], *, trace: Path | None = None, loop: bool =
 def _serve_under_one_name(
     config: Config, load: Callable[[], Config], trace: Path | None, *, loop: bool
 ) -> Config | None:
-    """Run the service until it is stopped or renamed; what it is to go on with under another name, else None."""
+    """Run the service until it is stopped, renamed or the ignition is off; what it is to go on with, else None."""
     hung_up: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _: hung_up.append(number))
     patience_s = MANAGED_S if "NOTIFY_SOCKET" in os.environ else BRIEF_S
@@ -98,6 +101,8 @@ def _serve_under_one_name(
         if hung_up:
             service.reload()
         service.run()
+    if service.switched_off:
+        return stand_by(service.config, load, stopped=lambda: not service.switched_off)
     if not service.renamed:
         return None
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the next one works, nothing is open that a stop must end
@@ -181,6 +186,7 @@ def build_service(
             times=pipeline.times,
             clock=clock,
             settled=settled,
+            flush=speak.flush,
         )
 
 
@@ -214,7 +220,8 @@ class Service:
     configuration again and raises EvenkeelError where it is wrong. ``times`` are the pipeline's, to which ``step`` (all
     of it) and ``age`` (from exposure to decision) are added. ``memory`` forgets the driver's resting face when it is
     told to, ``vehicle`` tells what is known of the vehicle, ``heat`` reads how warm the board is. ``settled`` is called
-    once, after the first decision.
+    once, after the first decision. ``flush`` waits so many seconds at most, unless it is told to give up, until the
+    broker has what waits.
     """
 
     def __init__(
@@ -235,6 +242,7 @@ class Service:
         heat_period_s: float = HEAT_PERIOD_S,
         sleep: Callable[[float], None] = time.sleep,
         settled: Callable[[], None] = lambda: None,
+        flush: Callable[[float, Callable[[], bool]], None] = lambda *_: None,
     ) -> None:
         self._camera = config.camera
         self._frames = frames
@@ -246,6 +254,9 @@ class Service:
         self._sleep = sleep
         self._vehicle = vehicle
         self._settled = settled
+        self._flush = flush
+        self._flush_s = config.vehicle.ignition_off.flush_s
+        self._ignition = Ignition(config.vehicle)
         self._times = times
         self._heat = HeatWatch(RateLimit(config.heat, config.camera.fps), heat, clock, period_s=heat_period_s)
         self._probe = HealthProbe(
@@ -268,7 +279,7 @@ class Service:
         )
         self._pace = Pace()
         self._step: Step | None = None
-        self._stop_asked = self._reload_asked = self._started = False
+        self._stop_asked = self._reload_asked = self._started = self._off = False
 
     def stop(self) -> None:
         """Ask for a clean stop; safe in a signal handler."""
@@ -288,29 +299,46 @@ class Service:
         """Whether a reload has ended this service because the device has another name now."""
         return self._orders.renamed and not self._stop_asked
 
+    @property
+    def switched_off(self) -> bool:
+        """Whether this service has ended because the ignition is off."""
+        return self._off and not self._stop_asked
+
     def run(self) -> None:
-        """Work until ``stop``, the end of a file or another name; then end the open episodes and say ``offline``."""
+        """Work until ``stop``, the end of a file, another name or an ignition that is off.
+
+        Then end the open episodes and say ``offline``.
+        """
         try:
             self._heat.start()
             with self._frames, self._vehicle:
-                while not (self._stop_asked or self._orders.renamed):
+                while not (self._stop_asked or self._orders.renamed or self._off):
                     self._turn()
         except EndOfStream:
             _log.info("end of %s", without_credentials(self._camera.source))
         finally:
-            if not self.renamed:
+            if not (self.renamed or self.switched_off):
                 self._notifier.stopping()
             self._heat.close()
             if self._started:
                 self._end_episodes()
+            if self.switched_off:
+                _log.info("the ignition is off: nobody is watched until it is on")
+                self._flush(self._flush_s, self._hurries)
             self._sinks.close()
             if self._started and self._silent is not None:
                 self._silent.stop()
             self._notifier.close()
 
+    def _hurries(self) -> bool:
+        """Whether a stop was asked for meanwhile; who waits for that is alive."""
+        self._notifier.alive()
+        return self._stop_asked
+
     def _end_episodes(self) -> None:
         """An alert whose driver nobody watches any more is over, and is said to be."""
-        last = self._pipeline.decider.stop(self._clock())
+        context = UNKNOWN_CONTEXT if self._step is None else self._step.context
+        last = self._pipeline.decider.stop(self._clock(), context)
         if last is not None:
             self._sinks.take(last)
 
@@ -324,6 +352,7 @@ class Service:
         step = self._next_step()
         if step is not None:
             self._take(step)
+            self._off = self._ignition.is_off(self._clock(), step.context)
         self._heat.look()
         if self._step is not None and self._probe.due:
             self._sinks.probe(self._probe.read(self._step.state))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -33,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 REASON_PERIOD_S = 1.0
 """A reason that changes while the state does not is published this often at most."""
+FLUSH_TICK_S = 0.05
+"""How often it is looked whether the outbox is empty at last."""
 WAITING = 1000
 """What waits for a disk that hangs, at most: alerts, and states at the rate above, for a quarter of an hour."""
 
@@ -90,6 +94,17 @@ class MqttSink:
     def probe(self, health: Health) -> None:
         """Have health published."""
         self._worker.put(partial(self._tell_health, health, self._stamp()))
+
+    def flush(self, longest_s: float, give_up: Callable[[], bool]) -> None:
+        """Wait until the broker has all alerts that were taken, where there is one; ``give_up`` ends the wait early."""
+        end_t = time.monotonic() + longest_s
+        handed_on = threading.Event()
+        self._worker.put(handed_on.set)
+        while self._begun and time.monotonic() < end_t and not give_up():
+            if handed_on.wait(FLUSH_TICK_S):
+                if not self._publisher.outbox_health().depth:
+                    return
+                time.sleep(FLUSH_TICK_S)
 
     def close(self) -> None:
         """Hand on what was taken, then say ``offline`` and disconnect."""

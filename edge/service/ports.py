@@ -29,7 +29,7 @@ class Decisions(Protocol):
     def unacknowledged(self, kind: Kind | None = None) -> tuple[Kind, ...]:
         """The open alerts that nobody has acknowledged at their level."""
 
-    def stop(self, t: float) -> Step | None:
+    def stop(self, t: float, context: Context = UNKNOWN_CONTEXT) -> Step | None:
         """End the open episodes, where there are any."""
 
     def recalibrate(self) -> None:

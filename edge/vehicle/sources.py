@@ -31,6 +31,10 @@ def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Sourc
         from edge.vehicle.gpsd import GpsdSource  # noqa: PLC0415 - as above
 
         sources.append(GpsdSource(vehicle.gpsd))
+    if vehicle.gpio.configured:
+        from edge.vehicle.gpio import GpioSource  # noqa: PLC0415 - as above
+
+        sources.append(GpioSource(vehicle.gpio))
     return sources
 
 

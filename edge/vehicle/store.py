@@ -27,12 +27,16 @@ _OFF = frozenset({"off", "false", "0"})
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """How one source is: ages in seconds (None: it told none), what it told that cannot be true, what is wrong."""
+    """How one source is: ages in seconds (None: it told none), what it told that cannot be true, what is wrong.
+
+    ``lost``: it cannot be opened, so that its silence says nothing.
+    """
 
     speed_age_s: float | None = None
     ignition_age_s: float | None = None
     refused: int = 0
     problem: str | None = None
+    lost: bool = False
 
 
 class Store:
@@ -118,7 +122,8 @@ class Store:
         """How the source is."""
         speed_age_s, ignition_age_s = self.ages(now)
         with self._lock:
-            return SourceHealth(speed_age_s, ignition_age_s, self._refused, "; ".join(self._faults.values()) or None)
+            problem = "; ".join(self._faults.values()) or None
+            return SourceHealth(speed_age_s, ignition_age_s, self._refused, problem, lost="source" in self._faults)
 
 
 def _age(now: float, told: tuple[float, object] | None) -> float | None:

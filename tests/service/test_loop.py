@@ -57,7 +57,7 @@ from edge.mqtt.outbox import Outbox
 from edge.service.health import Health, SinkHealth
 from edge.service.loop import Service, board_stamp, serve
 from edge.service.mqtt_sink import MqttSink
-from edge.service.ports import Outlet
+from edge.service.ports import Outlet, VehicleData
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.sinks import Sink
 from edge.service.status_sink import StatusSink
@@ -65,6 +65,7 @@ from edge.service.trace_sink import TraceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.trace import TraceWriter
+from edge.vehicle import NO_VEHICLE
 from tests.awake import AWAKE
 
 DEADLINE_S = 5.0
@@ -122,8 +123,8 @@ class FakeDecider:
     def unacknowledged(self, kind: str | None = None) -> tuple[str, ...]:
         return ("anger",) if kind in (None, "anger") else ()
 
-    def stop(self, t: float) -> Step | None:  # noqa: ARG002 - as above
-        return self.last
+    def stop(self, t: float, context: Context = UNKNOWN_CONTEXT) -> Step | None:  # noqa: ARG002 - as above
+        return self.last and replace(self.last, context=context)
 
 
 class FakePipeline:
@@ -138,19 +139,19 @@ class FakePipeline:
         self._state = State.CALM
         self._slow_s = slow_s
 
-    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
+    def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         time.sleep(self._slow_s)
         self.seen.append(frame.t)
         self._state = next(self._states, self._state)
         transitions, self.transitions = tuple(self.transitions), []
-        return step_of(frame.t, self._state, transitions=transitions)
+        return replace(step_of(frame.t, self._state, transitions=transitions), context=context)
 
     def reconfigure(self, config: Config) -> None:
         self.decider.calls.append(("reconfigure", config.alerts.expressions["anger"].hold_s, config.mqtt.host))
 
-    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:  # noqa: ARG002 - no fake looks at it
+    def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
         self.blind.append((sight, reason))
-        return step_of(t, State.BLIND, reason)
+        return replace(step_of(t, State.BLIND, reason), context=context)
 
 
 def transition(phase: Phase) -> Transition:
@@ -284,6 +285,8 @@ class Bench:
         state_folder: Path | None = None,
         heat: Callable[[], Heat] = lambda: Heat(None, None),
         frames: NewestFrame | None = None,
+        vehicle: VehicleData = NO_VEHICLE,
+        flush: Callable[[float, Callable[[], bool]], None] = lambda *_: None,
     ) -> None:
         self.config = config or quick()
         self.pipeline = pipeline or FakePipeline()
@@ -311,6 +314,8 @@ class Bench:
             times=StageTimes(),
             heat=heat,
             heat_period_s=0.01,
+            vehicle=vehicle,
+            flush=flush,
         )
         self.thread = threading.Thread(target=self.service.run)
 
@@ -798,6 +803,7 @@ def test_a_renamed_service_begins_anew_under_its_name_and_a_stopped_one_does_not
             begun.append(config.device.id)
             self.renamed = config.device.id == "van-7"
             self.config = named("van-8")
+            self.switched_off = False
 
         def run(self) -> None:
             """At once at its end."""
