@@ -8,11 +8,12 @@ that Home Assistant has for them, because brokers bound how large a message may 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from edge.board.sensors import Board, read_board
 from edge.config import Config
-from edge.mqtt.entities import driver_entities, health_entities
+from edge.mqtt.entities import Component, driver_entities, health_entities
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import DEFAULT_PREFIX, device_word
 from edge.words import catalogue
@@ -30,6 +31,7 @@ SHORT = {
     "icon": "ic",
     "json_attributes_template": "json_attr_tpl",
     "json_attributes_topic": "json_attr_t",
+    "optimistic": "opt",
     "options": "ops",
     "payload": "pl",
     "payload_press": "pl_prs",
@@ -86,7 +88,8 @@ def discovery_payload(config: Config, version: str, board: Board | None = None) 
         "o": {"name": "Evenkeel", "sw": version},
         "avty": [{"t": topics.availability}],
         "avty_mode": "all",
-        "cmps": {key: _shortened(component) for key, component in components.items()},
+        "stat_t": topics.health,
+        "cmps": {key: _shortened(component, topics.name) for key, component in components.items()},
     }
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -96,10 +99,27 @@ def _board_part(board: Board) -> dict[str, str]:
     return {key: text for key, text in told.items() if text is not None}
 
 
-def _shortened(component: dict[str, Any]) -> dict[str, Any]:
-    """The same with short keys, those of its availability too."""
-    return {SHORT.get(key, key): _inside(value) for key, value in component.items()}
+def _shortened(component: Component, base: str) -> Component:
+    """The same with short keys, those of its availability too; ``base`` is written once where that makes it shorter."""
+    whole = _with_short_keys(component)
+    based = {"~": base} | _with_short_keys(component, base)
+    return min(whole, based, key=lambda one: len(json.dumps(one)))
 
 
-def _inside(value: Any) -> Any:
-    return [_shortened(one) if isinstance(one, dict) else one for one in value] if isinstance(value, list) else value
+def _with_short_keys(component: Component, base: str | None = None) -> Component:
+    return {SHORT.get(key, key): _inside(key, value, base) for key, value in component.items()}
+
+
+def _inside(key: str, value: Any, base: str | None) -> Any:
+    if isinstance(value, list):
+        return [_with_short_keys(one, base) if isinstance(one, dict) else one for one in value]
+    if isinstance(value, str) and key.endswith("topic") and base is not None:
+        return f"~{value.removeprefix(base)}"
+    return _tight(value) if isinstance(value, str) and "{{" in value else value
+
+
+def _tight(template: str) -> str:
+    """A template without the spaces that Jinja does not need."""
+    parts = re.split("('[^']*')", template)  # every second one is in quotes and stays as it is
+    parts[::2] = [re.sub(r" ?(\{\{|\}\}|%\}|[{}\[\]()|~*=,:]) ?", r"\1", part) for part in parts[::2]]
+    return "".join(parts)

@@ -1,7 +1,7 @@
 """What Home Assistant shows of a device: each entity as a component of its description, with the keys' full names.
 
-What is not known is unknown or unavailable, never calm: a kind that cannot be read now is unavailable, unless an alert
-of it is open.
+A component without a state topic has health's. What is not known is unknown or unavailable, never calm: a kind that
+cannot be read now is unavailable, unless an alert of it is open.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ MOST_CHARACTERS = 255
 
 Component = dict[str, Any]
 
-# read before what follows uses it: 'k' is where a kind stands, and has nothing where it is not judged
-_KIND = "{{% set k=value_json.kinds.get('{kind}',{{}}) %}}"
+_WHOLE = "round(default=none)"
+"""Home Assistant's filter: a whole number, and unknown where there is none."""
 
-# the number is found by its device, because people rename entities; until it is set it is 'unknown'
-_LENGTH = "device_entities(device_id(entity_id)) | select('match','number') | map('states') | first"
-_PAUSE = f'{{"seconds":{{{{ {_LENGTH} | float({PAUSE_MIN}) * 60 }}}}}}'
+# read before what follows uses it: 'k' is where a kind stands, and has nothing where it is not judged
+_KIND = "{{% set k = value_json.kinds.get('{kind}', {{}}) %}}"
+
+# the number is found by its device, because people rename entities; while it has no value it is 'unknown'
+_LENGTH = "device_entities(device_id(entity_id)) | select('match', 'number') | map('states') | first"
 
 
 def driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
@@ -44,8 +46,13 @@ def driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
 def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
     """A button a command, what came of the last one, and how long a pause lasts.
 
-    Home Assistant keeps that number; the device never hears it.
+    Home Assistant keeps that number; the device never hears it. It begins at PAUSE_MIN, and whatever it says, no button
+    asks for more than the device grants.
     """
+    longest_s = config.publish.max_pause_s
+    longest_min = max(1, math.floor(longest_s / 60))
+    usual_min = min(PAUSE_MIN, longest_min)
+    pause = f'{{"seconds": {{{{ [{_LENGTH} | float({usual_min}) * 60, {longest_s:g}] | min }}}}}}'
 
     def button(name: CommandName, icon: str, **more: str) -> Component:
         return {
@@ -59,7 +66,7 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
     settings = {"entity_category": "config"}
     return {
         "acknowledge": button(CommandName.ACKNOWLEDGE, "mdi:hand-okay"),
-        "pause": button(CommandName.PAUSE, "mdi:pause", command_template=_PAUSE),
+        "pause": button(CommandName.PAUSE, "mdi:pause", command_template=pause),
         "resume": button(CommandName.RESUME, "mdi:play"),
         "recalibrate": button(CommandName.RECALIBRATE, "mdi:face-recognition", **settings),
         "reload": button(CommandName.RELOAD, "mdi:reload", **settings),
@@ -69,8 +76,11 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
             "icon": "mdi:timer-outline",
             "unit_of_measurement": "min",
             "min": 1,  # without it Home Assistant offers 0, which is no pause
-            "max": max(1, math.floor(config.publish.max_pause_s / 60)),
+            "max": longest_min,
             "command_topic": topics.command("pause_min"),
+            "optimistic": True,
+            # health's topic gives it its first value; an empty one is none
+            "value_template": f"{{{{ {usual_min} if this.state == 'unknown' else '' }}}}",
             **settings,
         },
         "command": {
@@ -89,16 +99,10 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
 
     Temperature and problem have no name here: Home Assistant calls them by their class, in its own language.
     """
-    common = {
-        "entity_category": "diagnostic",
-        "state_topic": topics.health,
-        "expire_after": _expiry(config.publish.health_s),
-    }
+    common = {"entity_category": "diagnostic", "expire_after": _expiry(config.publish.health_s)}
 
-    def number(value: str, *, to: int = 0, **more: Any) -> Component:
-        template = f"{{{{ value_json.{value} | round({to}) if value_json.{value} is number else None }}}}"
-        rounded = {"suggested_display_precision": 0}
-        return _sensor(template, **more, **rounded, **common)
+    def number(value: str, **more: Any) -> Component:
+        return _sensor(f"{{{{ value_json.{value} | {_WHOLE} }}}}", **more, **common)
 
     def count(name: str, value: str, icon: str, state_class: str = "measurement") -> Component:
         template = f"{{{{ value_json.{value} }}}}"
@@ -111,24 +115,28 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     return {
         "fps": number("fps", name=words.entity("fps"), icon="mdi:speedometer", unit_of_measurement="fps"),
         "temperature": number("temperature_c", device_class="temperature", unit_of_measurement="°C"),
-        "memory": number(
-            "memory_mb", to=-1, name=words.entity("memory"), device_class="data_size", unit_of_measurement="MB"
+        "memory": _sensor(
+            "{{ value_json.memory_mb | round(-1, default=none) }}",
+            name=words.entity("memory"),
+            device_class="data_size",
+            unit_of_measurement="MB",
+            suggested_display_precision=0,
+            **common,
         ),
         "outbox_depth": count("outbox_depth", "outbox.depth", "mdi:tray-full"),
         "dropped": count("dropped", "dropped_frames", "mdi:filmstrip-off", "total_increasing"),
         # Home Assistant reads 'None' as unknown: a board that cannot tell is not one that runs cool
         "throttled": problem(
-            "{{ None if value_json.throttled is none else 'ON' if value_json.throttled else 'OFF' }}",
+            "{{ iif(value_json.throttled, 'ON', 'OFF', none) }}",
             "heat",
             name=words.entity("throttled"),
         ),
         "clock": problem(
-            "{{ 'OFF' if value_json.clock_synced else 'ON' }}",
+            "{{ iif(value_json.clock_synced, 'OFF', 'ON') }}",
             name=words.entity("clock"),
-            icon="mdi:clock-alert-outline",
         ),
         "problem": problem(
-            "{{ 'ON' if value_json.problems or value_json.outbox.problem else 'OFF' }}",
+            "{{ iif(value_json.problems or value_json.outbox.problem, 'ON', 'OFF') }}",
             json_attributes_topic=topics.health,
             json_attributes_template=(
                 "{{ dict(problems=value_json.problems, outbox=value_json.outbox.problem) | to_json }}"
@@ -158,7 +166,7 @@ def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> 
             "device_class": "problem",
             "state_topic": topics.active(kind),
             # no alert of a kind that cannot be read now is not 'off': then it is unavailable
-            **_while(topics, kind, "k.readable or k.level"),
+            **_while(topics, kind, "k.level or k.readable"),
         }
         for kind in kinds
     }
@@ -169,8 +177,8 @@ def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> 
             "type": "started",
             "subtype": kind,
             "topic": topics.alert,
-            "payload": f"{kind} {Phase.START}",
-            "value_template": "{{ value_json.kind ~ ' ' ~ value_json.phase }}",
+            "payload": f"{kind}{Phase.START}",
+            "value_template": "{{ value_json.kind ~ value_json.phase }}",
         }
         for kind in kinds
     }
@@ -181,8 +189,7 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     expire = {"state_topic": topics.state, "expire_after": _expiry(config.publish.heartbeat_s)}
 
     def share(name: str, template: str, icon: str, **more: Any) -> Component:
-        shown = {"unit_of_measurement": "%", "suggested_display_precision": 0}
-        return _sensor(template, name=name, icon=icon, **shown | more, **expire)
+        return _sensor(template, name=name, icon=icon, **{"unit_of_measurement": "%"} | more, **expire)
 
     state = {
         "platform": "sensor",
@@ -199,13 +206,13 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         "platform": "binary_sensor",
         "name": words.entity("watching"),
         "icon": "mdi:eye-check-outline",
-        "value_template": "{{ 'ON' if value_json.watching else 'OFF' }}",
+        "value_template": "{{ iif(value_json.watching, 'ON', 'OFF') }}",
         **expire,
     }
     signals = {
         f"{kind}_signal": share(
             words.entity("signal").format(kind=_title(words.kind(kind))),
-            f"{_KIND.format(kind=kind)}{{{{ (k.signal*100) | round if k else None }}}}",
+            f"{_KIND.format(kind=kind)}{{{{ (k.signal * 100) | round if k else none }}}}",
             "mdi:gauge",
             **_while(topics, kind, "k.readable"),
         )
@@ -215,14 +222,12 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     eyes = {
         "perclos": share(
             words.entity("perclos"),
-            "{{ (value_json.eyes.perclos * 100) | round "
-            "if value_json.eyes and value_json.eyes.perclos is not none else None }}",
+            f"{{{{ (value_json.eyes or {{}}).get('perclos') | multiply(100, none) | {_WHOLE} }}}}",
             "mdi:eye-off-outline",
         ),
         "blinks": share(
             words.entity("blinks"),
-            "{{ value_json.eyes.blinks_per_minute | round "
-            "if value_json.eyes and value_json.eyes.blinks_per_minute is not none else None }}",
+            f"{{{{ (value_json.eyes or {{}}).get('blinks_per_minute') | {_WHOLE} }}}}",
             "mdi:eye-outline",
             unit_of_measurement="/min",
             **diagnostic,
@@ -237,7 +242,7 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         ),
         "calibrated": share(
             words.entity("calibrated"),
-            "{{ value_json.calibrated_percent | round if value_json.calibrated_percent is number else None }}",
+            f"{{{{ value_json.calibrated_percent | {_WHOLE} }}}}",
             "mdi:face-man-profile",
             **diagnostic,
         ),
@@ -248,7 +253,7 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
 
 def _while(topics: Topics, kind: Kind, when: str) -> Component:
     """Available while the device is there and ``when`` holds of its kind ``k``."""
-    template = f"{_KIND.format(kind=kind)}{{{{ 'online' if {when} else 'offline' }}}}"
+    template = f"{_KIND.format(kind=kind)}{{{{ iif({when}, 'online', 'offline') }}}}"
     return {"availability": [{"topic": topics.availability}, {"topic": topics.state, "value_template": template}]}
 
 

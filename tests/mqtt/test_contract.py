@@ -68,6 +68,7 @@ from edge.mqtt.messages import (
 )
 from edge.mqtt.schemas import FOLDER, MODELS, schema_text
 from tests.awake import AWAKE
+from tests.mqtt.described import in_full
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -356,15 +357,15 @@ def test_evidence_a_rounding_error_above_one_is_one() -> None:
 def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
     config = Config.model_validate({"device": {"id": "van.7"}})
     topics = Topics("evenkeel", "van.7")
-    description = json.loads(discovery_payload(config, "0.2.0"))
+    description = in_full(discovery_payload(config, "0.2.0"))
     ours = {topics.state, topics.alert, topics.health, topics.result("+")}
     ours |= {topics.active(kind) for kind in config.alerts.enabled}
-    used = {component["stat_t"] for component in description["cmps"].values() if "stat_t" in component}
+    used = {component["state_topic"] for component in description["components"].values() if "state_topic" in component}
     assert used == ours
-    assert description["avty"] == [{"t": topics.availability}]
-    for component in description["cmps"].values():
-        read = {one["t"] for one in component.get("avty", ())} | {
-            component[key] for key in ("t", "json_attr_t") if key in component
+    assert description["availability"] == [{"topic": topics.availability}]
+    for component in description["components"].values():
+        read = {one["topic"] for one in component.get("availability", ())} | {
+            component[key] for key in ("topic", "json_attributes_topic") if key in component
         }
         assert read <= ours | {topics.availability}
 

@@ -28,10 +28,11 @@ from edge.mqtt.entities import PAUSE_MIN
 from edge.mqtt.messages import COMMANDS, CommandName, EyesPart, KindPart, OutboxPart, Topics, command_result
 from edge.service.loop import board_stamp
 from edge.words import catalogue, languages
+from tests.mqtt.described import in_full
 
 TEXT = {"type": "string", "minLength": 1}
-TEMPLATE = {"type": "string", "pattern": r"^(\{% set .* %\})?\{\{ .* \}\}$"}
-COMMAND_TEMPLATE = {"type": "string", "pattern": r"\{\{ .* \}\}"}
+TEMPLATE = {"type": "string", "pattern": r"^(\{% set .*%\})?\{\{.*\}\}$"}
+COMMAND_TEMPLATE = {"type": "string", "pattern": r"\{\{.*\}\}"}
 TOPIC = {"type": "string", "pattern": r"^[^+#\u0000]+$"}
 FILTER = {"type": "string", "pattern": r"^[^#\u0000]+$"}
 SECONDS = {"type": "integer", "minimum": 1}
@@ -121,6 +122,8 @@ PLATFORMS: dict[str, dict[str, Any]] = {
         "required": ["platform", "unique_id", "command_topic"],
         "properties": COMMANDING
         | {
+            **{key: ENTITY[key] for key in ("state_topic", "value_template")},
+            "optimistic": {"type": "boolean"},
             "unit_of_measurement": TEXT,
             **{key: {"type": "number"} for key in ("min", "max", "step")},
             "mode": {"enum": ["auto", "box", "slider"]},
@@ -138,42 +141,6 @@ PLATFORMS: dict[str, dict[str, Any]] = {
         },
     },
 }
-
-SHORT = {
-    "atype": "automation_type",
-    "avty": "availability",
-    "avty_mode": "availability_mode",
-    "cmd_t": "command_topic",
-    "cmd_tpl": "command_template",
-    "cmps": "components",
-    "dev": "device",
-    "dev_cla": "device_class",
-    "ent_cat": "entity_category",
-    "evt_typ": "event_types",
-    "exp_aft": "expire_after",
-    "hw": "hw_version",
-    "ic": "icon",
-    "ids": "identifiers",
-    "json_attr_t": "json_attributes_topic",
-    "json_attr_tpl": "json_attributes_template",
-    "mdl": "model",
-    "mf": "manufacturer",
-    "o": "origin",
-    "ops": "options",
-    "p": "platform",
-    "pl": "payload",
-    "sn": "serial_number",
-    "stat_cla": "state_class",
-    "stat_t": "state_topic",
-    "stype": "subtype",
-    "sug_dsp_prc": "suggested_display_precision",
-    "sw": "sw_version",
-    "t": "topic",
-    "uniq_id": "unique_id",
-    "unit_of_meas": "unit_of_measurement",
-    "val_tpl": "value_template",
-}
-"""Those of Home Assistant's abbreviations that are used; what is not among them stays as it is and is refused below."""
 
 DEVICE = {
     "type": "object",
@@ -209,16 +176,9 @@ DESCRIPTION = {
     },
 }
 
+MAX_BYTES_EACH = 290
+
 UNITS = {"temperature": {"°C", "°F", "K"}, "data_size": {"B", "kB", "MB", "GB", "KiB", "MiB", "GiB"}}
-
-
-def in_full(value: Any) -> Any:
-    """With the keys' full names, as Home Assistant reads them."""
-    if isinstance(value, list):
-        return [in_full(one) for one in value]
-    if isinstance(value, dict):
-        return {SHORT.get(key, key): in_full(one) for key, one in value.items()}
-    return value
 
 
 def payload(board: Board | None = None, **discovery: str) -> bytes:
@@ -227,8 +187,7 @@ def payload(board: Board | None = None, **discovery: str) -> bytes:
 
 
 def description(board: Board | None = None, **discovery: str) -> dict[str, Any]:
-    told: dict[str, Any] = in_full(json.loads(payload(board, **discovery)))
-    return told
+    return in_full(payload(board, **discovery))
 
 
 COMPONENTS: dict[str, dict[str, Any]] = description()["components"]
@@ -303,11 +262,47 @@ def test_the_topic_has_only_what_home_assistant_takes_in_one(device_id: str) -> 
     assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", topic)
 
 
+def environment() -> ImmutableSandboxedEnvironment:
+    """Home Assistant's: Jinja in a sandbox, with some functions of its own (homeassistant/helpers/template)."""
+    made = ImmutableSandboxedEnvironment()
+    made.filters |= {"to_json": json.dumps, "round": rounded, "multiply": multiplied, "float": as_float}
+    made.globals["iif"] = iif
+    return made
+
+
 def render(template: str, payload: bytes) -> str:
-    """As Home Assistant renders it: Jinja in a sandbox, with ``value_json`` and its own filter ``to_json``."""
-    environment = ImmutableSandboxedEnvironment()
-    environment.filters["to_json"] = json.dumps
-    return environment.from_string(template).render(value_json=json.loads(payload))
+    return environment().from_string(template).render(value_json=json.loads(payload))
+
+
+RAISE = object()
+
+
+def rounded(value: Any, precision: int = 0, method: str = "common", default: Any = RAISE) -> Any:
+    assert method == "common"
+    number = as_float(value, default)
+    if number is default:
+        return default
+    return int(round(number, 0)) if precision == 0 else round(number, precision)
+
+
+def multiplied(value: Any, amount: float, default: Any = RAISE) -> Any:
+    number = as_float(value, default)
+    return default if number is default else number * amount
+
+
+def as_float(value: Any, default: Any = RAISE) -> Any:
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        if default is RAISE:
+            raise
+        return default
+
+
+def iif(value: Any, if_true: Any = True, if_false: Any = False, if_none: Any = RAISE) -> Any:  # noqa: FBT002
+    if value is None and if_none is not RAISE:
+        return if_none
+    return if_true if value else if_false
 
 
 @pytest.mark.parametrize("kind", Config().alerts.enabled)
@@ -369,22 +364,68 @@ def test_each_button_tells_a_command_that_the_device_takes() -> None:
         assert taken.seconds == (PAUSE_MIN * 60 if name == CommandName.PAUSE else None)
 
 
-def test_no_pause_can_be_set_that_the_device_refuses() -> None:
-    config = Config.model_validate({"publish": {"max_pause_s": 300}})
-    number = in_full(json.loads(discovery_payload(config, "0.1", Board())))["components"]["pause_min"]
-    assert number["min"] == 1
-    assert number["max"] == 5
+@pytest.mark.parametrize(
+    ("max_pause_s", "said", "asked_s"),
+    [
+        (1800, "unknown", 600),  # nobody has set it
+        (1800, "20.0", 1200),
+        (300, "unknown", 300),
+        (300, "20.0", 300),  # set when the device still granted more
+        (30, "unknown", 30),
+        (30, "1.0", 30),  # a minute is the least that can be set
+    ],
+)
+def test_the_pause_button_never_asks_for_more_than_the_device_grants(
+    max_pause_s: float, said: str, asked_s: float
+) -> None:
+    told = granting(max_pause_s)["pause"]["command_template"]
+    command = parse_command("pause", render_pause(told, said), Bounds(max_pause_s, 60), board_stamp())
+    assert isinstance(command, Command)
+    assert command.seconds == asked_s
+
+
+@pytest.mark.parametrize(("max_pause_s", "most", "first"), [(1800, 30, 10), (300, 5, 5), (30, 1, 1)])
+def test_the_length_of_a_pause_begins_at_ten_minutes_or_the_most_that_is_granted(
+    max_pause_s: float, most: int, first: int
+) -> None:
+    number = granting(max_pause_s)["pause_min"]
+    assert (number["min"], number["max"]) == (1, most)
     assert number["command_topic"].rpartition("/")[2] not in COMMANDS
+    # Home Assistant takes no notice of an empty value, so that what somebody has set stays
+    begin = environment().from_string(number["value_template"])
+    assert [begin.render(this={"state": state}) for state in ("unknown", "3.0")] == [str(first), ""]
+    assert number["optimistic"]
 
 
-def render_pause(template: str) -> bytes:
-    """With Home Assistant's functions; the device's number has not been set yet."""
-    environment = ImmutableSandboxedEnvironment()
-    environment.globals |= {"device_id": lambda _: "d", "device_entities": lambda _: ["sensor.a", "number.b"]}
-    environment.filters["states"] = lambda _: "unknown"
-    environment.filters["float"] = lambda text, default: default if text == "unknown" else float(text)
-    environment.tests["match"] = lambda text, start: re.match(start, text) is not None
-    return environment.from_string(template).render(entity_id="button.pause").encode()
+def granting(max_pause_s: float) -> dict[str, Any]:
+    config = Config.model_validate({"publish": {"max_pause_s": max_pause_s}})
+    components: dict[str, Any] = in_full(discovery_payload(config, "0.1", Board()))["components"]
+    return components
+
+
+def render_pause(template: str, said: str = "unknown") -> bytes:
+    """With Home Assistant's functions; ``said`` is what the device's number says."""
+    with_states = environment()
+    with_states.globals |= {"device_id": lambda _: "d", "device_entities": lambda _: ["sensor.a", "number.b"]}
+    with_states.filters["states"] = lambda _: said
+    with_states.tests["match"] = lambda text, start: re.match(start, text) is not None
+    return with_states.from_string(template).render(entity_id="button.pause").encode()
+
+
+def test_templates_lose_their_spaces_and_keep_what_is_quoted() -> None:
+    assert COMPONENTS["command"]["value_template"] == "{{(value_json.command~': '~value_json.message)[:255]}}"
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_description_stays_small(language: str) -> None:
+    """Brokers bound how large a message may be."""
+    assert len(payload(language=language)) <= MAX_BYTES_EACH * len(COMPONENTS)
+
+
+def test_a_long_name_of_a_device_is_written_once_a_component() -> None:
+    config = Config.model_validate({"device": {"id": "van-" + "7" * 28}})
+    components = json.loads(discovery_payload(config, "0.1", Board()))["cmps"]
+    assert json.dumps(components["anger_signal"]).count("evenkeel/van-7777") == 1
 
 
 def test_what_came_of_the_last_command_is_shown_and_never_too_long() -> None:
@@ -412,7 +453,7 @@ def test_a_value_that_the_eyes_give_is_a_whole_number_or_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [key for key, one in COMPONENTS.items() if "unit_of_measurement" in one and "state_topic" in one]
+    "key", [key for key, one in COMPONENTS.items() if "unit_of_measurement" in one and one["platform"] == "sensor"]
 )
 def test_a_measured_value_is_a_number_or_unknown(key: str) -> None:
     text = render(COMPONENTS[key]["value_template"], payload_of(key))
@@ -421,7 +462,7 @@ def test_a_measured_value_is_a_number_or_unknown(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("state", "warning"), ("throttled", "None"), ("problem", "OFF"), ("outbox_depth", "3"), ("anger_signal", "10.0")],
+    [("state", "warning"), ("throttled", "None"), ("problem", "OFF"), ("outbox_depth", "3"), ("anger_signal", "10")],
 )
 def test_a_value_is_what_the_message_says(key: str, said: str) -> None:
     assert render(COMPONENTS[key]["value_template"], payload_of(key)) == said

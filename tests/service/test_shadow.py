@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -51,6 +50,7 @@ from edge.service.versions import About
 from edge.timing import StageTimes
 from edge.traces.shadow import ShadowLine, report_shadow
 from tests.awake import AWAKE
+from tests.mqtt.described import in_full
 
 FPS = 5
 STAMP = Stamp(datetime(2026, 1, 1, tzinfo=UTC), 1.0, clock_synced=True)
@@ -147,12 +147,12 @@ def test_without_it_traces_and_labels_are_asked_for(arguments: list[str], why: s
 
 
 def test_home_assistant_is_told_of_health_alone_and_to_remove_the_rest() -> None:
-    components = json.loads(discovery_payload(SHADOW, "0.2"))["cmps"]
-    assert components["anger"] == {"p": "binary_sensor"}
-    assert components["state"] == {"p": "sensor"}
-    assert components["anger_started"] == {"p": "device_automation"}
-    assert components["fps"]["stat_t"] == "evenkeel/van-7/health"
-    told = [component.get("stat_t") for component in components.values() if len(component) > 1]
+    components = in_full(discovery_payload(SHADOW, "0.2"))["components"]
+    assert components["anger"] == {"platform": "binary_sensor"}
+    assert components["state"] == {"platform": "sensor"}
+    assert components["anger_started"] == {"platform": "device_automation"}
+    assert components["fps"]["state_topic"] == "evenkeel/van-7/health"
+    told = [component.get("state_topic") for component in components.values() if len(component) > 1]
     assert set(told) == {"evenkeel/van-7/health"}
 
 
