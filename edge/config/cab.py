@@ -78,11 +78,20 @@ class GpioConfig(Section):
         )
         return {part: pin for part, pin in parts if pin is not None}
 
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        if len(set(self.pins.values())) < len(self.pins):
-            raise ValueError("two parts have the same pin; each needs one of its own")
-        return self
+
+class ButtonConfig(Section):
+    """A button for the driver, between a pin of a Raspberry Pi and ground: short acknowledges, long pauses."""
+
+    layer: ClassVar = Layer.TUNER
+
+    pin: Pin | None = Field(default=None, examples=[24], description="Pin of the button (BCM).")
+    hold_s: float = Field(default=2.0, ge=0.5, le=10, description="A press is long from here on, seconds.")
+    pause_s: float = Field(
+        default=600.0,
+        ge=30,
+        le=3600,
+        description="A long press pauses for so long, publish.max_pause_s at most, seconds.",
+    )
 
 
 class CabConfig(Section):
@@ -99,6 +108,14 @@ class CabConfig(Section):
     )
     sound: SoundConfig = Field(default_factory=SoundConfig, description="Spoken warnings.")
     gpio: GpioConfig = Field(default_factory=GpioConfig, description="Lights, buzzer and vibration.")
+    button: ButtonConfig = Field(default_factory=ButtonConfig, description="A button for the driver.")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        pins = [*self.gpio.pins.values(), *([] if self.button.pin is None else [self.button.pin])]
+        if len(set(pins)) < len(pins):
+            raise ValueError("two parts have the same pin; each needs one of its own")
+        return self
 
     @property
     def configured(self) -> bool:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from edge.board.notify import Notifier
+from edge.cab.presses import Press
 from edge.config import Config
 from edge.domain import Kind
 from edge.errors import EvenkeelError
@@ -66,6 +67,18 @@ class Orders:
             ok, message = False, str(error)
         _log.info("command %s: %s", command.name, message)
         return ok, message
+
+    def press(self, press: Press, *, paused: bool) -> None:
+        """Do what the driver's button means: short acknowledges, long pauses, and ends the pause where there is one."""
+        config = self.config
+        if press is Press.SHORT:
+            command = Command(CommandName.ACKNOWLEDGE)
+        elif paused:
+            command = Command(CommandName.RESUME)
+        else:
+            command = Command(CommandName.PAUSE, min(config.cab.button.pause_s, config.publish.max_pause_s))
+        _log.info("button: %s press", press)
+        self.ask(command)
 
     def reload(self, *, started: bool = True) -> tuple[bool, str]:
         """Read the configuration again; where it is wrong keep the old one and say why.

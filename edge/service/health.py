@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
 from edge.domain import UNKNOWN_CONTEXT, Context, State
-from edge.service.ports import Frames, VehicleData
+from edge.service.ports import DriverButton, Frames, VehicleData
 from edge.timing import StageTimes
 from edge.vehicle.store import SourceHealth
 
@@ -59,6 +59,7 @@ class HealthProbe:
         times: StageTimes,
         sinks: Callable[[], Mapping[str, SinkHealth]],
         vehicle: VehicleData,
+        button: DriverButton,
         clock: Callable[[], float],
     ) -> None:
         self._period_s = period_s
@@ -67,6 +68,7 @@ class HealthProbe:
         self._times = times
         self._sinks = sinks
         self._vehicle = vehicle
+        self._button = button
         self._clock = clock
         self._read = self._read_before = 0
         self._t = clock()
@@ -100,7 +102,9 @@ class HealthProbe:
             memory_mb=resident_mb(),
             temperature_c=self._heat.heat.temperature_c,
             throttled=self._heat.heat.throttled,
-            problems=tuple(text for text in (self._heat.problem, blind[1] if blind else None, *told) if text),
+            problems=tuple(
+                text for text in (self._heat.problem, blind[1] if blind else None, self._button.problem, *told) if text
+            ),
             sinks=self._sinks(),
             context=self._vehicle.context(now),
             vehicle=vehicle,

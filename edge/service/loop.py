@@ -18,6 +18,7 @@ from edge.board.heat import RateLimit
 from edge.board.notify import Notifier
 from edge.board.sensors import Heat, clock_synced, read_heat
 from edge.board.watch import HEAT_PERIOD_S, HeatWatch
+from edge.cab.button import Button
 from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import Config
@@ -36,7 +37,7 @@ from edge.service.health import HealthProbe
 from edge.service.ignition import Ignition
 from edge.service.mqtt_sink import MqttSink
 from edge.service.pacing import Pace
-from edge.service.ports import Frames, Memory, Outlet, Steps, VehicleData
+from edge.service.ports import DriverButton, Frames, Memory, Outlet, Steps, VehicleData
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.retirements import Retirements
 from edge.service.shadow_sink import ShadowSink
@@ -237,6 +238,7 @@ class Service:
         reload: Callable[[], Config],
         times: StageTimes,
         vehicle: VehicleData = NO_VEHICLE,
+        button: DriverButton | None = None,
         clock: Callable[[], float] = uptime_s,
         heat: Callable[[], Heat] = read_heat,
         heat_period_s: float = HEAT_PERIOD_S,
@@ -253,6 +255,7 @@ class Service:
         self._clock = clock
         self._sleep = sleep
         self._vehicle = vehicle
+        self._button = button or Button(config.cab.button, clock)
         self._settled = settled
         self._flush = flush
         self._flush_s = config.vehicle.ignition_off.flush_s
@@ -266,6 +269,7 @@ class Service:
             times=times,
             sinks=lambda: self._sinks.health,
             vehicle=vehicle,
+            button=self._button,
             clock=clock,
         )
         self._orders = Orders(
@@ -311,7 +315,7 @@ class Service:
         """
         try:
             self._heat.start()
-            with self._frames, self._vehicle:
+            with self._frames, self._vehicle, self._button:
                 while not (self._stop_asked or self._orders.renamed or self._off):
                     self._turn()
         except EndOfStream:
@@ -348,7 +352,7 @@ class Service:
             self._reload_asked = False
             self._orders.reload(started=self._started)
         if self._started:
-            self._orders.obey_commands()
+            self._obey()
         step = self._next_step()
         if step is not None:
             self._take(step)
@@ -356,6 +360,11 @@ class Service:
         self._heat.look()
         if self._step is not None and self._probe.due:
             self._sinks.probe(self._probe.read(self._step.state))
+
+    def _obey(self) -> None:
+        self._orders.obey_commands()
+        for press in self._button.poll():
+            self._orders.press(press, paused=self._step is not None and self._step.state is State.PAUSED)
 
     def _next_step(self) -> Step | None:
         """The pipeline's word on the newest frame, or on there being none; None while neither is due."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from edge.cab.presses import Press
 from edge.config import Config
 from edge.decision.baseline import RestingFace
 from edge.domain import UNKNOWN_CONTEXT, Context, Frame, Kind, Sight, Step
@@ -135,6 +136,17 @@ class VehicleData(AbstractContextManager[object], Protocol):
 
     def health(self, now: float) -> Mapping[str, SourceHealth]:
         """How each source is, by its name."""
+
+
+class DriverButton(AbstractContextManager[object], Protocol):
+    """What is asked of ``edge.cab.button.Button``."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it, in words."""
+
+    def poll(self) -> list[Press]:
+        """What was pressed since the last time."""
 
 
 class Memory(Protocol):

@@ -21,6 +21,7 @@ import pytest
 from edge.board.clock import uptime_s
 from edge.board.notify import Notifier
 from edge.board.sensors import Heat
+from edge.cab.presses import Press
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
 from edge.config import Config, HeatConfig, load_config
@@ -57,7 +58,7 @@ from edge.mqtt.outbox import Outbox
 from edge.service.health import Health, SinkHealth
 from edge.service.loop import Service, board_stamp, serve
 from edge.service.mqtt_sink import MqttSink
-from edge.service.ports import Outlet, VehicleData
+from edge.service.ports import DriverButton, Outlet, VehicleData
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.sinks import Sink
 from edge.service.status_sink import StatusSink
@@ -287,6 +288,7 @@ class Bench:
         frames: NewestFrame | None = None,
         vehicle: VehicleData = NO_VEHICLE,
         flush: Callable[[float, Callable[[], bool]], None] = lambda *_: None,
+        button: DriverButton | None = None,
     ) -> None:
         self.config = config or quick()
         self.pipeline = pipeline or FakePipeline()
@@ -316,6 +318,7 @@ class Bench:
             heat_period_s=0.01,
             vehicle=vehicle,
             flush=flush,
+            button=button,
         )
         self.thread = threading.Thread(target=self.service.run)
 
@@ -583,6 +586,35 @@ def test_an_acknowledgement_reaches_the_decisions_and_is_answered() -> None:
         eventually(lambda: len(bench.publisher.answers) == 1)
     assert bench.pipeline.decider.calls == [("acknowledge", "anger")]
     assert bench.publisher.answers == [(CommandName.ACKNOWLEDGE, True, "acknowledged: anger")]
+
+
+class FakeButton:
+    """Gives each of the presses at one look, and is stuck."""
+
+    problem = "button on GPIO24: it is stuck"
+
+    def __init__(self, *presses: Press) -> None:
+        self._presses = list(presses)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def poll(self) -> list[Press]:
+        return [self._presses.pop(0)] if self._presses else []
+
+
+def test_the_driver_s_button_acknowledges_and_pauses_and_health_tells_what_is_wrong_with_it() -> None:
+    config = quick()
+    config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.1})})
+    with Bench(Ticker, config, button=FakeButton(Press.SHORT, Press.LONG)) as bench:
+        eventually(lambda: len(bench.publisher.health) > 0)
+        eventually(lambda: len(bench.pipeline.decider.calls) == 2)
+    assert bench.pipeline.decider.calls == [("acknowledge", None), ("pause", 600.0)]
+    assert FakeButton.problem in bench.publisher.health[0].problems
+    assert bench.publisher.answers == []
 
 
 def test_recalibrate_forgets_what_was_learned_and_what_was_kept(tmp_path: Path) -> None:

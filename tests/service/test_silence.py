@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.cab.presses import Press
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import EXPRESSION, EXPRESSIONS, EYES, Face, Observation, Quality, Reading, Sight, State, Step
@@ -227,3 +228,44 @@ class TestAcknowledge:
         ok, message = drive.orders.ask(Command(ACKNOWLEDGE))
         assert (ok, "publish.max_pause_hourly_s" in message) == (False, True)
         assert drive.decider.unacknowledged() == ("anger",)
+
+
+class TestButton:
+    def test_a_short_press_acknowledges_what_is_open(self) -> None:
+        drive = Drive()
+        drive.see(60.0, anger=0.05)
+        drive.see(60.0, anger=0.9)
+        assert drive.decider.unacknowledged() == ("anger",)
+        drive.orders.press(Press.SHORT, paused=False)
+        drive.see(1.0, anger=0.9)
+        assert drive.steps[-1].signals.kinds["anger"].acknowledged
+
+    def test_a_long_press_pauses_and_another_one_ends_the_pause(self) -> None:
+        drive = Drive(Config.model_validate({"cab": {"button": {"pause_s": 60.0}}}))
+        drive.see(5.0, anger=0.05)
+        drive.orders.press(Press.LONG, paused=False)
+        drive.see(30.0, anger=0.05)
+        assert drive.steps[-1].state is State.PAUSED
+        drive.orders.press(Press.LONG, paused=True)
+        drive.see(1.0, anger=0.05)
+        assert drive.steps[-1].state is not State.PAUSED
+
+    def test_a_pause_lasts_no_longer_than_anybody_may_ask_for(self) -> None:
+        drive = Drive(Config.model_validate({"publish": {"max_pause_s": 60.0}}))
+        drive.orders.press(Press.LONG, paused=False)
+        drive.see(59.0, anger=0.05)
+        assert drive.steps[-1].state is State.PAUSED
+        drive.see(2.0, anger=0.05)
+        assert drive.steps[-1].state is not State.PAUSED
+
+    @pytest.mark.parametrize("press", Press)
+    def test_an_hour_of_presses_is_no_more_silence_than_commands_may_ask_for(self, press: Press) -> None:
+        drive = Drive()
+        drive.see(30.0, anger=0.05)
+        for _ in range(720):
+            paused = drive.steps[-1].state is State.PAUSED
+            drive.orders.press(press, paused=paused)
+            drive.see(5.0, anger=0.9)
+        paused_s = sum(step.state is State.PAUSED for step in drive.steps) / FPS
+        assert paused_s <= Config().publish.max_pause_hourly_s + 1.0
+        assert drive.alert_s() > 60.0
