@@ -145,7 +145,7 @@ class Judge(ABC):
         """Why this kind cannot be read now; none where it can, or where the state says it."""
         if self.episode.lasting:
             return Reason(ReasonCode.LASTING)
-        return Reason(ReasonCode.SLOW) if self._gated else NO_REASON
+        return Reason(ReasonCode.SLOW, kinds=(self.kind,)) if self._gated else NO_REASON
 
     @property
     def holds_up_calm(self) -> bool:

@@ -10,6 +10,7 @@ from edge.decision.decider import Decider
 from edge.domain import UNKNOWN_CONTEXT, Context, Eyes, Observation, Phase, ReasonCode, State, Step
 from edge.traces.replay import replay
 from edge.traces.trace import TraceWriter, read_trace
+from edge.words import say
 
 Look = Callable[..., Observation]
 Spell = tuple[float, float, Context]
@@ -70,6 +71,7 @@ def test_a_kind_that_is_held_back_is_not_calm_and_says_why(look: Look) -> None:
     assert (fatigue.readable, fatigue.reason.code) == (False, ReasonCode.SLOW)
     assert last.signals.kinds["anger"].readable
     assert (last.state, last.reason.code) == (State.UNCERTAIN, ReasonCode.SLOW)
+    assert say(last.reason) == "fatigue: the vehicle is too slow for this to be judged"
 
 
 def test_what_was_seen_at_standstill_starts_nothing_behind_it(look: Look) -> None:
