@@ -236,6 +236,7 @@ def cab(
     """Try what is said to the driver in the cab, such as: --try fatigue urgent."""
     from edge.domain import Level
     from edge.service.cab_sink import cue_of
+    from edge.service.loop import board_stamp
     from edge.tools.cab import try_out
 
     configuration = load_config(config)
@@ -245,7 +246,7 @@ def cab(
     if level not in set(Level) or kind not in configuration.alerts.kinds:
         known = ", ".join(configuration.alerts.kinds)
         raise UsageError(f"--try {kind} {level}: known are {known}, each with {' or '.join(Level)}")
-    try_out(configuration.cab, cue_of(kind, Level(level)))
+    try_out(configuration, cue_of(kind, Level(level)), board_stamp())
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The configuration: its schema, and how it is read."""
 
-from edge.config.cab import ButtonConfig, CabConfig, GpioConfig, SoundConfig
+from edge.config.cab import ButtonConfig, CabConfig, GpioConfig, ProgramConfig, SoundConfig
 from edge.config.load import ENV_PREFIX, load_as, load_config, schema_json
 from edge.config.schema import (
     MAX_MQTT_TEXT_BYTES,
@@ -34,6 +34,7 @@ __all__ = [
     "HeatConfig",
     "MqttConfig",
     "OutboxConfig",
+    "ProgramConfig",
     "PublishConfig",
     "QualityConfig",
     "SoundConfig",

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from edge.decision.kinds import registered
-from edge.domain import Level
+from edge.domain import Kind, Level, Phase
 from edge.section import Layer, Section, Share
 
 Pin = Annotated[int, Field(ge=2, le=27)]
@@ -22,7 +22,27 @@ Pattern = tuple[
 Part = Literal["led", "buzzer", "vibration", "watching_light"]
 
 
-class SoundConfig(Section):
+class Output(Section):
+    """What reaches the driver on one way: of which kinds, and from which level on."""
+
+    layer: ClassVar = Layer.TUNER
+
+    kinds: tuple[Kind, ...] = Field(default=(), description="Kinds of alert that go this way; empty: all of them.")
+    levels: tuple[Level, ...] = Field(default=tuple(Level), description="Levels that go this way.")
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if unknown := [kind for kind in kinds if kind not in registered()]:
+            raise ValueError(f"no such kind: {', '.join(unknown)}; known: {', '.join(registered())}")
+        return kinds
+
+    def takes(self, kind: Kind, level: Level) -> bool:
+        """Whether alerts of a kind go this way at a level."""
+        return (not self.kinds or kind in self.kinds) and level in self.levels
+
+
+class SoundConfig(Output):
     """Spoken warnings through a sound card."""
 
     layer: ClassVar = Layer.TUNER
@@ -37,7 +57,7 @@ class SoundConfig(Section):
     )
 
 
-class GpioConfig(Section):
+class GpioConfig(Output):
     """Lights, a buzzer and vibration on the pins of a Raspberry Pi. A key that is not set: there is no such part."""
 
     layer: ClassVar = Layer.TUNER
@@ -84,7 +104,7 @@ class ButtonConfig(Section):
 
     layer: ClassVar = Layer.TUNER
 
-    pin: Pin | None = Field(default=None, examples=[24], description="Pin of the button (BCM).")
+    pin: Pin | None = Field(default=None, examples=[26], description="Pin of the button (BCM).")
     hold_s: float = Field(default=2.0, ge=0.5, le=10, description="A press is long from here on, seconds.")
     pause_s: float = Field(
         default=600.0,
@@ -92,6 +112,27 @@ class ButtonConfig(Section):
         le=3600,
         description="A long press pauses for so long, publish.max_pause_s at most, seconds.",
     )
+
+
+class ProgramConfig(Output):
+    """A program of your own that is run with each alert as JSON on its standard input; no shell has a part in it."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    program: tuple[Annotated[str, Field(pattern=r"^[^\x00]+$")], ...] = Field(
+        default=(),
+        examples=[["/usr/local/bin/warn", "--cab"]],
+        description="The program, as an absolute path, and its arguments.",
+    )
+    timeout_s: float = Field(default=10.0, ge=0.1, le=120, description="It is killed after so long, seconds.")
+    phases: tuple[Phase, ...] = Field(default=tuple(Phase), description="Phases of an alert that it is run for.")
+
+    @field_validator("program")
+    @classmethod
+    def _absolute(cls, program: tuple[str, ...]) -> tuple[str, ...]:
+        if program and not Path(program[0]).is_absolute():
+            raise ValueError("the program is named by its absolute path, as /usr/local/bin/warn")
+        return program
 
 
 class CabConfig(Section):
@@ -108,6 +149,7 @@ class CabConfig(Section):
     )
     sound: SoundConfig = Field(default_factory=SoundConfig, description="Spoken warnings.")
     gpio: GpioConfig = Field(default_factory=GpioConfig, description="Lights, buzzer and vibration.")
+    command: ProgramConfig = Field(default_factory=ProgramConfig, description="A program of your own.")
     button: ButtonConfig = Field(default_factory=ButtonConfig, description="A button for the driver.")
 
     @model_validator(mode="after")
@@ -120,4 +162,4 @@ class CabConfig(Section):
     @property
     def configured(self) -> bool:
         """Whether anything reaches the driver."""
-        return self.sound.enabled or bool(self.gpio.pins)
+        return self.sound.enabled or bool(self.gpio.pins) or bool(self.command.program)

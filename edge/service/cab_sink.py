@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edge.cab.pins import Pins
 from edge.cab.plan import Cue, Plan
+from edge.cab.program import Program
+from edge.cab.relay import Relay
 from edge.cab.sound import Sound
 from edge.config import Config
 from edge.decision.kinds import registered
-from edge.domain import Kind, Level, Step
-from edge.service.cab_outputs import Output, PinOutput, SoundOutput
+from edge.domain import Kind, Level, Stamp, Step
+from edge.service.cab_alert import AlertText
+from edge.service.cab_outputs import Output, PinOutput, ProgramOutput, SoundOutput
 from edge.service.health import Health, SinkHealth
 
 
@@ -20,9 +23,9 @@ class CabSink:
     name = "cab"
     outward = True
 
-    def __init__(self, config: Config, outputs: Sequence[Output] | None = None) -> None:
-        self._plan = Plan(config.cab, {kind: judge.wakes for kind, judge in registered().items()})
-        self._outputs = tuple(_configured(config)) if outputs is None else outputs
+    def __init__(self, config: Config, stamp: Callable[[], Stamp], outputs: Sequence[Output] | None = None) -> None:
+        self._plan = Plan(config.cab, _wakes())
+        self._outputs = tuple(_configured(config, stamp)) if outputs is None else outputs
 
     @property
     def health(self) -> SinkHealth:
@@ -46,11 +49,19 @@ class CabSink:
             output.close()
 
 
-def _configured(config: Config) -> Iterator[Output]:
-    if config.cab.gpio.pins:
-        yield PinOutput(Pins(config.cab.gpio))
-    if config.cab.sound.enabled:
-        yield SoundOutput(Sound(config.cab), (cue_of(kind, level) for kind in config.alerts.enabled for level in Level))
+def _configured(config: Config, stamp: Callable[[], Stamp]) -> Iterator[Output]:
+    cab = config.cab
+    if cab.gpio.pins:
+        yield PinOutput(cab.gpio, Pins(cab.gpio))
+    if cab.sound.enabled:
+        cues = (cue_of(kind, level) for kind in config.alerts.enabled for level in Level)
+        yield SoundOutput(cab.sound, Sound(cab), cues)
+    if cab.command.program:
+        yield ProgramOutput(Program(cab.command), Relay(cab.command, _wakes()), AlertText(config.device.id, stamp))
+
+
+def _wakes() -> dict[Kind, bool]:
+    return {kind: judge.wakes for kind, judge in registered().items()}
 
 
 def cue_of(kind: Kind, level: Level) -> Cue:

@@ -160,7 +160,7 @@ def build_service(
             if shadow is None
             else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
         )
-        cab = [CabSink(config)] if config.cab.configured and not config.alerts.shadow else []
+        cab = [CabSink(config, stamp)] if config.cab.configured and not config.alerts.shadow else []
         sinks: list[Sink] = [speak, *cab, StatusSink(notifier, publisher), memory]
         if shadow is not None:
             sinks.append(shadow)

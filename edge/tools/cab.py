@@ -7,33 +7,39 @@ from collections.abc import Callable
 
 from edge.cab.pins import Pins, length_s, pattern_of
 from edge.cab.plan import Cue
+from edge.cab.program import Program
 from edge.cab.sound import Sound
-from edge.config import CabConfig
+from edge.config import Config
+from edge.domain import UNKNOWN_CONTEXT, Phase, Stamp, Transition
 from edge.errors import EvenkeelError, UnavailableError
+from edge.service.cab_alert import AlertText
 
 
-def try_out(config: CabConfig, cue: Cue, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Say and show ``cue`` to its end; it is said where nothing is configured.
+def try_out(config: Config, cue: Cue, stamp: Stamp, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Say and show ``cue`` to its end, and run the program for it; it is said where nothing is configured.
 
     Raises:
         UnavailableError: with a line for each output that failed; the others have worked.
     """
-    faults = []
-    pins = Pins(config.gpio)
+    cab, faults = config.cab, []
+    pins = Pins(cab.gpio)
     begin = time.monotonic()
-    acts: tuple[Callable[[], None], ...] = (lambda: pins.show(cue), lambda: _say(config, cue))
+    acts: list[Callable[[], None]] = []
+    if cab.gpio.pins:
+        acts.append(lambda: pins.show(cue))
+    if cab.sound.enabled or not cab.configured:
+        acts.append(lambda: Sound(cab).play(cue))
+    if cab.command.program:
+        start = Transition(stamp.uptime_s, cue.kind, Phase.START, cue.level, 1, stamp.uptime_s, 1.0, 1.0, None)
+        text = AlertText(config.device.id, lambda: stamp)(start, UNKNOWN_CONTEXT)
+        acts.append(lambda: Program(cab.command).run(text))
     for act in acts:
         try:
             act()
         except EvenkeelError as error:
             faults.append(str(error))
-    if config.gpio.pins:
-        sleep(max(0.0, begin + length_s(pattern_of(cue, config.gpio)) - time.monotonic()))
+    if cab.gpio.pins:
+        sleep(max(0.0, begin + length_s(pattern_of(cue, cab.gpio)) - time.monotonic()))
     pins.close()
     if faults:
         raise UnavailableError("\n".join(faults))
-
-
-def _say(config: CabConfig, cue: Cue) -> None:
-    if config.sound.enabled or not config.configured:
-        Sound(config).play(cue)

@@ -32,6 +32,7 @@ from edge.domain import (
 )
 from edge.errors import UnavailableError
 from edge.service.cab_sink import CabSink
+from edge.service.loop import board_stamp
 from edge.tools.cab import try_out
 
 gpiozero = pytest.importorskip("gpiozero", reason="gpiozero is not installed; pip install 'evenkeel[gpio]'")
@@ -179,7 +180,7 @@ def step_of(t: float, state: State, *told: Transition) -> Step:
 
 
 def test_the_light_is_on_while_the_driver_is_looked_at_and_off_after_the_end(board: Any) -> None:
-    sink = CabSink(Config(cab=CabConfig(gpio=GPIO)))
+    sink = CabSink(Config(cab=CabConfig(gpio=GPIO)), board_stamp)
     states = (State.UNCERTAIN, State.CALM, State.PAUSED, State.CALM, State.BLIND, State.ABSENT, State.WARNING)
     for t, state in enumerate(states):
         sink.take(step_of(float(t), state))
@@ -190,7 +191,7 @@ def test_the_light_is_on_while_the_driver_is_looked_at_and_off_after_the_end(boa
 
 def test_an_alert_reaches_the_pins_and_its_end_silences_them(board: Any) -> None:
     long = GPIO.model_copy(update={"patterns": {"fatigue": (10.0, 0.0, 1)}})
-    sink = CabSink(Config(cab=CabConfig(gpio=long)))
+    sink = CabSink(Config(cab=CabConfig(gpio=long)), board_stamp)
     start = Transition(0.0, "fatigue", Phase.START, Level.WARNING, 1, 0.0, 0.8, 0.8, None)
     sink.take(step_of(0.0, State.WARNING, start))
     eventually(lambda: levels(board, 22) == [False, True])
@@ -204,7 +205,7 @@ def test_a_fault_of_the_pins_is_told_in_health_beside_that_of_the_sound(monkeypa
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "no_such_factory")
-    sink = CabSink(Config.model_validate({"cab": {"gpio": {"led": 17}, "sound": {"enabled": True}}}))
+    sink = CabSink(Config.model_validate({"cab": {"gpio": {"led": 17}, "sound": {"enabled": True}}}), board_stamp)
     for fault in ("gpio: GPIOZERO_PIN_FACTORY=no_such_factory", "espeak-ng is missing"):
         eventually(lambda fault=fault: fault in (sink.health.problem or ""))  # type: ignore[misc]
     sink.close()
@@ -212,7 +213,7 @@ def test_a_fault_of_the_pins_is_told_in_health_beside_that_of_the_sound(monkeypa
 
 def test_trying_shows_the_pattern_to_its_end_and_lets_go(board: Any) -> None:
     slept: list[float] = []
-    try_out(CabConfig(gpio=GPIO), WAKE, slept.append)
+    try_out(Config(cab=CabConfig(gpio=GPIO)), WAKE, board_stamp(), slept.append)
     assert 0 < slept[0] <= 0.12
     gpiozero.LED(17).close()
     assert not any(board.pin(pin).state for pin in (17, 22, 23, 27))
@@ -230,4 +231,4 @@ def test_trying_shows_the_pattern_to_its_end_and_lets_go(board: Any) -> None:
 )
 def test_pins_and_patterns_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        GpioConfig.model_validate(wrong)
+        CabConfig.model_validate({"gpio": wrong})

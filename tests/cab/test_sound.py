@@ -22,6 +22,7 @@ from edge.config import CabConfig, Config, SoundConfig
 from edge.domain import Level
 from edge.errors import UnavailableError
 from edge.service.cab_sink import CabSink
+from edge.service.loop import board_stamp
 from edge.words import languages
 
 WAKE = Cue("fatigue", Level.URGENT, wakes=True)
@@ -179,7 +180,7 @@ def test_whatever_is_wrong_with_the_words_the_tones_are_heard(
 
 def test_a_card_that_fails_is_told_in_health_and_the_sink_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    sink = CabSink(Config(cab=CabConfig(sound=SoundConfig(enabled=True))))
+    sink = CabSink(Config(cab=CabConfig(sound=SoundConfig(enabled=True))), board_stamp)
     sink.close()
     assert "espeak-ng" in (sink.health.problem or "")
     assert sink.outward
