@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers clients cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -91,6 +91,9 @@ chaos: $(VENV)/.dev ## Kill broker, devices and collector KILLS times, cut the n
 
 brokers: $(VENV)/.dev ## Try the device on real brokers with their tightest limits; ARGS=--install gets them first
 	$(VENV)/bin/python -m benchmarks.brokers $(ARGS)
+
+clients: $(VENV)/.dev build/clients/.made ## Follow a device with Node-RED, Prometheus, mqtt.js, aiomqtt and more while all of them are killed
+	$(VENV)/bin/python -m benchmarks.clients $(ARGS)
 
 cellular: $(VENV)/.dev ## Measure on simulated cellular links what mqtt.answer_s costs: false disconnects against time to notice
 	$(VENV)/bin/python -m benchmarks.cellular $(ARGS)
@@ -204,6 +207,13 @@ $(SQLITE):
 		tar xzf package/deps/sqlite-autoconf-*.tar.gz
 	cd $(@D)/sqlite-autoconf-* && $(CC) -O1 -DSQLITE_ENABLE_DBPAGE_VTAB -DSQLITE_THREADSAFE=0 \
 		-DSQLITE_OMIT_LOAD_EXTENSION shell.c sqlite3.c -lm -o ../sqlite3
+
+build/clients/.made: benchmarks/clients/package.json benchmarks/clients/requirements.txt | python
+	mkdir -p $(@D) && cp $< $(@D)
+	npm install --silent --no-audit --no-fund --prefix $(@D)
+	$(PYTHON) -m venv $(@D)/venv
+	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/clients/requirements.txt
+	@touch $@
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \

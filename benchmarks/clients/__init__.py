@@ -1,0 +1,1 @@
+"""Clients that nobody here wrote, on a real broker: whether they get every alert once, and figures that hold."""
