@@ -112,7 +112,7 @@ def _message(channel: Channel) -> dict[str, Any]:
     binding: dict[str, Any] = {"bindingVersion": BINDING}
     if not words and channel.from_device:
         binding |= {"payloadFormatIndicator": 1, "contentType": JSON}
-    if channel.message in COMMANDS:
+    if channel.message in COMMANDS and not channel.from_device:
         binding |= {
             "responseTopic": {"type": "string", "maxLength": MAX_REPLY_TOPIC},
             "correlationData": {"type": "string", "maxLength": MAX_CORRELATION_BYTES},
@@ -122,15 +122,16 @@ def _message(channel: Channel) -> dict[str, Any]:
     return {
         "name": channel.name,
         "contentType": "text/plain" if words else JSON,
-        "payload": _payload(channel.message),
+        "payload": _payload(channel),
         "bindings": {"mqtt": binding},
     }
 
 
-def _payload(message: str | tuple[str, ...]) -> dict[str, Any]:
+def _payload(channel: Channel) -> dict[str, Any]:
+    message = channel.message
     if not isinstance(message, str):
         return {"type": "string", "enum": list(message)}
-    model = MODELS.get(message) or PAYLOADS.get(message)
+    model: type[BaseModel] | None = MODELS.get(message) if channel.from_device else PAYLOADS.get(message)
     if model is None:
         return {"type": "object"}
     return {"$ref": f"#/components/schemas/{_name(model)}"}

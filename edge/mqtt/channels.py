@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.mqtt.messages import COMMANDS, RESEND, Topics
+from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandName, Topics
 
 PREFIX, DEVICE, KIND, WORD, HOME = "{prefix}", "{device_id}", "{kind}", "{word}", "{discovery_prefix}"
 _TOPICS = Topics(PREFIX, DEVICE)
@@ -19,6 +19,7 @@ class Role(StrEnum):
 
     DEVICE = "device"
     READER = "reader"
+    DASHBOARD = "dashboard"
     OPERATOR = "operator"
     COLLECTOR = "collector"
     HOME_ASSISTANT = "homeassistant"
@@ -26,7 +27,8 @@ class Role(StrEnum):
 
 ROLES = {
     Role.DEVICE: "The driver monitor. It writes its own branch and reads its own commands, never another's.",
-    Role.READER: "A display, a recorder or a dashboard. It reads and writes nothing.",
+    Role.READER: "A display or a recorder. It reads and writes nothing.",
+    Role.DASHBOARD: "`evenkeel dashboard`. It reads all, asks for `live`, and sends what an operator may on its pages.",
     Role.OPERATOR: "The people at the desk. They read all and may send any command.",
     Role.COLLECTOR: "`evenkeel collect`. It reads alerts and each device's last word, and writes `command/resend`.",
     Role.HOME_ASSISTANT: "Home Assistant. It reads all, may send any command, and says when it has started.",
@@ -34,7 +36,9 @@ ROLES = {
 """Each role in words."""
 
 _COMMANDING = (Role.OPERATOR, Role.HOME_ASSISTANT)
-_HEARING = (Role.READER, Role.COLLECTOR, *_COMMANDING)
+_HEARING = (Role.READER, Role.DASHBOARD, Role.COLLECTOR, *_COMMANDING)
+_ON_PAGES = (CommandName.PAUSE, CommandName.RESUME, CommandName.ACKNOWLEDGE, CommandName.RECALIBRATE, LIVE)
+"""Commands that the dashboard sends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +97,7 @@ _SAID = (
         topic=_TOPICS.active(KIND),
         message=("ON", "OFF"),
         retained=True,
-        reads=(Role.READER, *_COMMANDING),
+        reads=(Role.READER, Role.DASHBOARD, *_COMMANDING),
         about="Whether an alert of this kind is on. The set of kinds is open.",
     ),
     Channel(
@@ -103,6 +107,14 @@ _SAID = (
         qos=0,
         retained=True,
         about="How the device is. With MQTT 5 it expires after three periods of `publish.health_s`.",
+    ),
+    Channel(
+        name="liveFrame",
+        topic=_TOPICS.live,
+        message="live",
+        qos=0,
+        reads=(Role.DASHBOARD, *_COMMANDING),
+        about="What holds in each frame, only while somebody asks for it with `command/live`.",
     ),
 )
 _REPLY = Channel(
@@ -134,7 +146,11 @@ _HOME = (
 
 def _asked(name: str) -> tuple[Channel, Channel]:
     """A command and its answer."""
-    senders = (*_COMMANDING, Role.COLLECTOR) if name == RESEND else _COMMANDING
+    senders: tuple[Role, ...] = _COMMANDING
+    if name == RESEND:
+        senders += (Role.COLLECTOR,)
+    if name in _ON_PAGES:
+        senders += (Role.DASHBOARD,)
     command = Channel(
         name=name,
         topic=_TOPICS.command(name),

@@ -18,7 +18,16 @@ from edge.domain import Phase, Stamp
 from edge.mqtt.commands import Budgets, Command, RateLimit
 from edge.mqtt.connect import Connector
 from edge.mqtt.extras import Reply
-from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage, Topics, command_result
+from edge.mqtt.messages import (
+    AlertMessage,
+    HealthMessage,
+    LiveMessage,
+    Newest,
+    OutboxPart,
+    StateMessage,
+    Topics,
+    command_result,
+)
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import Outbox
 from edge.mqtt.sending import OFF, OFFLINE, ON, Sending
@@ -139,6 +148,15 @@ class Publisher:
     def publish_health(self, message: HealthMessage) -> None:
         """Say how the device is, if the broker is there; what was said while it is away is forgotten."""
         self._sending.tell_health(message.payload())
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has asked for what is live, and the broker is there."""
+        return self._sending.watched
+
+    def publish_live(self, message: Callable[[], LiveMessage]) -> None:
+        """Say what holds in the newest frame, if the broker has room for it; ``message`` makes it then."""
+        self._sending.tell_live(message)
 
     def poll_command(self) -> Command | None:
         """The oldest valid command that nobody has taken yet."""

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from edge.config import Config
 from edge.domain import Kind, Stamp
 from edge.mqtt.extras import Reply
-from edge.mqtt.messages import COMMANDS, MAX_EPOCH, RESEND, CommandName, OpenKind, Topics
+from edge.mqtt.messages import COMMANDS, LIVE, MAX_EPOCH, RESEND, CommandName, OpenKind, Topics
 
 MAX_PAYLOAD_BYTES = 1024
 BURST = 5
@@ -19,6 +19,11 @@ REFILL_S = 2.0
 
 RESEND_BURST = 10
 RESEND_REFILL_S = 1.0
+
+LIVE_BURST = 10
+LIVE_REFILL_S = 1.0
+MAX_LIVE_S = 60.0
+"""Who watches asks again before it is over, so that nothing is sent for long to somebody who has gone."""
 
 PRESS = b"PRESS"
 """What Home Assistant sends for a button that says nothing else."""
@@ -59,6 +64,14 @@ class Resend:
     epoch: int
     first: int
     last: int | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A valid ``live``: somebody watches for so many seconds from now."""
+
+    seconds: float
     id: str | None = None
 
 
@@ -113,16 +126,23 @@ class ResendPayload(CommandPayload):
         return self
 
 
+class LivePayload(CommandPayload):
+    """What ``live`` carries."""
+
+    seconds: float = Field(gt=0, le=MAX_LIVE_S, description="For how long from now; ask again before it is over.")
+
+
 PAYLOADS: dict[str, type[CommandPayload]] = {
     **dict.fromkeys(COMMANDS, CommandPayload),
     CommandName.PAUSE: PausePayload,
     CommandName.ACKNOWLEDGE: AcknowledgePayload,
     RESEND: ResendPayload,
+    LIVE: LivePayload,
 }
 """What each command carries."""
 
 
-def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Command | Resend:
+def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Command | Resend | Live:
     """The command that a payload means; an empty payload stands for ``{}``, and so does a button's ``PRESS``.
 
     Raises:
@@ -139,6 +159,10 @@ def parse_command(name: str, payload: bytes, bounds: Bounds, now: Stamp) -> Comm
             resend = ResendPayload.model_validate_json(text)
             _check_age(resend.issued, bounds.max_age_s, now)
             return Resend(resend.epoch, resend.first, resend.last, resend.id)
+        if name == LIVE:
+            live = LivePayload.model_validate_json(text)
+            _check_age(live.issued, bounds.max_age_s, now)
+            return Live(live.seconds, live.id)
         if name == CommandName.PAUSE:
             pause = PausePayload.model_validate_json(text)
             _check_age(pause.issued, bounds.max_age_s, now)
@@ -240,16 +264,19 @@ class RateLimit:
 
 
 class Budgets:
-    """How many commands may come: ``resend`` from its own budget, and what the device does not know from none."""
+    """How many commands may come: ``resend`` and ``live`` from budgets of their own, what it does not know from none.
 
-    def __init__(self, ordinary: RateLimit | None = None, resend: RateLimit | None = None) -> None:
+    So neither a receiver nor somebody who watches keeps others from being heard.
+    """
+
+    def __init__(self, ordinary: RateLimit | None = None) -> None:
         self._ordinary = ordinary or RateLimit()
-        self._resend = resend or RateLimit(RESEND_BURST, RESEND_REFILL_S)
+        self._own = {RESEND: RateLimit(RESEND_BURST, RESEND_REFILL_S), LIVE: RateLimit(LIVE_BURST, LIVE_REFILL_S)}
         self._told = RateLimit(burst=1, refill_s=60.0)
 
     def allow(self, name: str, t: float) -> bool:
         """Whether this command may be taken up now; ``t`` is monotonic, seconds."""
-        return (self._resend if name == RESEND else self._ordinary).allow(t)
+        return self._own.get(name, self._ordinary).allow(t)
 
     def may_tell(self, t: float) -> bool:
         """Whether the log may be told of one more command that is not taken up: a flood must not fill it."""

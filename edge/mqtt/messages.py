@@ -74,7 +74,10 @@ class CommandName(StrEnum):
 RESEND = "resend"
 """The command that the publisher obeys by itself: alerts that a receiver lacks are sent again."""
 
-COMMANDS = (*CommandName, RESEND)
+LIVE = "live"
+"""The command that the publisher obeys by itself: for some seconds what is decided of each frame is sent."""
+
+COMMANDS = (*CommandName, RESEND, LIVE)
 """Every command of the contract, by the name in its topic."""
 
 
@@ -116,6 +119,11 @@ class Topics:
     def health(self) -> str:
         """HealthMessage."""
         return self._below("health")
+
+    @property
+    def live(self) -> str:
+        """LiveMessage."""
+        return self._below("live")
 
     @property
     def retained(self) -> tuple[str, ...]:
@@ -234,6 +242,24 @@ class StateMessage(Telling):
     )
     eyes: EyesPart | None = Field(default=None, description="The eyes; null where no kind goes by them.")
     context: ContextPart | None = Field(default=None, description="The vehicle; null where nothing is known of it.")
+
+
+class LiveMessage(Message):
+    """What is said of the driver in one frame, for whoever watches; ``state`` tells the same on change, with more."""
+
+    state: State = Field(description="The state.")
+    reason_code: str = Field(default="", description="Why, as a word for programs; may be empty.")
+    signals: dict[OpenKind, Share | None] = Field(
+        description="Smoothed evidence of each kind, 0 to 1; null where it cannot be judged now."
+    )
+    levels: dict[OpenKind, Level | None] = Field(description="Level of each kind's open alert; null without one.")
+    expression: str | None = Field(description="Strongest smoothed expression; null where nothing stands behind it.")
+    probabilities: dict[str, float] | None = Field(
+        description="Smoothed probability of each expression; null where nothing stands behind it."
+    )
+    eyes: EyesPart | None = Field(description="The eyes; null where no kind goes by them.")
+    quality: QualityPart | None = Field(description="Null without a face.")
+    speed_kmh: float | None = Field(description="Speed of the vehicle, km/h; null where it is not known.")
 
 
 class ModelsPart(Part):
@@ -413,11 +439,28 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         },
         confidence=_share(signals.confidence),
         expression=_strongest(signals),
-        probabilities={name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)},
+        probabilities=_probabilities(signals),
         quality=_quality(step.observation.quality),
         calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
         eyes=_eyes(step),
         context=_context(step.context),
+    )
+
+
+def live_message(step: Step, stamp: Stamp) -> LiveMessage:
+    """What the pipeline says of one frame, for whoever watches; what is not known is null."""
+    signals = step.signals
+    return LiveMessage(
+        **_stamped(stamp),
+        state=step.state,
+        reason_code=step.reason.code,
+        signals={kind: _share(judged.signal) if judged.readable else None for kind, judged in signals.kinds.items()},
+        levels={kind: judged.level for kind, judged in signals.kinds.items()},
+        expression=_strongest(signals),
+        probabilities=_probabilities(signals) if signals.confidence > 0 else None,
+        eyes=_eyes(step),
+        quality=_quality(step.observation.quality),
+        speed_kmh=_rounded(step.context.speed_kmh),
     )
 
 
@@ -525,6 +568,10 @@ def _share(value: float) -> float:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
+
+
+def _probabilities(signals: Signals) -> dict[str, float]:
+    return {name: _share(float(value)) for name, value in zip(EXPRESSIONS, signals.expression, strict=True)}
 
 
 def _strongest(signals: Signals) -> str | None:

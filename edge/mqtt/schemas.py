@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge.mqtt.messages import AlertMessage, CommandResult, HealthMessage, Message, StateMessage
+from edge.mqtt.messages import AlertMessage, CommandResult, HealthMessage, LiveMessage, Message, StateMessage
 
 FOLDER = Path(__file__).with_name("schemas")
 
@@ -13,6 +13,7 @@ MODELS: dict[str, type[Message]] = {
     "state": StateMessage,
     "alert": AlertMessage,
     "health": HealthMessage,
+    "live": LiveMessage,
     "command-result": CommandResult,
 }
 

@@ -1,4 +1,4 @@
-"""What goes over a connection, and in which order: alerts, then what is retained, then health, discovery last.
+"""What goes over a connection, and in which order: alerts, then what is retained, health, what is live, discovery last.
 
 The broker's limits are obeyed: what cannot pass is left out and said. While a message is suspected of having broken the
 last connection, messages go one at a time, each behind a sign that the one before it has passed.
@@ -20,13 +20,13 @@ from edge import __version__
 from edge.config import Config
 from edge.decision.kinds import registered
 from edge.domain import Stamp
-from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Resend, check_reply, parse_command, told_id
+from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Live, Resend, check_reply, parse_command, told_id
 from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.entities import MISSED_BEATS
 from edge.mqtt.extras import NONE, Extras, Reply
 from edge.mqtt.lane import AlertLane
 from edge.mqtt.limits import NO_WILL
-from edge.mqtt.messages import COMMANDS, RESEND, CommandResult, Topics, command_result
+from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandResult, LiveMessage, Topics, command_result
 from edge.mqtt.notices import Notices
 from edge.mqtt.outbox import DAY_S, Outbox, Waiting
 from edge.mqtt.reasons import PAYLOAD_INVALID, TOO_LARGE
@@ -108,6 +108,8 @@ class Sending:
         self._slots = Slots(values)
         self._lock = threading.Lock()
         self._health: bytes | None = None
+        self._live: Callable[[], LiveMessage] | None = None
+        self._live_until = -math.inf
         self._results: collections.deque[_Result] = collections.deque(maxlen=RESULTS_WAITING)
         self._commands: queue.Queue[Command] = queue.Queue(COMMANDS_WAITING)
         self._stopping = threading.Event()
@@ -141,6 +143,17 @@ class Sending:
         """Have this sent if the broker is there; what was said while it is away is forgotten."""
         with self._lock:
             self._health = payload
+        self._wake()
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has asked for what is live, and it can be sent now."""
+        return self._connected and time.monotonic() < self._live_until
+
+    def tell_live(self, message: Callable[[], LiveMessage]) -> None:
+        """Have the newest frame's message sent as soon as the one before has arrived; made only where it is sent."""
+        with self._lock:
+            self._live = message
         self._wake()
 
     def answer(self, result: CommandResult, reply: Reply | None = None) -> None:
@@ -178,7 +191,7 @@ class Sending:
         self._slots.restart()
         with self._lock:
             self._results.clear()
-            self._health = None
+            self._health = self._live = None
         now = time.monotonic()
         self._banned = {topic: until for topic, until in self._banned.items() if now < until}
         self._proved = self._subscribed = self._alert_was_last = False
@@ -250,6 +263,7 @@ class Sending:
         self._send_slots(session, topics[: session.free])
         self._send_results(session, session.free)
         self._send_health(session)
+        self._send_live(session)
         if session.idle and not self._lane.more:
             self._send_description(session)
 
@@ -328,6 +342,19 @@ class Sending:
         extras = self._health_extras
         if health is not None and topic not in self._banned and self._fits(session, topic, health, extras):
             session.send_lossy(Delivery(topic), health, retain=True, extras=extras)
+
+    def _send_live(self, session: Session) -> None:
+        """One message at a time and none while anything else is under way: a slow link sends fewer, and fresh ones."""
+        if session.congested or not session.idle or self._stopping.is_set():
+            return
+        topic = self._topics.live
+        with self._lock:
+            make, self._live = self._live, None
+        if make is None or not self.watched or topic in self._banned:
+            return
+        payload = make().payload()
+        if self._fits(session, topic, payload):
+            session.send_lossy(Delivery(topic), payload, retain=False)
 
     def _send_description(self, session: Session) -> None:
         if self._discovery not in self._banned and self._slots.ready(lambda topic: topic == self._discovery):
@@ -414,6 +441,8 @@ class Sending:
             command = parse_command(name, payload, self._bounds, stamp)
             if isinstance(command, Resend):
                 self._resend(command, stamp, answers_to)
+            elif isinstance(command, Live):
+                self._watch(command, stamp, answers_to)
             else:
                 self._commands.put_nowait(replace(command, reply=answers_to))
         except CommandError as error:
@@ -434,6 +463,15 @@ class Sending:
         _log.info("resend of epoch %d from %d: %s", asked.epoch, asked.first, message)
         ok = resent is not None
         self.answer(command_result(stamp, RESEND, ok=ok, message=message, id=asked.id, resend=resent), reply)
+
+    def _watch(self, asked: Live, stamp: Stamp, reply: Reply | None) -> None:
+        silent = self._config.alerts.shadow
+        if silent:
+            message = "nothing is said of the driver in shadow mode (alerts.shadow = true)"
+        else:
+            self._live_until = max(self._live_until, time.monotonic() + asked.seconds)
+            message = f"live for {asked.seconds:g} s"
+        self.answer(command_result(stamp, LIVE, ok=not silent, message=message, id=asked.id), reply)
 
 
 def filters(config: Config) -> list[str]:

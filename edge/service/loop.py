@@ -35,6 +35,7 @@ from edge.service.cab_sink import CabSink
 from edge.service.control import Orders
 from edge.service.health import HealthProbe
 from edge.service.ignition import Ignition
+from edge.service.live_sink import LiveSink
 from edge.service.mqtt_sink import MqttSink
 from edge.service.pacing import Pace
 from edge.service.ports import DriverButton, Frames, Memory, Outlet, Steps, VehicleData
@@ -161,7 +162,8 @@ def build_service(
             else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
         )
         cab = [CabSink(config, stamp)] if config.cab.configured and not config.alerts.shadow else []
-        sinks: list[Sink] = [speak, *cab, StatusSink(notifier, publisher), memory]
+        live = LiveSink(publisher, clock, stamp)
+        sinks: list[Sink] = [speak, *cab, live, StatusSink(notifier, publisher), memory]
         if shadow is not None:
             sinks.append(shadow)
         if config.metrics.address is not None:

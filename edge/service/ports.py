@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from edge.config import Config
 from edge.decision.baseline import RestingFace
 from edge.domain import UNKNOWN_CONTEXT, Context, Frame, Kind, Sight, Step
 from edge.mqtt.commands import Command
-from edge.mqtt.messages import AlertMessage, HealthMessage, Newest, OutboxPart, StateMessage
+from edge.mqtt.messages import AlertMessage, HealthMessage, LiveMessage, Newest, OutboxPart, StateMessage
 from edge.vehicle.store import SourceHealth
 
 
@@ -87,6 +87,13 @@ class Outlet(Protocol):
 
     def publish_health(self, message: HealthMessage) -> None:
         """Say how the device is."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants what is live."""
+
+    def publish_live(self, message: Callable[[], LiveMessage]) -> None:
+        """Say what holds in the newest frame, if there is room for it."""
 
     def outbox_health(self) -> OutboxPart:
         """The outbox as health tells it."""

@@ -32,6 +32,7 @@ OWN = (
     "alert/anger",
     "alert/distress",
     "health",
+    "live",
     "command/pause/result",
     "reply/desk",
 )

@@ -26,6 +26,8 @@ USERS = {
     ("fleet.acl", "fleet-operator"): Role.OPERATOR,
     ("fleet.acl", "fleet-collector"): Role.COLLECTOR,
     ("fleet.acl", "fleet-reader"): Role.READER,
+    ("fleet.acl", "fleet-dashboard"): Role.DASHBOARD,
+    ("vehicle.acl", "dashboard"): Role.DASHBOARD,
     ("vehicle.acl", "homeassistant"): Role.HOME_ASSISTANT,
     ("vehicle.acl", "collector"): Role.COLLECTOR,
     ("vehicle.acl", "evenkeel"): Role.DEVICE,
@@ -90,11 +92,11 @@ def test_every_place_in_a_topic_is_explained() -> None:
         assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"]) <= set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", ["state", "alert", "health", "command-result"])
+@pytest.mark.parametrize("name", ["state", "alert", "health", "live", "command-result"])
 def test_what_the_page_shows_satisfies_the_document(name: str) -> None:
     shown = re.search(rf"<!-- example: {name} -->\n```json\n(.*?)```", README, re.DOTALL)
     assert shown is not None
-    channel = "resendResult" if name == "command-result" else name
+    channel = {"command-result": "resendResult", "live": "liveFrame"}.get(name, name)
     payload = DOCUMENT["channels"][channel]["messages"][channel]["payload"]
     validator = jsonschema.Draft202012Validator(DOCUMENT | payload)
     validator.validate(json.loads(shown[1]))
@@ -106,6 +108,7 @@ def test_what_the_page_shows_satisfies_the_document(name: str) -> None:
     [
         ("pause", {"seconds": 600, "id": "a1"}, {}),
         ("resend", {"epoch": 1860612453662310, "from": 1, "to": 4}, {"epoch": 1}),
+        ("live", {"seconds": 60}, {"seconds": 61}),
         ("acknowledge", {"kind": "fatigue"}, {"kind": 3}),
         ("resume", {}, {"seconds": 4}),
     ],

@@ -24,6 +24,7 @@ from edge.mqtt.commands import (
     Budgets,
     Command,
     CommandError,
+    Live,
     RateLimit,
     Resend,
     parse_command,
@@ -60,6 +61,7 @@ def clock() -> Stamp:
         ("resume", b'{"issued": "2026-05-03T23:59:01Z"}', Command(CommandName.RESUME)),
         ("resume", b'{"issued": "2026-05-04T01:59:30+02:00"}', Command(CommandName.RESUME)),
         ("resume", b'{"issued": "2026-05-04T00:00:29Z"}', Command(CommandName.RESUME)),
+        ("live", b'{"seconds": 60, "id": "x"}', Live(60, "x")),
         ("resend", b'{"epoch": 3, "from": 5}', Resend(3, 5)),
         ("resend", b'{"epoch": 3, "from": 5, "to": 7, "id": "x"}', Resend(3, 5, 7, "x")),
     ],
@@ -110,6 +112,10 @@ def test_a_button_that_says_press_is_understood_where_nothing_has_to_be_said(nam
         ("resume", b'{"issued": 1777852800}', "issued: "),
         ("resend", b'{"epoch": 1, "from": 1, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
         ("pause", b'{"seconds": 5, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
+        ("live", b"", "seconds: Field required"),
+        ("live", b'{"seconds": 60.5}', "seconds: Input should be less than or equal to 60"),
+        ("live", b'{"seconds": 0}', "seconds: Input should be greater than 0"),
+        ("live", b'{"seconds": 5, "issued": "2020-01-01T00:00:00Z"}', "at most 60 s"),
         ("shell", b"", "unknown command"),
         ("__class__", b"", "unknown command"),
     ],
@@ -141,6 +147,9 @@ def test_no_payload_crashes_the_parser_or_asks_for_more_than_is_allowed(name: st
         return
     if isinstance(command, Resend):
         assert 1 <= command.first <= (command.last or command.first)
+        return
+    if isinstance(command, Live):
+        assert 0 < command.seconds <= 60
         return
     assert command.name in set(CommandName)
     assert (command.seconds is not None) == (command.name is CommandName.PAUSE)
@@ -182,6 +191,7 @@ def test_requests_to_resend_and_other_commands_do_not_use_up_each_others_budget(
     assert [budgets.allow("resend", 0.0) for _ in range(11)] == [True] * 10 + [False]
     assert [budgets.allow("pause", 0.0) for _ in range(6)] == [True] * 5 + [False]
     assert budgets.allow("resend", 1.0)
+    assert [budgets.allow("live", 0.0) for _ in range(11)] == [True] * 10 + [False]
     assert not budgets.allow("pause", 1.0)
 
 

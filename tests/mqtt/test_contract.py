@@ -63,6 +63,7 @@ from edge.mqtt.messages import (
     alert_message,
     command_result,
     health_message,
+    live_message,
     rfc3339,
     state_message,
 )
@@ -142,6 +143,7 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
 
 MESSAGES: dict[str, Message] = {
     "state": state_message(step(), STAMP, newest=NEWEST),
+    "live": live_message(step(), STAMP),
     "alert": alert_message(
         transition(),
         episode=EPISODE,
@@ -253,7 +255,10 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         )
         publisher.publish_health(health_message(STAMP, **_health_fields()))
         publisher.answer(Command(CommandName.PAUSE), ok=True, message="")
-        for topic in ("alert", "alert/anger", "health", "command/pause/result"):
+        live.publish("evenkeel/van-7/command/live", '{"seconds": 9}')
+        live.wait_for("evenkeel/van-7/command/live/result")
+        publisher.publish_live(lambda: live_message(step(), STAMP))
+        for topic in ("alert", "alert/anger", "health", "live", "command/pause/result"):
             live.wait_for(f"evenkeel/van-7/{topic}")
         live.wait_for("homeassistant/device/van-7/config")  # the last one
         late = subscribe(mosquitto.port)
@@ -262,7 +267,8 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         late.wait_for("marker")
     retained = {message.topic for message in late.messages if message.retained}
     sent = {message.topic: (message.qos, message.topic in retained) for message in live.messages}
-    sent.pop("marker", None)
+    for name in ("marker", "evenkeel/van-7/command/live", "evenkeel/van-7/command/live/result"):
+        sent.pop(name, None)
     assert sent == {
         topic.replace("<prefix>", "evenkeel")
         .replace("<device_id>", "van-7")

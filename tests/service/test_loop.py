@@ -53,7 +53,7 @@ from edge.domain import (
 from edge.errors import CameraError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
-from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, Newest, OutboxPart, StateMessage
+from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, LiveMessage, Newest, OutboxPart, StateMessage
 from edge.mqtt.outbox import Outbox
 from edge.service.health import Health, SinkHealth
 from edge.service.loop import Service, board_stamp, serve
@@ -182,6 +182,8 @@ class Counting:
 
 
 class FakePublisher:
+    watched = False
+
     def __init__(self) -> None:
         self.log: list[str] = []
         self.states: list[StateMessage] = []
@@ -215,6 +217,9 @@ class FakePublisher:
 
     def publish_health(self, message: HealthMessage) -> None:
         self.health.append(message)
+
+    def publish_live(self, message: Callable[[], LiveMessage]) -> None:
+        raise AssertionError(f"nobody asked for {message}")
 
     def outbox_health(self) -> OutboxPart:
         return OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
