@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,58 +32,76 @@ Player = Callable[[str, NDArray[np.int16], Callable[[], bool]], None]
 
 
 class Sound:
-    """Makes a cue's sound once and plays it; ``hush``, from any thread, stops what is playing and what waits to."""
+    """Makes a cue's sound before it is asked for, and plays it at once when it is.
+
+    ``hush``, from any thread, stops what is playing and what waits to.
+    """
 
     def __init__(self, config: CabConfig, player: Player = alsa.play) -> None:
         self._config = config
         self._player = player
         self._made: dict[Cue, NDArray[np.int16]] = {}
+        self._said: dict[str, NDArray[np.float32]] = {}
         self._hushes = 0
         self._lock = threading.Lock()
 
-    def prepare(self, cue: Cue) -> None:
-        """Have a cue's sound ready.
+    def is_ready(self, cue: Cue) -> bool:
+        """Whether a cue can be played with its words."""
+        return cue in self._made
+
+    def prepare(self, cues: Iterable[Cue]) -> None:
+        """Make the sounds of cues, which may take a while.
 
         Raises:
-            UnavailableError: espeak-ng or the user's WAV file is not usable.
+            UnavailableError: espeak-ng or a WAV file of the user's is not usable; the other sounds are made.
         """
-        if cue not in self._made:
-            samples = self._own(cue) if self._config.sound.folder is not None else None
-            samples = self._spoken(cue) if samples is None else samples
-            self._made[cue] = (samples * (self._config.sound.volume * 32767)).astype(np.int16)
+        faults: list[str] = []
+        for cue in cues:
+            try:
+                self._make(cue)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the words, the others are made; raised below
+                faults.append(str(error) if isinstance(error, UnavailableError) else f"sound: {error!r}")
+        if faults:
+            raise UnavailableError("; ".join(dict.fromkeys(faults)))
+
+    def _make(self, cue: Cue) -> None:
+        if cue in self._made:
+            return
+        samples = self._own(cue) if self._config.sound.folder is not None else None
+        samples = self._spoken(cue) if samples is None else samples
+        self._made[cue] = (samples * (self._config.sound.volume * 32767)).astype(np.int16)
 
     def asked(self, cue: Cue) -> Callable[[], None]:
-        """What plays a cue that is asked for now, unless ``hush`` comes before it does."""
+        """What plays a cue that is asked for now, unless ``hush`` comes before it does: with what is ready by then."""
         with self._lock:
             hushes = self._hushes
         return lambda: self._play(cue, hushes)
 
     def play(self, cue: Cue) -> None:
-        """Play a cue to its end, or until ``hush``; where no words can be made, its tones alone.
+        """Make a cue's sound and play it to its end, or until ``hush``; where no words can be made, its tones alone.
 
         Raises:
-            UnavailableError: something that it needs is missing; all that could be heard was.
+            UnavailableError: something that it needs is missing, a line each; all that could be heard was.
         """
-        self.asked(cue)()
+        faults = []
+        acts: tuple[Callable[[], None], ...] = (lambda: self.prepare([cue]), self.asked(cue))
+        for act in acts:
+            try:
+                act()
+            except UnavailableError as error:
+                faults.append(str(error))
+        if faults:
+            raise UnavailableError("\n".join(faults))
 
     def _play(self, cue: Cue, hushes: int) -> None:
         def hushed() -> bool:
             return self._hushes != hushes
 
-        if hushed():
-            return
-        fault: Exception | None = None
-        try:
-            self.prepare(cue)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the words, the tones can be heard; raised below
-            fault = error
         samples = self._made.get(cue)
         if samples is None:
             samples = (_tones(cue) * (self._config.sound.volume * 32767)).astype(np.int16)
-        if len(samples):
+        if len(samples) and not hushed():
             self._player(self._config.sound.device, samples, hushed)
-        if fault is not None:
-            raise fault
 
     def hush(self) -> None:
         """Stop what is playing, and what was asked for by now."""
@@ -108,7 +126,9 @@ class Sound:
     def _spoken(self, cue: Cue) -> NDArray[np.float32]:
         words = catalogue(self._config.language)
         text = words.spoken["wake" if cue.wakes else "offer"]
-        return np.concatenate([_tones(cue), speak(text, words.language)])
+        if text not in self._said:
+            self._said[text] = speak(text, words.language)
+        return np.concatenate([_tones(cue), self._said[text]])
 
 
 def speak(text: str, language: str) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -18,6 +19,9 @@ Pattern = tuple[
     Annotated[float, Field(ge=0.02, le=10)], Annotated[float, Field(ge=0, le=10)], Annotated[int, Field(ge=1, le=100)]
 ]
 """Seconds on, seconds off, and how often."""
+
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+"""Hours and minutes, as 22:00."""
 
 Part = Literal["led", "buzzer", "vibration", "watching_light"]
 
@@ -55,6 +59,23 @@ class SoundConfig(Output):
         default=None,
         description="Folder with WAV files to play instead: KIND_LEVEL.wav or KIND.wav, 16-bit PCM.",
     )
+    quiet_from: TimeOfDay | None = Field(
+        examples=["22:00"], default=None, description="From this local time on no break is offered aloud."
+    )
+    quiet_to: TimeOfDay | None = Field(examples=["06:00"], default=None, description="Until this time.")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.quiet_from is None) != (self.quiet_to is None):
+            raise ValueError("quiet_from and quiet_to belong together")
+        return self
+
+    def is_quiet(self, now: time) -> bool:
+        """Whether a local time lies in the quiet hours, which may pass midnight."""
+        if self.quiet_from is None or self.quiet_to is None:
+            return False
+        begin, end = time.fromisoformat(self.quiet_from), time.fromisoformat(self.quiet_to)
+        return begin <= now < end if begin <= end else now >= begin or now < end
 
 
 class GpioConfig(Output):

@@ -12,12 +12,12 @@ from edge.cab.program import Program
 from edge.cab.relay import Relay
 from edge.cab.sound import Sound
 from edge.config import GpioConfig, SoundConfig
-from edge.domain import Context, Step, Transition
+from edge.domain import Context, Stamp, Step, Transition
 from edge.service.health import SinkHealth
 from edge.service.sinks import Worker
 
 WAITING = 4
-"""What waits for an output that hangs, at most, beside what is made ready at the start."""
+"""What waits for a card that hangs, at most."""
 
 
 PROGRAMS_WAITING = 20
@@ -39,32 +39,59 @@ class Output(Protocol):
 
 
 class SoundOutput:
-    """Says cues; ``cues`` are made ready at the start."""
+    """Says cues, which are made ready at the start: nothing is made when one is to be heard.
 
-    def __init__(self, config: SoundConfig, sound: Sound, cues: Iterable[Cue]) -> None:
+    Where words could not be made, the tones of a warning are heard at once, and the words are tried again behind it.
+    In the quiet hours nothing is said that does not wake; they hold while the clock can be believed.
+    """
+
+    def __init__(self, config: SoundConfig, sound: Sound, cues: Iterable[Cue], stamp: Callable[[], Stamp]) -> None:
         self._config = config
         self._sound = sound
-        cues = tuple(cue for cue in cues if config.takes(cue.kind, cue.level))
-        self._worker: Worker[Callable[[], None]] = Worker("cab", lambda act: act(), WAITING + len(cues))
-        for cue in cues:
-            self._worker.put(partial(sound.prepare, cue))
+        self._stamp = stamp
+        self._cues = tuple(cue for cue in cues if config.takes(cue.kind, cue.level))
+        self._making = False
+        self._maker: Worker[Callable[[], None]] = Worker("cab words", lambda act: act(), WAITING)
+        self._speaker: Worker[Callable[[], None]] = Worker("cab sound", lambda act: act(), WAITING)
+        self._make()
 
     @property
     def health(self) -> SinkHealth:
         """What could not be said, and why."""
-        return self._worker.health
+        making, speaking = self._maker.health, self._speaker.health
+        problems = "; ".join(each.problem for each in (speaking, making) if each.problem)
+        return SinkHealth(speaking.dropped, problems or None)
 
     def take(self, said: Cue | Hush | None, step: Step) -> None:  # noqa: ARG002 - a step alone says nothing
         """Say it."""
         if isinstance(said, Hush) or (said is not None and said.wakes):
             self._sound.hush()
-        if isinstance(said, Cue) and self._config.takes(said.kind, said.level):
-            self._worker.put(self._sound.asked(said))
+        if not isinstance(said, Cue) or not self._config.takes(said.kind, said.level) or self._is_held(said):
+            return
+        self._speaker.put(self._sound.asked(said))
+        if not self._sound.is_ready(said):
+            self._make()
 
     def close(self) -> None:
         """Fall silent."""
         self._sound.hush()
-        self._worker.close()
+        self._speaker.close()
+        self._maker.close()
+
+    def _make(self) -> None:
+        if not self._making:
+            self._making = True
+            self._maker.put(self._make_all)
+
+    def _make_all(self) -> None:
+        try:
+            self._sound.prepare(self._cues)
+        finally:
+            self._making = False
+
+    def _is_held(self, cue: Cue) -> bool:
+        now = self._stamp()
+        return not cue.wakes and now.clock_synced and self._config.is_quiet(now.time.astimezone().time())
 
 
 class PinOutput:

@@ -55,7 +55,7 @@ def _configured(config: Config, stamp: Callable[[], Stamp]) -> Iterator[Output]:
         yield PinOutput(cab.gpio, Pins(cab.gpio))
     if cab.sound.enabled:
         cues = (cue_of(kind, level) for kind in config.alerts.enabled for level in Level)
-        yield SoundOutput(cab.sound, Sound(cab), cues)
+        yield SoundOutput(cab.sound, Sound(cab), cues, stamp)
     if cab.command.program:
         yield ProgramOutput(Program(cab.command), Relay(cab.command, _wakes()), AlertText(config.device.id, stamp))
 

@@ -7,9 +7,14 @@ import os
 import shutil
 import struct
 import threading
+import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from datetime import time as datetime_time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +24,22 @@ from edge.cab import alsa
 from edge.cab.plan import Cue
 from edge.cab.sound import Sound, read_wav
 from edge.config import CabConfig, Config, SoundConfig
-from edge.domain import Level
+from edge.domain import (
+    EXPRESSIONS,
+    NO_REASON,
+    Level,
+    Observation,
+    Phase,
+    Sight,
+    Signals,
+    Stamp,
+    State,
+    Step,
+    Transition,
+)
 from edge.errors import UnavailableError
-from edge.service.cab_sink import CabSink
+from edge.service.cab_outputs import SoundOutput
+from edge.service.cab_sink import CabSink, cue_of
 from edge.service.loop import board_stamp
 from edge.words import languages
 
@@ -178,9 +196,165 @@ def test_whatever_is_wrong_with_the_words_the_tones_are_heard(
     assert np.abs(recorder.played[0]).max() > 1000
 
 
+def test_a_card_that_goes_away_while_it_speaks_is_named_and_nothing_else_is_written(
+    card: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = card.with_name("asoundrc")
+    config.write_text('pcm.gone { type file slave.pcm { type null } file "/dev/full" format "raw" }\n')
+    for device in ("gone", "no_such_card"):
+        with pytest.raises(UnavailableError, match=rf"^sound: {device}: .*aplay -L"):
+            alsa.play(device, np.zeros(30 * alsa.RATE, np.int16), lambda: False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_card_is_looked_at_without_a_sound(card: Path) -> None:
+    alsa.probe("file")
+    assert card.stat().st_size == 0
+    with pytest.raises(UnavailableError, match="no_such_card"):
+        alsa.probe("no_such_card")
+
+
+def step_of(*told: Transition, closed_s: float = 0.0) -> Step:
+    figures = {"closed_s": closed_s}
+    signals = Signals(told[0].t, {}, 1.0, np.zeros(len(EXPRESSIONS), np.float32), figures)
+    return Step(Observation(told[0].t, Sight.FACE), signals, State.WARNING, NO_REASON, told)
+
+
+def told(kind: str, phase: Phase = Phase.START, level: Level = Level.URGENT, t: float = 0.0) -> Transition:
+    return Transition(t, kind, phase, level, 1, t, 0.8, 0.8, None)
+
+
+CUES = [cue_of(kind, level) for kind in ("anger", "fatigue") for level in Level]
+
+
+def stamp_at(hour: int, *, synced: bool = True) -> Callable[[], Stamp]:
+    return lambda: Stamp(datetime(2026, 5, 4, hour, 30).astimezone(), 1.0, clock_synced=synced)
+
+
+@contextmanager
+def output_of(recorder: Recorder, stamp: Callable[[], Stamp] = board_stamp, **sound: Any) -> Iterator[SoundOutput]:
+    config = CabConfig(sound=SoundConfig(enabled=True, **sound))
+    with closing(SoundOutput(config.sound, Sound(config, recorder), CUES, stamp)) as output:
+        yield output
+
+
+def ask(output: SoundOutput, cue: Cue) -> None:
+    output.take(cue, step_of(told(cue.kind)))
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.002)
+
+
+def fake_espeak(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "espeak-ng").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "espeak-ng").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def test_no_word_is_made_when_one_is_to_be_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that hangs at the start, as on a board that is busy: the tones do not wait for it."""
+    fake_espeak(tmp_path, f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done", monkeypatch)
+    recorder = Recorder()
+    with output_of(recorder) as output:
+        eventually((tmp_path / "begun").exists)
+        ask(output, WAKE)
+        eventually(lambda: recorder.played)
+        assert len(recorder.played[0]) / alsa.RATE < 1.5
+        (tmp_path / "go").touch()
+
+
+@pytest.mark.usefixtures("espeak")
+def test_each_sentence_is_made_once_however_many_warnings_say_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.which("espeak-ng")
+    fake_espeak(tmp_path, f'echo x >>{tmp_path}/runs; exec {real} "$@"', monkeypatch)
+    recorder = Recorder()
+    sound = Sound(CabConfig(), recorder)
+    sound.prepare(CUES)
+    assert all(map(sound.is_ready, CUES))
+    assert len((tmp_path / "runs").read_text().split()) == 2
+    for cue in CUES:
+        sound.asked(cue)()
+    assert len(recorder.played) == 4
+    assert len((tmp_path / "runs").read_text().split()) == 2
+
+
+@pytest.mark.usefixtures("espeak")
+def test_one_faulty_file_is_told_in_health_beside_good_ones_and_mended_with_the_next_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "fatigue_urgent.wav").write_bytes(b"no wave")
+    write_wav(tmp_path / "fatigue_warning.wav", np.full(100, 9000, np.int16))
+    recorder = Recorder()
+    with output_of(recorder, folder=tmp_path) as output:
+        eventually(lambda: "fatigue_urgent.wav" in (output.health.problem or ""))
+        ask(output, cue_of("fatigue", Level.WARNING))
+        eventually(lambda: len(recorder.played) == 1)
+        assert "fatigue_urgent.wav" in (output.health.problem or "")
+        write_wav(tmp_path / "fatigue_urgent.wav", np.full(200, 9000, np.int16))
+        ask(output, WAKE)
+        eventually(lambda: output.health.problem is None)
+        ask(output, WAKE)
+        eventually(lambda: len(recorder.played) == 3)
+    assert [len(each) for each in recorder.played[::2]] == [100, 200]
+    assert sum("fatigue_urgent.wav" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("hour", "synced", "heard"),
+    [(23, True, [WAKE]), (3, True, [WAKE]), (12, True, [OFFER, WAKE]), (23, False, [OFFER, WAKE])],
+)
+@pytest.mark.usefixtures("espeak")
+def test_in_the_quiet_hours_no_break_is_offered_and_a_sleeping_driver_is_woken(
+    hour: int, *, synced: bool, heard: list[Cue]
+) -> None:
+    recorder = Recorder()
+    with output_of(recorder, stamp_at(hour, synced=synced), quiet_from="22:00", quiet_to="06:00") as output:
+        eventually(lambda: all(map(output._sound.is_ready, CUES)))
+        ask(output, OFFER)
+        eventually(output._speaker._items.empty)
+        ask(output, WAKE)
+        eventually(lambda: len(recorder.played) == len(heard))
+        assert [len(each) for each in recorder.played] == [len(output._sound._made[cue]) for cue in heard]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "quiet"),
+    [("22:00", "06:00", [22, 23, *range(6)]), ("12:00", "14:00", [12, 13]), ("08:00", "08:00", [])],
+)
+def test_quiet_hours_may_pass_midnight(begin: str, end: str, quiet: list[int]) -> None:
+    config = SoundConfig(quiet_from=begin, quiet_to=end)
+    assert [hour for hour in range(24) if config.is_quiet(datetime_time(hour, 0))] == sorted(quiet)
+    assert not any(SoundConfig().is_quiet(datetime_time(hour, 0)) for hour in range(24))
+
+
+@pytest.mark.parametrize("wrong", [{"quiet_from": "22:00"}, {"quiet_from": "24:00", "quiet_to": "06:00"}])
+def test_quiet_hours_that_cannot_be_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="quiet_"):
+        SoundConfig.model_validate(wrong)
+
+
+def test_what_is_not_chosen_is_not_said(tmp_path: Path) -> None:
+    write_wav(tmp_path / "fatigue.wav", np.full(100, 9000, np.int16))
+    recorder = Recorder()
+    with output_of(recorder, folder=tmp_path, kinds=("fatigue",), levels=(Level.URGENT,)) as output:
+        for cue in (OFFER, cue_of("fatigue", Level.WARNING), WAKE):
+            ask(output, cue)
+        eventually(lambda: recorder.played)
+    assert len(recorder.played) == 1
+
+
 def test_a_card_that_fails_is_told_in_health_and_the_sink_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    sink = CabSink(Config(cab=CabConfig(sound=SoundConfig(enabled=True))), board_stamp)
+    sink = CabSink(Config(cab=CabConfig(sound=SoundConfig(enabled=True, device="no_such_card"))), board_stamp)
+    sink.take(step_of(told("fatigue"), closed_s=2.0))
+    for fault in ("espeak-ng", "no_such_card"):
+        eventually(lambda fault=fault: fault in (sink.health.problem or ""))  # type: ignore[misc]
+    sink.take(step_of(told("fatigue", Phase.END, t=1.0)))
     sink.close()
-    assert "espeak-ng" in (sink.health.problem or "")
     assert sink.outward
