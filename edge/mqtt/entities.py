@@ -166,7 +166,7 @@ def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> 
             "device_class": "problem",
             "state_topic": topics.active(kind),
             # no alert of a kind that cannot be read now is not 'off': then it is unavailable
-            **_while(topics, kind, "k.level or k.readable"),
+            **_while(topics, kind, "k.get('level') or k.get('readable')"),
         }
         for kind in kinds
     }
@@ -214,7 +214,7 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
             words.entity("signal").format(kind=_title(words.kind(kind))),
             f"{_KIND.format(kind=kind)}{{{{ (k.signal * 100) | round if k else none }}}}",
             "mdi:gauge",
-            **_while(topics, kind, "k.readable"),
+            **_while(topics, kind, "k.get('readable')"),
         )
         for kind in config.alerts.enabled
     }

@@ -68,6 +68,10 @@ class AlertLane:
         """Whether alerts wait that were not sent on this connection."""
         return self._last < self._outbox.newest_place
 
+    def waits(self, now: float) -> bool:
+        """Whether alerts wait for their next try, because nobody is subscribed or the broker refused one."""
+        return now < self._from
+
     @property
     def left_out(self) -> int:
         """How many alerts were passed over on this connection because they are too large."""

@@ -264,7 +264,8 @@ class Sending:
         self._send_results(session, session.free)
         self._send_health(session)
         self._send_live(session)
-        if session.idle and not self._lane.more:
+        # alerts that nobody hears must not hold it up: without it Home Assistant does not subscribe to them
+        if session.idle and (not self._lane.more or self._lane.waits(now)):
             self._send_description(session)
 
     def _send_one(self, session: Session, now: float) -> None:

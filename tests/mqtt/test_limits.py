@@ -448,6 +448,14 @@ def test_an_alert_that_nobody_hears_is_sent_until_somebody_does(
     assert not device.says("nobody is subscribed")
 
 
+@pytest.mark.parametrize("code", [16, 135])
+def test_home_assistant_is_told_of_the_device_while_an_alert_waits(start: Start, until: Until, code: int) -> None:
+    """Otherwise neither would come: the alert waits for Home Assistant, and that for what it is told."""
+    device = start(lambda got: puback(got.mid, code) if is_alert(got) else None, "a", "b")
+    until(lambda: any(one.topic == DESCRIPTION for one in device.broker.received), "the description")
+    assert device.depth == 2
+
+
 def test_an_alert_that_nobody_hears_for_long_enough_counts_as_delivered(
     start: Start, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
