@@ -190,8 +190,9 @@ evidence-figure: $(VENV)/.dev ## Draw how a frame becomes evidence into docs/evi
 tutorials: $(VENV)/.dev ## Play the tutorials and write what their commands print into the pages
 	$(VENV)/bin/python -m docs.tutorials
 
-demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped models into docs/demo-clip.jpg
+demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped models, and what a subscriber sees of it, into docs/
 	$(VENV)/bin/python -m models.training.demo_figure docs/demo-clip.jpg
+	$(VENV)/bin/python -m docs.demo_view docs/demo.svg
 
 wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse

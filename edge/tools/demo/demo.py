@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import resources
@@ -32,10 +32,17 @@ from edge.tools.demo.subscriber import Subscriber
 from edge.tools.demo.view import View, print_summary, show
 
 
-def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path | None = None) -> int:
+def run_demo(
+    *,
+    fast: bool = False,
+    console: Console | None = None,
+    clip: Path | None = None,
+    changed: Callable[[View], None] = lambda _: None,
+) -> int:
     """Show the demo on ``console``; return 0, or 70 where other alerts arrived over MQTT than the clip shows.
 
     With ``fast`` every frame is processed as soon as the one before is done, and times are the clip's own.
+    ``changed`` is called with the view after each message.
 
     Raises:
         UnavailableError: amqtt is not installed, the broker does not start, or there is no TFLite runtime.
@@ -56,7 +63,7 @@ def run_demo(*, fast: bool = False, console: Console | None = None, clip: Path |
         service = stack.enter_context(_service(config, view, fast=fast))
         running = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="service")).submit(service.run)
         try:
-            show(view, subscriber, running.done, console)
+            show(view, subscriber, running.done, console, changed)
         finally:
             service.stop()
         running.result()

@@ -129,13 +129,31 @@ def describe(alert: AlertMessage) -> str:
     return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}{shown}, score {alert.score:.2f}"
 
 
-def show(view: View, subscriber: Subscriber, ended: Callable[[], bool], console: Console) -> None:
-    """Show what arrives until the service has ``ended`` and said ``offline``, or kept silent for too long after."""
+def show(
+    view: View,
+    subscriber: Subscriber,
+    ended: Callable[[], bool],
+    console: Console,
+    changed: Callable[[View], None] = lambda _: None,
+) -> None:
+    """Show what arrives until the service has ``ended`` and said ``offline``, or kept silent for too long after.
+
+    ``changed`` is called with the view after each message.
+    """
     if not console.is_terminal:
-        _listen(view, subscriber, ended, lambda line: console.print(line, markup=False, highlight=False))
+
+        def tell(line: str) -> None:
+            console.print(line, markup=False, highlight=False)
+
+        _listen(view, subscriber, ended, tell, lambda: changed(view))
         return
     with Live(view.draw(), console=console, refresh_per_second=10) as live:
-        _listen(view, subscriber, ended, lambda _: None, lambda: live.update(view.draw()))
+
+        def redraw() -> None:
+            live.update(view.draw())
+            changed(view)
+
+        _listen(view, subscriber, ended, lambda _: None, redraw)
 
 
 def _listen(
@@ -143,7 +161,7 @@ def _listen(
     subscriber: Subscriber,
     ended: Callable[[], bool],
     tell: Callable[[str], None],
-    redraw: Callable[[], None] = lambda: None,
+    redraw: Callable[[], None],
 ) -> None:
     deadline = None
     while True:
