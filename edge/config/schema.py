@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.config.breaks import BreaksConfig
 from edge.config.cab import CabConfig
 from edge.config.hosts import check_host
 from edge.config.metrics import MetricsConfig
@@ -443,5 +444,6 @@ class Config(Section):
     vehicle: VehicleConfig = Field(
         default_factory=VehicleConfig, description="What is known of the vehicle: speed, ignition."
     )
+    breaks: BreaksConfig = Field(default_factory=BreaksConfig, description="When a break is due.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")

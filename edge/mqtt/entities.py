@@ -209,6 +209,13 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         "value_template": "{{ iif(value_json.watching, 'ON', 'OFF') }}",
         **expire,
     }
+    break_due = {
+        "platform": "binary_sensor",
+        "name": words.entity("break_due"),
+        "icon": "mdi:coffee-outline",
+        "value_template": "{{ iif(value_json.break_due, 'ON', 'OFF', none) }}",
+        **expire,
+    }
     signals = {
         f"{kind}_signal": share(
             words.entity("signal").format(kind=_title(words.kind(kind))),
@@ -248,7 +255,8 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
         ),
     }
     seen = eyes if going_by(EYES, config.alerts.enabled) else {}
-    return {"state": state, "watching": watching, **signals, **seen, **certain}
+    breaks = {"break_due": break_due} if config.breaks.enabled else {}
+    return {"state": state, "watching": watching, **breaks, **signals, **seen, **certain}
 
 
 def _while(topics: Topics, kind: Kind, when: str) -> Component:

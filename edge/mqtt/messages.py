@@ -223,6 +223,19 @@ class ContextPart(Part):
     ignition: bool | None = Field(description="Whether the ignition is on.")
 
 
+class BreaksPart(Part):
+    """Driving and resting. The device is no tachograph."""
+
+    reasons: list[str] = Field(description="Why a break is due: 'driving', or kinds of alerts; empty where none is.")
+    driven_min: float | None = Field(
+        ge=0, description="Time driven since the last break that counts, minutes; null where nothing tells the speed."
+    )
+    left_min: float | None = Field(
+        ge=0, description="Driving until a break is due, minutes; null where no rule or no speed tells it."
+    )
+    rest_min: float = Field(ge=0, description="Length of the break that goes on, minutes.")
+
+
 class StateMessage(Telling):
     """What is said of the driver now. Unknown (uncertain, absent, blind, paused) is never calm."""
 
@@ -242,6 +255,8 @@ class StateMessage(Telling):
     )
     eyes: EyesPart | None = Field(default=None, description="The eyes; null where no kind goes by them.")
     context: ContextPart | None = Field(default=None, description="The vehicle; null where nothing is known of it.")
+    break_due: bool | None = Field(default=None, description="Whether a break is due; null where no rule says so.")
+    breaks: BreaksPart | None = Field(default=None, description="What it goes by; null where no rule is set.")
 
 
 class LiveMessage(Message):
@@ -416,8 +431,8 @@ class CommandResult(Message):
     resend: Resent | None = Field(default=None, description="What comes of 'resend'; null for other commands.")
 
 
-def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
-    """What the pipeline says of one frame."""
+def state_message(step: Step, stamp: Stamp, *, newest: Newest, breaks: BreaksPart | None = None) -> StateMessage:
+    """What the pipeline says of one frame; ``breaks`` is what is known of them beside it."""
     signals = step.signals
     return StateMessage(
         **_stamped(stamp),
@@ -444,6 +459,8 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest) -> StateMessage:
         calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
         eyes=_eyes(step),
         context=_context(step.context),
+        break_due=None if breaks is None else bool(breaks.reasons),
+        breaks=breaks,
     )
 
 

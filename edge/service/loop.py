@@ -31,6 +31,7 @@ from edge.mqtt.identity import IdentityFile
 from edge.mqtt.messages import ShadowPart
 from edge.mqtt.outbox import Outbox, outbox_path
 from edge.pipeline import Pipeline
+from edge.service.breaks_sink import BreaksFile, BreaksSink
 from edge.service.cab_sink import CabSink
 from edge.service.control import Orders
 from edge.service.health import HealthProbe
@@ -150,6 +151,7 @@ def build_service(
         memory = RestingFaceSink(file, lambda: pipeline.decider.resting_face, clock, stamp)
         about = About.of(config.vision)
         shadow = ShadowSink(path.parent / SHADOW_FILE, config, clock, stamp) if config.alerts.shadow else None
+        breaks = BreaksSink(config, BreaksFile.beside(path), clock, stamp) if config.breaks.enabled else None
         speak = MqttSink(
             config,
             publisher=publisher,
@@ -160,12 +162,12 @@ def build_service(
             shadow=None
             if shadow is None
             else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
+            breaks=None if breaks is None else lambda: breaks.status,
         )
         cab = [CabSink(config, stamp)] if config.cab.configured and not config.alerts.shadow else []
         live = LiveSink(publisher, clock, stamp)
         sinks: list[Sink] = [speak, *cab, live, StatusSink(notifier, publisher), memory]
-        if shadow is not None:
-            sinks.append(shadow)
+        sinks += [sink for sink in (breaks, shadow) if sink is not None]
         if config.metrics.address is not None:
             sinks.append(_metrics(config.metrics.address, publisher, about, pipeline.times, clock))
         if trace is not None:

@@ -15,6 +15,7 @@ from edge.config.secrets import redact
 from edge.domain import NO_REASON, Kind, Level, Reason, Stamp, State, Step
 from edge.episodes import Episodes
 from edge.mqtt.messages import (
+    BreaksPart,
     ModelsPart,
     ShadowPart,
     SinkPart,
@@ -29,6 +30,7 @@ from edge.service.health import Health, SinkHealth
 from edge.service.ports import Outlet
 from edge.service.sinks import Worker
 from edge.service.versions import About
+from edge.vehicle.breaks import BreakStatus
 from edge.words import say
 
 _log = logging.getLogger(__name__)
@@ -46,8 +48,8 @@ class MqttSink:
 
     Behind the first step, of which the state is set at once, the connection begins; ``close`` ends it when all that was
     taken has been handed on. ``entropy`` gives ten random bytes for each episode's id; ``shadow`` tells what would have
-    been said in shadow mode, in which no step comes: the service begins and ends the connection then. What ``config``
-    says of periods holds until a restart.
+    been said in shadow mode, in which no step comes: the service begins and ends the connection then. ``breaks`` tells
+    whether one is due. What ``config`` says of periods holds until a restart.
     """
 
     name = "mqtt"
@@ -63,6 +65,7 @@ class MqttSink:
         clock: Callable[[], float],
         stamp: Callable[[], Stamp],
         shadow: Callable[[], ShadowPart] | None = None,
+        breaks: Callable[[], BreakStatus] | None = None,
     ) -> None:
         self._config = config
         self._publisher = publisher
@@ -70,6 +73,8 @@ class MqttSink:
         self._clock = clock
         self._stamp = stamp
         self._shadow = shadow
+        self._breaks = breaks
+        self._due: tuple[str, ...] = ()
         self._episodes = Episodes(entropy)
         self._begun = False
         self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]] | None = None
@@ -89,7 +94,8 @@ class MqttSink:
         if news:
             self._note(step)
         if news or step.transitions:
-            self._hand_on(partial(self._tell, step, self._stamp(), news=news))
+            breaks = None if self._breaks is None else _breaks_part(self._breaks())
+            self._hand_on(partial(self._tell, step, self._stamp(), breaks, news=news))
 
     def probe(self, health: Health) -> None:
         """Have health published."""
@@ -122,7 +128,7 @@ class MqttSink:
         finally:
             self._publisher.start()
 
-    def _tell(self, step: Step, stamp: Stamp, *, news: bool) -> None:
+    def _tell(self, step: Step, stamp: Stamp, breaks: BreaksPart | None, *, news: bool) -> None:
         for transition in step.transitions:
             about = self._about
             models = ModelsPart(face=about.face_model, expression=about.expression_model, eyes=about.eye_model)
@@ -138,7 +144,7 @@ class MqttSink:
             )
             _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
         if news:
-            self._publisher.publish_state(state_message(step, stamp, newest=self._publisher.newest))
+            self._publisher.publish_state(state_message(step, stamp, newest=self._publisher.newest, breaks=breaks))
 
     def _tell_health(self, health: Health, stamp: Stamp) -> None:
         self._publisher.publish_health(
@@ -188,16 +194,35 @@ class MqttSink:
         since_s = self._clock() - self._said_t
         if _word(step) != self._said or since_s >= self._config.publish.heartbeat_s:
             return True
+        if self._breaks is not None and self._breaks().reasons != self._due:
+            return True
         return step.reason != self._why and since_s >= REASON_PERIOD_S
 
     def _note(self, step: Step) -> None:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
         self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
+        if self._breaks is not None and (due := self._breaks().reasons) != self._due:
+            _log.info("%s", f"a break is due: {', '.join(due)}" if due else "no break is due any more")
+            self._due = due
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
+
+
+def _breaks_part(status: BreakStatus) -> BreaksPart:
+    """Whole minutes: nobody needs more."""
+
+    def minutes(seconds: float | None) -> float | None:
+        return None if seconds is None else float(seconds // 60)
+
+    return BreaksPart(
+        reasons=list(status.reasons),
+        driven_min=minutes(status.driven_s),
+        left_min=None if status.left_s is None else float(-(-status.left_s // 60)),
+        rest_min=float(status.rest_s // 60),
+    )
 
 
 def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]]:

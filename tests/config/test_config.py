@@ -262,7 +262,7 @@ def test_the_schema_says_whom_each_key_is_for() -> None:
     ("text", "meant"),
     [
         ("[camera]\nfsp = 15\n", "did you mean fps?"),
-        ("[cam]\nfps = 15\n", "known here: alerts, baseline, cab, camera"),
+        ("[cam]\nfps = 15\n", "known here: alerts, baseline, breaks, cab, camera"),
         ("[camera]\nport = 1883\n", "did you mean mqtt.port or vehicle.gpsd.port?"),
         ("hold_s = 1\n", "did you mean alerts.anger.hold_s or alerts.distress.hold_s"),
         ('[alerts]\nsensitivty = "low"\n', "did you mean sensitivity?"),

@@ -47,6 +47,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
 from edge.mqtt.messages import (
+    BreaksPart,
     CommandName,
     EyesPart,
     Gone,
@@ -81,6 +82,7 @@ README = (Path(edge.mqtt.__file__).parent / "README.md").read_text()
 BEHIND = ModelsPart(face="face 1", expression="expression 2", eyes="eyes 3")
 NEWEST = Newest(1_864_000_000_000_000, 4)
 ENTROPY = bytes(range(10))
+BREAKS = BreaksPart(reasons=[], driven_min=163.0, left_min=107.0, rest_min=0.0)
 DRIVING = Context(speed_kmh=82.413, ignition=True, standstill=False)
 EPISODE = Episode(uuid7(NOW, ENTROPY), NOW - timedelta(seconds=1.5))
 
@@ -142,7 +144,7 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
 
 
 MESSAGES: dict[str, Message] = {
-    "state": state_message(step(), STAMP, newest=NEWEST),
+    "state": state_message(step(), STAMP, newest=NEWEST, breaks=BREAKS),
     "live": live_message(step(), STAMP),
     "alert": alert_message(
         transition(),
@@ -381,6 +383,12 @@ def test_building_a_message_is_fast_enough_for_every_frame() -> None:
     for _ in range(100):
         state_message(step(), STAMP, newest=NEWEST).payload()
     assert (time.perf_counter() - began) / 100 < 0.005
+
+
+def test_a_break_is_due_where_there_is_a_reason_and_unknown_where_there_is_no_rule() -> None:
+    due = BREAKS.model_copy(update={"reasons": ["driving"]})
+    told = [state_message(step(), STAMP, newest=NEWEST, breaks=breaks).break_due for breaks in (BREAKS, due, None)]
+    assert told == [False, True, None]
 
 
 def test_the_vehicle_is_told_where_it_is_known_and_null_where_nothing_is() -> None:

@@ -436,6 +436,12 @@ def test_what_came_of_the_last_command_is_shown_and_never_too_long() -> None:
     assert len(render(template, long.payload())) == 255
 
 
+@pytest.mark.parametrize(("due", "shown"), [(True, "ON"), (False, "OFF"), (None, "None")])
+def test_a_break_is_due_or_not_or_nobody_can_tell(due: bool | None, shown: str) -> None:  # noqa: FBT001 - a case
+    state = made_state(board_stamp()).model_copy(update={"break_due": due})
+    assert render(COMPONENTS["break_due"]["value_template"], state.payload()) == shown
+
+
 @pytest.mark.parametrize(("watching", "shown"), [(True, "ON"), (False, "OFF")])
 def test_whether_the_driver_is_looked_at_is_on_or_off(*, watching: bool, shown: str) -> None:
     state = made_state(board_stamp()).model_copy(update={"watching": watching})
