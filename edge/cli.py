@@ -121,11 +121,14 @@ def run(
 @app.command()
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Process frames as fast as possible, not in real time.")] = False,
+    sound: Annotated[bool, typer.Option("--sound", help="Play the warnings on the sound card.")] = False,
 ) -> None:
     """Play the bundled clip through the service and an embedded broker, and show what a subscriber receives."""
     from edge.tools.demo import run_demo
 
-    raise typer.Exit(run_demo(fast=fast))
+    if fast and sound:
+        raise UsageError("--sound needs real time; leave --fast out")
+    raise typer.Exit(run_demo(fast=fast, sound=sound))
 
 
 @app.command()

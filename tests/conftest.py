@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -169,3 +172,31 @@ def make_mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
     """A running mosquitto that lets everybody in: ``.port``, ``.stop()``, ``.start()``, ``.kill()``, ``.log``."""
     return make_mosquitto()
+
+
+def lacks(missing: str) -> None:
+    """Say what a test needs; CI must have it."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+
+
+@pytest.fixture
+def espeak() -> None:
+    """The program that makes words."""
+    if shutil.which("espeak-ng") is None:
+        lacks("espeak-ng is not installed; on Debian: apt-get install espeak-ng")
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sound cards that write into the file that is returned: ``file`` what it played last, ``tape`` all of it."""
+    try:
+        ctypes.CDLL("libasound.so.2")
+    except OSError:
+        lacks("libasound.so.2 is not installed; on Debian: apt-get install libasound2")
+    heard, config = tmp_path / "heard.raw", tmp_path / "asoundrc"
+    config.write_text(
+        f'pcm.file {{ type file slave.pcm {{ type null }} file "{heard}" format "raw" }}\n'
+        f'pcm.tape {{ type file slave.pcm {{ type null }} file "|cat >>{heard}" format "raw" }}\n'
+    )
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
+    return heard

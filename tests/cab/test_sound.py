@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import shutil
 import struct
 import threading
@@ -45,29 +43,6 @@ from edge.words import languages
 
 WAKE = Cue("fatigue", Level.URGENT, wakes=True)
 OFFER = Cue("anger", Level.WARNING, wakes=False)
-
-
-def lacks(missing: str) -> None:
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-
-
-@pytest.fixture
-def espeak() -> None:
-    if shutil.which("espeak-ng") is None:
-        lacks("espeak-ng is not installed; on Debian: apt-get install espeak-ng")
-
-
-@pytest.fixture
-def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sound card called ``file`` that writes what it plays into the file that is returned."""
-    try:
-        ctypes.CDLL("libasound.so.2")
-    except OSError:
-        lacks("libasound.so.2 is not installed; on Debian: apt-get install libasound2")
-    heard, config = tmp_path / "heard.raw", tmp_path / "asoundrc"
-    config.write_text(f'pcm.file {{ type file slave.pcm {{ type null }} file "{heard}" format "raw" }}\n')
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
-    return heard
 
 
 class Recorder:

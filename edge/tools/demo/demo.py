@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from edge.cab import alsa
 from edge.config import (
+    CabConfig,
     CameraConfig,
     Config,
     DeviceConfig,
@@ -22,7 +24,7 @@ from edge.config import (
     PublishConfig,
     load_config,
 )
-from edge.errors import EXIT_INTERNAL
+from edge.errors import EXIT_INTERNAL, UnavailableError
 from edge.mqtt.messages import Topics
 from edge.service.loop import Service, build_service
 from edge.tools.demo.broker import EmbeddedBroker
@@ -31,18 +33,23 @@ from edge.tools.demo.story import Look, read_story
 from edge.tools.demo.subscriber import Subscriber
 from edge.tools.demo.view import View, print_summary, show
 
+OFFER_EVERY_S = 20.0
+"""The clip shows in a minute what a driver is not asked about twice in a quarter of an hour, seconds."""
+
 
 def run_demo(
     *,
     fast: bool = False,
+    sound: bool = False,
     console: Console | None = None,
     clip: Path | None = None,
     changed: Callable[[View], None] = lambda _: None,
 ) -> int:
     """Show the demo on ``console``; return 0, or 70 where other alerts arrived over MQTT than the clip shows.
 
-    With ``fast`` every frame is processed as soon as the one before is done, and times are the clip's own.
-    ``changed`` is called with the view after each message.
+    With ``fast`` every frame is processed as soon as the one before is done, and times are the clip's own. With
+    ``sound`` the warnings are heard on the user's card; where that cannot be, it is said, and the demo is silent. No
+    other output of the user's is ever used. ``changed`` is called with the view after each message.
 
     Raises:
         UnavailableError: amqtt is not installed, the broker does not start, or there is no TFLite runtime.
@@ -54,7 +61,8 @@ def run_demo(
         bundled = stack.enter_context(resources.as_file(resources.files("edge.tools.demo") / "clip.mp4"))
         folder = stack.enter_context(TemporaryDirectory(prefix="evenkeel-demo-"))
         broker = stack.enter_context(EmbeddedBroker())
-        config = demo_config(clip or bundled, broker, Path(folder))
+        cab = _audible(console) if sound else CabConfig()
+        config = demo_config(clip or bundled, broker, Path(folder)).model_copy(update={"cab": cab})
         topics = Topics(config.mqtt.prefix, config.device.id)
         story = read_story()
         view = View(topics, story)
@@ -97,6 +105,18 @@ def demo_config(clip: Path, broker: EmbeddedBroker, folder: Path) -> Config:
         publish=PublishConfig(heartbeat_s=1.0, health_s=5.0),
         discovery=DiscoveryConfig(enabled=False),
     )
+
+
+def _audible(console: Console) -> CabConfig:
+    """The user's sound and language, and nothing else of what reaches a driver; silent where there is no card."""
+    own = load_config().cab
+    try:
+        alsa.probe(own.sound.device)
+    except UnavailableError as error:
+        console.print(f"evenkeel: the demo stays silent: {error}", style="yellow", soft_wrap=True, highlight=False)
+        return CabConfig()
+    sound = own.sound.model_copy(update={"enabled": True})
+    return CabConfig(language=own.language, offer_every_s=OFFER_EVERY_S, sound=sound)
 
 
 @contextmanager

@@ -21,10 +21,13 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from rich.console import Console
+from typer.testing import CliRunner
 
+from edge.cab import alsa
+from edge.cli import app
 from edge.config import CameraConfig
 from edge.domain import Kind, Level, Phase, State
-from edge.errors import UnavailableError
+from edge.errors import UnavailableError, UsageError
 from edge.mqtt.messages import AlertMessage, KindPart, ModelsPart, StateMessage, Topics
 from edge.tools.demo import demo, every_frame, run_demo
 from edge.tools.demo.broker import EmbeddedBroker
@@ -248,6 +251,43 @@ def test_an_alert_that_a_yawn_brings_is_told_with_it() -> None:
     late = (TOPICS.state, state(State.CALM, 20.0))
     lines = tell((TOPICS.state, state(State.CALM)), (TOPICS.alert, alert("distress", t=13.0)), late)
     assert any("alert distress: a yawn is drawn" in line and "no alert" not in line for line in lines)
+
+
+@pytest.mark.usefixtures("espeak")
+def test_with_sound_each_alert_of_the_clip_is_heard(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENKEEL_CAB__SOUND__DEVICE", "tape")
+    monkeypatch.setenv("EVENKEEL_CAB__SOUND__VOLUME", "0.5")
+    assert run_demo(fast=True, sound=True, console=Console(file=io.StringIO(), width=100)) == 0
+    heard = np.fromfile(card, "<i2").astype(int)
+    assert np.abs(heard).max() == pytest.approx(0.5 * 32767, abs=200)
+    frames = np.abs(heard[: len(heard) // 2205 * 2205]).reshape(-1, 2205)
+    assert (frames.max(axis=1) > 300).sum() > 30  # two offers of a break and two warnings are more than three seconds
+
+
+def test_on_a_machine_without_a_card_the_demo_says_so_and_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(device: str) -> None:
+        raise UnavailableError(f"sound: {device}: no such card")
+
+    monkeypatch.setattr(alsa, "probe", absent)
+    console = Console(file=io.StringIO(), width=100)
+    assert not demo._audible(console).configured
+    assert "the demo stays silent: sound: default: no such card" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_demo_uses_the_user_s_sound_and_no_other_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"SOUND__DEVICE": "plughw:1,0", "LANGUAGE": "de", "GPIO__LED": "17", "COMMAND__PROGRAM": '["/bin/warn"]'}
+    for name, value in own.items():
+        monkeypatch.setenv(f"EVENKEEL_CAB__{name}", value)
+    monkeypatch.setattr(alsa, "probe", lambda _: None)
+    cab = demo._audible(Console(file=io.StringIO()))
+    assert (cab.sound.enabled, cab.sound.device, cab.language) == (True, "plughw:1,0", "de")
+    assert (cab.gpio.pins, cab.button.pin, cab.command.program) == ({}, None, ())
+
+
+def test_sound_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.tools.demo.run_demo", lambda **_: pytest.fail("it was played"))
+    done = CliRunner().invoke(app, ["demo", "--fast", "--sound"])
+    assert isinstance(done.exception, UsageError)
 
 
 def test_an_alert_of_what_the_clip_does_not_show_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
