@@ -280,6 +280,13 @@ class MqttConfig(Section):
         le=86400,
         description="How long an alert is resent while nobody is subscribed to it (MQTT 5), seconds.",
     )
+    max_publish_hz: int | None = Field(
+        examples=[80],
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Messages to the broker within a second at most; unset: as many as it acknowledges.",
+    )
     reconnect_min_s: float = Field(
         default=1.0, ge=0.1, le=60, description="Initial delay before reconnecting, seconds."
     )

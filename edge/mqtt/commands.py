@@ -32,7 +32,8 @@ CLOCKS_DIFFER_S = 30.0
 
 MAX_CORRELATION_BYTES = 256
 MAX_REPLY_TOPIC = 256
-"""Characters; no broker that is known to us allows fewer."""
+MAX_REPLY_LEVELS = 8
+"""Characters, and levels; no broker that is known to us allows fewer."""
 
 CommandId = Annotated[str, Field(max_length=64)]
 Number = Annotated[int, Field(ge=1, le=MAX_EPOCH)]
@@ -226,6 +227,8 @@ def check_reply(config: Config, name: str, reply: Reply) -> None:
         return
     if len(topic) > MAX_REPLY_TOPIC:
         raise CommandError(f"response topic of {len(topic)} characters; at most {MAX_REPLY_TOPIC} are taken")
+    if (levels := topic.count("/") + 1) > MAX_REPLY_LEVELS:
+        raise CommandError(f"response topic of {levels} levels; at most {MAX_REPLY_LEVELS} are taken")
     if not topic or topic.startswith("$") or any(character in topic for character in "+#\0"):
         raise CommandError(f"response topic {topic!r}: no name of a topic that a client may publish to")
     if topic == topics.result(name) or topic.startswith(topics.reply("")):

@@ -60,6 +60,11 @@ class Connector:
             if lesser is will or owner.stopping:
                 return ending
             will = lesser
+            if ending.code in (
+                NO_RETAIN,
+                NO_QOS,
+            ):  # its own word: it holds even if the next try fails for another reason
+                self._will = will
 
     def _lesser(self, protocol: MQTTProtocolVersion, will: Will | None, ending: Ending) -> Will | None:
         """The next will to try; the same where the will was not what the broker minded."""

@@ -256,7 +256,7 @@ class Sending:
     def _send_all(self, session: Session, now: float) -> None:
         topics = self._slots.ready(lambda topic: self._may_go(session, topic))
         waiting = bool(topics or self._results)
-        room = session.free - 1 if session.limits.window >= SMALL_WINDOW else session.free
+        room = session.free_but(1 if session.limits.window >= SMALL_WINDOW else 0)
         if not (waiting and self._alert_was_last and session.limits.window < SMALL_WINDOW):
             self._send_alerts(session, now, room)
         self._subscribe(session)
@@ -270,7 +270,7 @@ class Sending:
 
     def _send_one(self, session: Session, now: float) -> None:
         """The next message alone, and behind it a question whose answer shows that the connection stands."""
-        if not session.idle:
+        if not (session.idle and session.free):
             return
         topics = self._slots.ready(lambda topic: self._may_go(session, topic))
         # something small first: where it passes, it is not the broker that takes nothing
@@ -378,7 +378,7 @@ class Sending:
         elif self._said_offline:
             if session.idle:
                 session.goodbye()
-        elif session.free and (self._all_said(session) or now >= self._goodbye_by - GOODBYE_S + LAST_WORDS_S):
+        elif session.places and (self._all_said(session) or now >= self._goodbye_by - GOODBYE_S + LAST_WORDS_S):
             self._said_offline = True
             session.send(Delivery(self._topics.availability), OFFLINE, retain=True)
 

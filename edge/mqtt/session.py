@@ -31,6 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.config import MqttConfig
 from edge.mqtt.extras import NONE, Extras, Reply, publish_properties, wanted_reply
 from edge.mqtt.limits import Limits, publish_bytes
+from edge.mqtt.pace import Pace
 from edge.mqtt.reasons import (
     INNOCENT,
     NO_SUBSCRIBERS,
@@ -48,6 +49,8 @@ from edge.mqtt.security import Credentials
 _log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+FILTERS_AT_ONCE = 8
+"""What a broker takes in one SUBSCRIBE: AWS IoT Core no more, others at least as many."""
 MAX_PACKET_BYTES = 8192
 """Told to an MQTT 5 broker; a command is far smaller."""
 
@@ -242,6 +245,7 @@ class Session:
         self.will = will
         # a broker of MQTT 3.1.1 tells no limits: what it takes of a will it takes of messages
         self._limits = Limits() if will is None else Limits(qos=will.qos, retain=will.retain)
+        self._pace = Pace(config.max_publish_hz)
         self._awaited: dict[object, _Awaited] = {}
         self._unfenced: list[Delivery] = []
         self._head_since = 0.0
@@ -263,6 +267,17 @@ class Session:
     @property
     def free(self) -> int:
         """How many more messages may be sent now."""
+        return self.free_but(0)
+
+    def free_but(self, kept: int) -> int:
+        """The same, with so many places of the window kept for others."""
+        places = max(self.places - kept, 0)
+        room = self._pace.room(time.monotonic())
+        return places if room is None else min(places, room)
+
+    @property
+    def places(self) -> int:
+        """How many places of the window are free, however much was sent within this second."""
         return max(self._limits.window - len(self._on_their_way()), 0)
 
     @property
@@ -315,6 +330,7 @@ class Session:
             return
         retain = retain and self._limits.retain
         properties = self._extra_properties(payload, extras)
+        self._pace.spend()
         info = self._client.publish(delivery.topic, payload, qos=1, retain=retain, properties=properties)
         self._await(info.mid, _Awaited((delivery,), self.size(delivery.topic, payload, extras)))
 
@@ -322,21 +338,27 @@ class Session:
         """Publish with QoS 0; the owner hears when the broker has read it. ``extras`` as in ``send``."""
         retain = retain and self._limits.retain
         properties = self._extra_properties(payload, extras)
+        self._pace.spend()
         self._client.publish(delivery.topic, payload, qos=0, retain=retain, properties=properties)
         self._unfenced.append(delivery)
 
     def subscribe(self, delivery: Delivery, filters: Iterable[str], *, retained: bool = False) -> None:
-        """Subscribe with QoS 1; the owner hears of the broker's answer under the name of ``delivery``.
+        """Subscribe with QoS 1; the owner hears of each of the broker's answers under the name of ``delivery``.
 
         Unless what is ``retained`` is wanted, it is not even sent with MQTT 5.
         """
-        if self.speaks_5:
-            handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
-            options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)
-            _, mid = self._client.subscribe([(one, options) for one in filters])
-        else:
-            _, mid = self._client.subscribe([(one, 1) for one in filters])
-        self._await(mid, _Awaited((delivery,)))
+        wanted = list(filters)
+        for first in range(0, len(wanted), FILTERS_AT_ONCE):
+            asked = wanted[first : first + FILTERS_AT_ONCE]
+            if self.speaks_5:
+                handling = (
+                    SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+                )
+                options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)
+                _, mid = self._client.subscribe([(one, options) for one in asked])
+            else:
+                _, mid = self._client.subscribe([(one, 1) for one in asked])
+            self._await(mid, _Awaited((delivery,)))
 
     def fence(self) -> None:
         """Ask for a sign that the broker has dealt with all that was sent so far."""
@@ -405,7 +427,7 @@ class Session:
             pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
             writing = [sock] if self._client.want_write() else []
             reading: list[socket.socket | Wake] = [sock, self._wake]
-            readable, writable, _ = select.select(reading, writing, [], 0 if pending else TICK_S)
+            readable, writable, _ = select.select(reading, writing, [], 0 if pending else self._tick_s())
             if self._wake in readable:
                 self._wake.clear()
             if pending or sock in readable:
@@ -422,6 +444,11 @@ class Session:
                 self._end("stopped")
             elif time.monotonic() > answer_by:
                 self._end(NOT_MQTT, other_version=True)
+
+    def _tick_s(self) -> float:
+        """How long to wait for the network: no longer than until the next message may go."""
+        wait_s = self._pace.wait_s(time.monotonic())
+        return TICK_S if wait_s is None else min(wait_s, TICK_S)
 
     # ---- what is awaited ----
 

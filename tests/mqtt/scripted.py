@@ -46,6 +46,12 @@ class Packet:
     options: tuple[int, ...] = ()
     will_retain: bool = False
     will_qos: int = 0
+    will_topic: str = ""
+    client_id: str = ""
+    user: str = ""
+    keepalive_s: int = 0
+    user_properties: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,13 +213,13 @@ def _body(connection: socket.socket) -> bytes | None:
 def _parse(number: int, header: int, body: bytes, version: int) -> Packet:
     kind, qos = header >> 4, header >> 1 & 3
     if kind == CONNECT:
-        return Packet(number, kind, will_retain=bool(body[7] & 0x20), will_qos=body[7] >> 3 & 3)
+        return _parse_connect(number, body)
     if kind == PUBLISH:
         size = int.from_bytes(body[:2])
         topic, rest = body[2 : 2 + size].decode(), body[2 + size :]
         mid, rest = (int.from_bytes(rest[:2]), rest[2:]) if qos else (0, rest)
-        payload = rest[1 + rest[0] :] if version == 5 else rest
-        return Packet(number, kind, mid, topic, payload, qos, bool(header & 1))
+        payload = _behind_properties(rest) if version == 5 else rest
+        return Packet(number, kind, mid, topic, payload, qos, bool(header & 1), size=len(body) + 2)
     if kind == SUBSCRIBE:
         rest = body[3 + body[2] :] if version == 5 else body[2:]
         filters, options = [], []
@@ -224,6 +230,48 @@ def _parse(number: int, header: int, body: bytes, version: int) -> Packet:
             rest = rest[3 + size :]
         return Packet(number, kind, int.from_bytes(body[:2]), filters=tuple(filters), options=tuple(options))
     return Packet(number, kind)
+
+
+def _parse_connect(number: int, body: bytes) -> Packet:
+    version, flags = body[6], body[7]
+    properties = Properties(CONNECT)  # type: ignore[no-untyped-call]
+    rest = body[10:]
+    if version == 5:
+        _, used = properties.unpack(rest)  # type: ignore[no-untyped-call]
+        rest = rest[used:]
+    client_id, rest = _text(rest)
+    will_topic = user = ""
+    if flags & 0x04:
+        will_topic, rest = _text(_behind_properties(rest) if version == 5 else rest)
+        _, rest = _text(rest)
+    if flags & 0x80:
+        user, rest = _text(rest)
+    return Packet(
+        number,
+        CONNECT,
+        will_retain=bool(flags & 0x20),
+        will_qos=flags >> 3 & 3,
+        will_topic=will_topic,
+        client_id=client_id,
+        user=user,
+        keepalive_s=int.from_bytes(body[8:10]),
+        user_properties=len(getattr(properties, "UserProperty", ())),
+    )
+
+
+def _text(data: bytes) -> tuple[str, bytes]:
+    size = int.from_bytes(data[:2])
+    return data[2 : 2 + size].decode(), data[2 + size :]
+
+
+def _behind_properties(data: bytes) -> bytes:
+    length = shift = 0
+    for place, byte in enumerate(data):
+        length |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return data[place + 1 + length :]
+    return b""
 
 
 def _ordinary(got: Packet, version: int) -> bytes:
