@@ -31,11 +31,11 @@ class MqttSource:
 
     name = "mqtt"
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, environ: Mapping[str, str], role: str = "vehicle") -> None:
         self._config = config
         self._source = config.vehicle.mqtt
         self._wake = Wake()
-        self._connector = Connector(config, environ, client_id=client_id(config, "vehicle"), will=None, wake=self._wake)
+        self._connector = Connector(config, environ, client_id=client_id(config, role), will=None, wake=self._wake)
 
     @property
     def tells_speed(self) -> bool:

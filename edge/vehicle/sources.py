@@ -10,8 +10,8 @@ from edge.errors import UnavailableError
 from edge.vehicle.source import Source
 
 
-def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Source]:
-    """One for each that is configured.
+def configured_sources(config: Config, environ: Mapping[str, str], *, role: str = "vehicle") -> list[Source]:
+    """One for each that is configured; ``role`` ends the name by which the broker knows who listens.
 
     Raises:
         ConfigError: a source is configured so that it cannot work.
@@ -22,7 +22,7 @@ def configured_sources(config: Config, environ: Mapping[str, str]) -> list[Sourc
     if vehicle.mqtt.configured:
         from edge.vehicle.mqtt import MqttSource  # noqa: PLC0415 - as the docstring says
 
-        sources.append(MqttSource(config, environ))
+        sources.append(MqttSource(config, environ, role))
     if vehicle.can.configured:
         with _extra("can"):
             from edge.vehicle.can import CanSource  # noqa: PLC0415 - as above

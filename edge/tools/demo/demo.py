@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from edge.board.clock import uptime_s
 from edge.cab import alsa
 from edge.config import (
     CabConfig,
@@ -28,6 +29,7 @@ from edge.errors import EXIT_INTERNAL, UnavailableError
 from edge.mqtt.messages import Topics
 from edge.service.loop import Service, build_service
 from edge.tools.demo.broker import EmbeddedBroker
+from edge.tools.demo.drive import SimulatedDrive
 from edge.tools.demo.every_frame import EveryFrame
 from edge.tools.demo.story import Look, read_story
 from edge.tools.demo.subscriber import Subscriber
@@ -133,6 +135,9 @@ def _warnings_only() -> Iterator[None]:
 
 def _service(config: Config, view: View, *, fast: bool) -> AbstractContextManager[Service]:
     if not fast:
-        return build_service(config, reload=lambda: config)
+        return build_service(config, reload=lambda: config, vehicle=SimulatedDrive(uptime_s))
     frames = EveryFrame(config.camera, ready=lambda: view.availability == "online")
-    return build_service(config, reload=lambda: config, frames=frames, clock=frames.clock, stamp=frames.stamp)
+    drive = SimulatedDrive(frames.clock)
+    return build_service(
+        config, reload=lambda: config, frames=frames, vehicle=drive, clock=frames.clock, stamp=frames.stamp
+    )

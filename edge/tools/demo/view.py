@@ -112,9 +112,10 @@ class View:
                 style = "red" if part.signal >= 0.5 else "cyan"
                 bar = ProgressBar(1.0, part.signal, width=40, complete_style=style, finished_style=style)
                 table.add_row(kind, bar, f"{part.signal:.2f}" if part.readable else "not readable")
-        return Panel(
-            table, title=f"{self._topics.device_id}: {self.availability}", title_align="left", height=4 + kinds
-        )
+        title = f"{self._topics.device_id}: {self.availability}"
+        if self.state is not None and self.state.context is not None and self.state.context.speed_kmh is not None:
+            title += f", at a simulated {self.state.context.speed_kmh:.0f} km/h"
+        return Panel(table, title=title, title_align="left", height=4 + kinds)
 
     def _draw_alerts(self) -> Panel:
         title = f"alerts received on {self._topics.alert}"
@@ -126,7 +127,9 @@ def describe(alert: AlertMessage) -> str:
     lasted = "" if alert.phase is Phase.START else f" after {alert.duration_s:.1f} s"
     sign = alert.cause or alert.expression
     shown = "" if sign is None else f", {sign}"
-    return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}{shown}, score {alert.score:.2f}"
+    speed = None if alert.context is None else alert.context.speed_kmh
+    at = "" if speed is None else f", at {speed:.0f} km/h"
+    return f"alert {alert.kind} {alert.phase}{lasted}: {alert.level}{shown}, score {alert.score:.2f}{at}"
 
 
 def show(

@@ -14,7 +14,7 @@ from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
-from edge.tools.doctor import board, broker, camera, software, storage
+from edge.tools.doctor import board, broker, camera, software, storage, vehicle
 from edge.tools.doctor.finding import Finding, Verdict, failed, skipped
 from edge.tools.doctor.target import Host
 
@@ -76,6 +76,7 @@ CHECKS = (
     Check("outbox", configured(storage.outbox)),
     Check("credentials", configured(broker.credentials)),
     Check("broker", configured(broker.broker)),
+    Check("vehicle", configured(vehicle.sources)),
 )
 
 

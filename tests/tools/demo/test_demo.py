@@ -28,9 +28,10 @@ from edge.cli import app
 from edge.config import CameraConfig
 from edge.domain import Kind, Level, Phase, State
 from edge.errors import UnavailableError, UsageError
-from edge.mqtt.messages import AlertMessage, KindPart, ModelsPart, StateMessage, Topics
+from edge.mqtt.messages import AlertMessage, ContextPart, KindPart, ModelsPart, StateMessage, Topics
 from edge.tools.demo import demo, every_frame, run_demo
 from edge.tools.demo.broker import EmbeddedBroker
+from edge.tools.demo.drive import SimulatedDrive
 from edge.tools.demo.every_frame import EveryFrame
 from edge.tools.demo.story import Look, read_story
 from edge.tools.demo.subscriber import Subscriber
@@ -325,3 +326,20 @@ def test_a_clip_without_alerts_fails_the_demo_and_says_which_are_missing(tmp_pat
 
 def test_the_bundled_clip_is_small_enough_to_ship() -> None:
     assert CLIP.stat().st_size <= 2_000_000
+
+
+def test_the_simulated_speed_is_shown_and_is_one_at_which_every_kind_is_judged() -> None:
+    view = View(TOPICS)
+    drive = SimulatedDrive(lambda: 100.0)
+    speeds = [drive.context(100.0 + t).speed_kmh for t in range(90)]
+    assert all(speed is not None and 74 <= speed <= 86 for speed in speeds)
+    context = ContextPart(speed_kmh=83.4, standstill=False, standing_s=None, ignition=True)
+    view.take(
+        TOPICS.state,
+        StateMessage.model_validate_json(state(State.CALM)).model_copy(update={"context": context}).payload(),
+    )
+    console = Console(file=io.StringIO(), width=100)
+    console.print(view.draw())
+    assert "at a simulated 83 km/h" in console.file.getvalue()  # type: ignore[attr-defined]
+    told = AlertMessage.model_validate_json(alert()).model_copy(update={"context": context})
+    assert view.take(TOPICS.alert, told.payload())[0].endswith("score 0.80, at 83 km/h")
