@@ -214,8 +214,18 @@ def aim(
 def doctor(
     config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    drop_in: Annotated[
+        bool, typer.Option("--drop-in", help="Only print the systemd drop-in that allows what the configuration uses.")
+    ] = False,
 ) -> None:
-    """Diagnose this board and suggest fixes: board, camera, models, broker, disk, permissions."""
+    """Diagnose this board and suggest fixes: board, camera, models, sound, pins, broker, disk, permissions."""
+    if drop_in:
+        import grp
+
+        from edge.tools.drop_in import drop_in as text_of
+
+        typer.echo(text_of(load_config(config), [group.gr_name for group in grp.getgrall()]), nl=False)
+        return
     from rich.console import Console
 
     from edge.tools.doctor.report import as_json as report_json

@@ -8,6 +8,7 @@ CONFIG=$CONFIG_DIR/evenkeel.toml
 STATE_DIR=/var/lib/evenkeel
 SERVICE=evenkeel.service
 UNIT=/etc/systemd/system/$SERVICE
+USES=$UNIT.d/uses.conf
 COMMAND=/usr/local/bin/evenkeel
 SERVICE_USER=evenkeel
 

@@ -15,6 +15,7 @@ WHEELS=
 WITH_MOSQUITTO=no
 START=yes
 ROLLBACK=no
+ALLOW=no
 
 OLD=           # release that runs now, as the link 'current' names it; empty: none
 RELEASE=       # release that is being made
@@ -26,6 +27,7 @@ usage() {
     cat <<'END'
 Usage: install.sh [--wheels DIR] [--python P] [--with-mosquitto] [--no-start] [--dry-run]
        install.sh --rollback [--no-start] [--dry-run]
+       install.sh --allow [--no-start] [--dry-run]
 
 Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts stay.
 
@@ -34,6 +36,7 @@ Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts
   --with-mosquitto   install Debian's mosquitto too, as the broker on this board
   --no-start         do not start or restart the service
   --rollback         go back to the version that ran before the last upgrade
+  --allow            only have the unit allow what the configuration uses now: sound, pins
   --dry-run          check, print what would be done, change nothing
 END
 }
@@ -49,7 +52,9 @@ main() {
     require_root
     lock
     OLD=$(readlink "$PREFIX/current" || true)
-    if [ "$ROLLBACK" = yes ]; then
+    if [ "$ALLOW" = yes ]; then
+        allow_only
+    elif [ "$ROLLBACK" = yes ]; then
         roll_back
     else
         check_everything
@@ -65,6 +70,7 @@ parse_arguments() {
             --with-mosquitto) WITH_MOSQUITTO=yes ;;
             --no-start) START=no ;;
             --rollback) ROLLBACK=yes ;;
+            --allow) ALLOW=yes ;;
             --dry-run) DRY_RUN=yes ;;
             --help) usage && exit 0 ;;
             *) usage_error "unknown option '$1'" ;;
@@ -177,10 +183,30 @@ check_packages() {
         SYSTEM_SITE=yes
         PACKAGES="$PACKAGES python3-picamera2"
     fi
+    packages_for_the_cab
     [ "$WITH_MOSQUITTO" = no ] || command -v mosquitto >/dev/null || PACKAGES="$PACKAGES mosquitto"
     if [ -n "$PACKAGES" ] && [ -n "$WHEELS" ]; then
         fault "missing, and not to be had without a network: apt-get install$PACKAGES"
     fi
+}
+
+# What the configuration names, where there is one already. Without a network it only warns: monitoring needs none of it.
+packages_for_the_cab() {
+    wanted=
+    if configures 'cab\.sound' && ! command -v espeak-ng >/dev/null; then wanted="$wanted espeak-ng"; fi
+    if configures '(cab\.gpio|cab\.button|vehicle\.gpio)' && [ "$SYSTEM_SITE" = yes ] &&
+        ! "$PYTHON" -I -c 'import gpiozero, lgpio' 2>/dev/null; then
+        wanted="$wanted python3-gpiozero python3-lgpio"
+    fi
+    if [ -n "$wanted" ] && [ -n "$WHEELS" ]; then
+        warn "missing for what $CONFIG uses, and not to be had without a network: apt-get install$wanted"
+    else
+        PACKAGES="$PACKAGES$wanted"
+    fi
+}
+
+configures() {
+    grep -Eqs "^[[:space:]]*\[$1\]" "$CONFIG"
 }
 
 is_pi() {
@@ -349,8 +375,40 @@ activate() {
     run sync
     run install -m 644 "$PREFIX/$1/systemd/evenkeel.service" "$UNIT.new"
     run mv "$UNIT.new" "$UNIT"
+    allow_what_is_used "$1"
     run ln -sfn "$1" "$PREFIX/current.new"
     run mv -T "$PREFIX/current.new" "$PREFIX/current"
+}
+
+# A drop-in of our own beside the user's: what nobody has configured is not allowed. A release that cannot tell what is
+# used leaves it as it is.
+allow_what_is_used() {
+    if [ "$DRY_RUN" = yes ]; then
+        say "would write: $USES: what $CONFIG uses beyond a camera; nothing where it uses nothing"
+        return
+    fi
+    uses=$(cd / && runuser -u "$SERVICE_USER" -- "$PREFIX/$1/bin/evenkeel" doctor --drop-in --config "$CONFIG" 2>&1) ||
+        return 0
+    if [ -n "$uses" ]; then
+        install -d -m 755 "$(dirname "$USES")"
+        printf '%s\n' "$uses" >"$USES.new"
+        mv "$USES.new" "$USES"
+    else
+        rm -f "$USES"
+    fi
+}
+
+allow_only() {
+    [ -n "$OLD" ] || fail "there is no installation whose unit could allow anything"
+    [ "$DRY_RUN" = yes ] || verify "$OLD" || fail "nothing was changed"
+    PYTHON=$PREFIX/$OLD/bin/python
+    ! grep -qs 'include-system-site-packages = true' "$PREFIX/$OLD/pyvenv.cfg" || SYSTEM_SITE=yes
+    packages_for_the_cab
+    install_packages
+    allow_what_is_used "$OLD"
+    start_service || fail "the service did not become ready; \`journalctl -u evenkeel\` tells why"
+    [ "$DRY_RUN" = no ] || return 0
+    if [ ! -f "$USES" ]; then say "the unit allows a camera and nothing else"; else cat "$USES"; fi
 }
 
 # Type=notify: 'restart' returns when the first frame was read or the camera was declared absent.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.tools.drop_in import PATH
+
 FOLDER = Path(__file__).parents[2] / "systemd"
 CHANGING = (
     "apt-get",
@@ -177,6 +179,23 @@ def test_all_that_is_wrong_is_said_at_once(script: Script, stubs: Path, tmp_path
     assert done.returncode == 1
     for fault in ("holds no evenkeel-*.whl", "has 97 MB free", "no-such-python: no such program"):
         assert fault in done.stderr
+
+
+@pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there is an installation")
+def test_nothing_is_allowed_where_nothing_is_installed(script: Script, tmp_path: Path) -> None:
+    done = script("install.sh", "--dry-run", "--allow")
+    assert done.returncode == 1
+    assert "there is no installation" in done.stderr
+    assert not (tmp_path / "called").exists()
+
+
+def test_what_the_configuration_uses_is_allowed_before_the_service_starts(script: Script, wheels: Path) -> None:
+    python = interpreter(wheels, "3.11", "64 aarch64")
+    printed = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python).stdout
+    steps = ["install -m 644", f"would write: /etc/systemd/system/{Path(PATH).parent.name}/uses.conf", "enable"]
+    assert all(step in printed for step in steps)
+    assert printed.index(steps[1]) < printed.index(steps[2])
+    assert f"/{PATH}" == "/etc/systemd/system/evenkeel.service.d/uses.conf"
 
 
 @pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there may be a version to go back to")

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge.config import Config
 from edge.config.secrets import CAMERA_CREDENTIAL
 from edge.errors import EXIT_CONFIG, EXIT_USAGE
 from edge.mqtt.security import CREDENTIAL
+from edge.tools.drop_in import drop_in
 
 UNIT = Path(__file__).parents[2] / "systemd" / "evenkeel.service"
 COLLECTOR = UNIT.with_name("evenkeel-collect.service")
@@ -67,6 +70,43 @@ def test_a_secret_is_handed_over_where_there_is_one_and_not_missed_where_there_i
 def test_systemd_finds_it_well_confined(unit: Path) -> None:
     done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", unit)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+USED = (
+    {"cab": {"sound": {"enabled": True}}},
+    {"cab": {"gpio": {"led": 17}}},
+    {"cab": {"button": {"pin": 26}}},
+    {"vehicle": {"gpio": {"ignition_pin": 24}}},
+    {"cab": {"sound": {"enabled": True}, "gpio": {"led": 17}}},
+)
+
+
+@pytest.mark.parametrize("used", USED, ids=str)
+def test_with_what_the_configuration_uses_it_is_as_well_confined(tmp_path: Path, used: dict[str, Any]) -> None:
+    allowed = drop_in(Config.model_validate(used), ["audio", "gpio"])
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text() + allowed)
+    done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", unit)
+    assert done.returncode == 0, done.stdout[-200:] + done.stderr
+    assert allowed.count("\n") > 2
+
+
+def test_nothing_is_allowed_that_is_not_used_and_no_group_is_joined_that_there_is_not() -> None:
+    assert drop_in(Config(), ["audio", "gpio"]) == ""
+    assert drop_in(Config.model_validate({"cab": {"command": {"program": ["/bin/warn"]}}}), ["audio"]) == ""
+    all_of_it = Config.model_validate(USED[-1])
+    assert "SupplementaryGroups=audio gpio\n" in drop_in(all_of_it, ["audio", "gpio", "video"])
+    assert "SupplementaryGroups=audio\n" in drop_in(all_of_it, ["audio"])
+    assert "SupplementaryGroups" not in drop_in(all_of_it, [])
+
+
+def test_systemd_understands_what_is_allowed(tmp_path: Path) -> None:
+    allowed = drop_in(Config.model_validate(USED[-1]), ["root"])
+    (tmp_path / UNIT.name).write_text(UNIT.read_text().replace(settings()["ExecStart"].split()[0], sys.executable))
+    (tmp_path / f"{UNIT.name}.d").mkdir()
+    (tmp_path / f"{UNIT.name}.d" / "uses.conf").write_text(allowed)
+    done = analyze("verify", "--man=no", tmp_path / UNIT.name)
+    assert [line for line in done.stderr.splitlines() if UNIT.stem in line] == []
 
 
 @pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)

@@ -14,7 +14,7 @@ from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
-from edge.tools.doctor import board, broker, camera, software, storage, vehicle
+from edge.tools.doctor import board, broker, cab, camera, software, storage, vehicle
 from edge.tools.doctor.finding import Finding, Verdict, failed, skipped
 from edge.tools.doctor.target import Host
 
@@ -73,6 +73,12 @@ CHECKS = (
     Check("camera devices", configured(camera.devices)),
     Check("permissions", configured(storage.device_permissions)),
     Check("picture", configured(camera.frame)),
+    Check("spoken words", configured(cab.words)),
+    Check("sound card", configured(cab.card)),
+    Check("pins", configured(cab.pins)),
+    Check("button", configured(cab.button)),
+    Check("cab program", configured(cab.program)),
+    Check("unit", configured(cab.unit)),
     Check("outbox", configured(storage.outbox)),
     Check("credentials", configured(broker.credentials)),
     Check("broker", configured(broker.broker)),
