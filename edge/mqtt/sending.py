@@ -346,7 +346,7 @@ class Sending:
 
     def _send_live(self, session: Session) -> None:
         """One message at a time and none while anything else is under way: a slow link sends fewer, and fresh ones."""
-        if session.congested or not session.idle or self._stopping.is_set():
+        if session.congested or not (session.idle and session.free) or self._stopping.is_set():
             return
         topic = self._topics.live
         with self._lock:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -19,7 +20,7 @@ from edge.config import Config
 from edge.domain import State
 from edge.mqtt.channels import Channel, Role, channels
 from edge.mqtt.client import Publisher
-from edge.mqtt.messages import Topics
+from edge.mqtt.messages import LiveMessage, Topics
 from edge.mqtt.names import client_id
 from edge.mqtt.outbox import Outbox
 from edge.mqtt.rehearsal import NAME as DOCTOR
@@ -141,6 +142,25 @@ def test_however_many_commands_there_are_no_subscription_asks_for_more_than_eigh
     assert device.guard.faults == []
 
 
+def test_who_watches_gets_no_more_frames_than_there_may_be_messages_and_alerts_go_first(
+    start: Start, until: Until
+) -> None:
+    device = start(EMQX)
+    until(lambda: len(device.alerts()) == WAITING, "every alert")
+    frame = MagicMock(spec=LiveMessage)
+    frame.payload.return_value = b"{}"
+    device.broker.send(TOPICS.command("live"), b'{"seconds": 20}')
+
+    def watched(count: int) -> bool:
+        device.publisher.publish_live(lambda: frame)  # far more often than a camera does
+        return len(device.broker.published(TOPICS.live)) >= count or device.guard.faults != []
+
+    until(lambda: watched(8), "frames")
+    device.publisher.publish_alert(made_alert(board_stamp(), "now"))
+    until(lambda: watched(16) and device.alerts()[-1] == "now", "the alert among frames")
+    assert device.guard.faults == []
+
+
 @pytest.mark.parametrize("cloud", CLOUDS, ids=lambda cloud: cloud.name)
 def test_the_page_names_the_limits_that_are_enforced(cloud: Cloud) -> None:
     title = cloud.name.removesuffix(" Serverless")
@@ -189,6 +209,9 @@ def test_a_policy_lets_a_device_do_what_the_contract_has_it_do_and_nothing_else(
         foreign = [may(others) for may in (rights.publish, rights.retain, rights.subscribe)]
         assert foreign == [False] * 3, channel.name
     assert rights.will
+    if policy == "azure":
+        templates = len(re.findall(r'^ +"evenkeel/', (CLOUD / "azure-event-grid.json").read_text(), re.MULTILINE))
+        assert f"| templates in a topic space | 10 | {templates} |" in PAGE
     assert rights.publish(TOPICS.result(DOCTOR))
     assert rights.retain(TOPICS.result(DOCTOR))
     for wide in ("#", "+/#", "evenkeel/#", "evenkeel/+/command/+", "evenkeel/van-7/#", "evenkeel/van-7/+"):
