@@ -18,6 +18,7 @@ from edge.config.cab import CabConfig
 from edge.config.hosts import check_host
 from edge.config.metrics import MetricsConfig
 from edge.config.vehicle import VehicleConfig
+from edge.config.vss import VssConfig
 from edge.decision.alerts import AlertsConfig
 from edge.decision.settings import BaselineConfig, StatesConfig
 from edge.section import BASIC, Layer, Section, Share
@@ -452,5 +453,6 @@ class Config(Section):
         default_factory=VehicleConfig, description="What is known of the vehicle: speed, ignition."
     )
     breaks: BreaksConfig = Field(default_factory=BreaksConfig, description="When a break is due.")
+    vss: VssConfig = Field(default_factory=VssConfig, description="A KUKSA databroker that is told.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")

@@ -22,6 +22,7 @@ from edge.cab.button import Button
 from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
 from edge.config import Config
+from edge.config.vss import VssConfig
 from edge.domain import UNKNOWN_CONTEXT, Frame, Sight, Stamp, State, Step
 from edge.episodes import ENTROPY_BYTES
 from edge.errors import UnavailableError
@@ -170,6 +171,8 @@ def build_service(
         sinks += [sink for sink in (breaks, shadow) if sink is not None]
         if config.metrics.address is not None:
             sinks.append(_metrics(config.metrics.address, publisher, about, pipeline.times, clock))
+        if config.vss.host is not None:
+            sinks.append(_vss(config.vss, clock))
         if trace is not None:
             recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
             sinks.append(TraceSink(recording, clock))
@@ -207,6 +210,14 @@ def _metrics(
     sink = MetricsSink(address, publisher=publisher, about=about, clock=clock)
     times.listener = sink.time
     return sink
+
+
+def _vss(config: VssConfig, clock: Callable[[], float]) -> Sink:
+    try:
+        from edge.service.vss_sink import VssSink  # noqa: PLC0415 - needs an extra
+    except ModuleNotFoundError as error:
+        raise UnavailableError(f"[vss]: {error}; `pip install 'evenkeel[vss]'`") from None
+    return VssSink(config, clock)
 
 
 def _spare_the_collector() -> None:

@@ -78,7 +78,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         ('[camera]\nfps = "fast"\n', 'camera.fps = "fast": expected a number'),
         ("[camera]\nrotate_deg = 45\n", "camera.rotate_deg = 45: expected 0, 90, 180 or 270"),
         ("[camera]\nseat = [0.9, 0, 0.1, 1]\n", "camera: seat must be left < right and top < bottom"),
-        ("[alerts]\nkinds = 5\n", "alerts.kinds: unknown key; known here: anger, distress, fatigue, sensitivity"),
+        ("[alerts]\nkinds = 5\n", "cab.command.kinds? known here: anger, distress, fatigue, sensitivity"),
         ("[alerts.kinds.anger]\nenabled = false\n", "alerts.kinds: unknown key"),
         ("[alerts.anger]\nenter = 0.0\n", "alerts.anger.enter = 0.0: "),
         ("[alerts.anger]\nseldom = 0.001\n", "alerts.anger.seldom: is part of the rule now"),
@@ -263,7 +263,7 @@ def test_the_schema_says_whom_each_key_is_for() -> None:
     [
         ("[camera]\nfsp = 15\n", "did you mean fps?"),
         ("[cam]\nfps = 15\n", "known here: alerts, baseline, breaks, cab, camera"),
-        ("[camera]\nport = 1883\n", "did you mean mqtt.port or vehicle.gpsd.port?"),
+        ("[camera]\nport = 1883\n", "did you mean mqtt.port or vehicle.gpsd.port or vss.port?"),
         ("hold_s = 1\n", "did you mean alerts.anger.hold_s or alerts.distress.hold_s"),
         ('[alerts]\nsensitivty = "low"\n', "did you mean sensitivity?"),
         ("[mqtt.tsl]\nenabled = true\n", "did you mean tls?"),
