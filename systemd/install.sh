@@ -36,7 +36,7 @@ Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts
   --with-mosquitto   install Debian's mosquitto too, as the broker on this board
   --no-start         do not start or restart the service
   --rollback         go back to the version that ran before the last upgrade
-  --allow            only have the unit allow what the configuration uses now: sound, pins
+  --allow            only add what the configuration uses now: packages, and what the unit allows (sound, pins)
   --dry-run          check, print what would be done, change nothing
 END
 }
@@ -307,6 +307,22 @@ Python $(python_version) on $(uname -m); see 'make wheelhouse'"
         run "$@" "$PREFIX/$RELEASE/source" || fail "pip could not install the packages; its reason stands above"
         run rm -rf "$PREFIX/$RELEASE/source"
     fi
+    install_extras "$RELEASE"
+}
+
+# Packages for what the configuration names: a CAN bus, a databroker, Prometheus, pins where apt's are out of sight.
+install_extras() {
+    extras=
+    if configures 'vehicle\.can'; then extras="$extras,can"; fi
+    if configures 'vss'; then extras="$extras,vss"; fi
+    if configures 'metrics'; then extras="$extras,metrics"; fi
+    if configures '(cab\.gpio|cab\.button|vehicle\.gpio)' && [ "$SYSTEM_SITE" = no ]; then extras="$extras,gpio"; fi
+    [ -n "$extras" ] || return 0
+    set -- "$PREFIX/$1/bin/pip" install --quiet --no-cache-dir --only-binary :all: \
+        --constraint "$PREFIX/$1/constraints.txt"
+    [ -z "$WHEELS" ] || set -- "$@" --no-index --find-links "$WHEELS"
+    run "$@" "evenkeel[${extras#,}]" || fail "pip could not install what $CONFIG uses (${extras#,}); its reason stands \
+above${WHEELS:+; add the missing wheels to $WHEELS}"
 }
 
 # A copy, because a build leaves files behind, and takes up what an earlier build left.
@@ -405,6 +421,7 @@ allow_only() {
     ! grep -qs 'include-system-site-packages = true' "$PREFIX/$OLD/pyvenv.cfg" || SYSTEM_SITE=yes
     packages_for_the_cab
     install_packages
+    install_extras "$OLD"
     allow_what_is_used "$OLD"
     start_service || fail "the service did not become ready; \`journalctl -u evenkeel\` tells why"
     [ "$DRY_RUN" = no ] || return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -196,6 +197,28 @@ def test_what_the_configuration_uses_is_allowed_before_the_service_starts(script
     assert all(step in printed for step in steps)
     assert printed.index(steps[1]) < printed.index(steps[2])
     assert f"/{PATH}" == "/etc/systemd/system/evenkeel.service.d/uses.conf"
+
+
+@pytest.mark.parametrize(
+    ("tables", "extras"),
+    [
+        (("vehicle.can",), "can"),
+        (("vss", "metrics"), "vss,metrics"),
+        (("vehicle.gpio",), "gpio"),
+        (("vehicle.mqtt", "vehicle.gpsd"), None),
+    ],
+)
+def test_packages_come_for_what_the_configuration_names(
+    script: Script, stubs: Path, wheels: Path, tmp_path: Path, tables: tuple[str, ...], extras: str | None
+) -> None:
+    config = tmp_path / "evenkeel.toml"
+    config.write_text("".join(f"[{table}]\n" for table in tables))
+    grep = str(shutil.which("grep"))
+    stub(stubs, "grep", f'case "$*" in *evenkeel.toml) exec {grep} "$1" "$2" {config} ;; *) exec {grep} "$@" ;; esac')
+    python = interpreter(wheels, "3.11", "64 aarch64")
+    printed = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python).stdout
+    found = re.findall(r"pip install .*evenkeel\[(.*)\]", printed)
+    assert found == ([] if extras is None else [extras])
 
 
 @pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there may be a version to go back to")
