@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -20,6 +21,8 @@ WAITING = 4
 """What waits for a card that hangs, at most."""
 
 
+HEAD_START_S = 0.05
+"""A program is started so much later: Python stands still until it has begun, and light and sound go first, seconds."""
 PROGRAMS_WAITING = 20
 """Alerts that wait for a program that takes its time, at most."""
 
@@ -132,7 +135,7 @@ class ProgramOutput:
         self._program = program
         self._relay = relay
         self._tell = tell
-        self._worker: Worker[bytes] = Worker("cab command", program.run, PROGRAMS_WAITING)
+        self._worker: Worker[bytes] = Worker("cab command", self._run, PROGRAMS_WAITING)
 
     @property
     def health(self) -> SinkHealth:
@@ -148,3 +151,7 @@ class ProgramOutput:
         """Let it run for what was taken, as far as that can be done in short time, and end it."""
         self._worker.close()
         self._program.stop()
+
+    def _run(self, text: bytes) -> None:
+        time.sleep(HEAD_START_S)
+        self._program.run(text)
