@@ -82,12 +82,12 @@ class SourceThread:
             self._thread.join(STOP_S)
 
     def listen(self, now: float) -> None:
-        """Notice that it has gone silent, or speaks again."""
+        """Notice that it has gone silent, or speaks again. Of one that is lost nothing more needs saying."""
         if not self._source.tells_speed:
             return
         age_s = self.store.ages(now)[0]
         silent_s = max(0.0, now - self._since) if age_s is None else age_s
-        if silent_s > self._silent_s:
+        if silent_s > self._silent_s and not self.store.health(now).lost:
             self.store.fail("silence", f"no speed for more than {self._silent_s:g} s: unknown, so nothing is held back")
         else:
             self.store.mend("silence")

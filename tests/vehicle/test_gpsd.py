@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -190,6 +191,21 @@ def test_what_cannot_be_true_is_said_and_not_believed(line: bytes, said: str, cl
     Reports().take(line, store)
     assert store.newest_speed(clock.now) is None
     assert said in (store.health(clock.now).problem or "")
+
+
+def test_ten_thousand_random_reports_raise_nothing_and_tell_no_speed(clock: Clock) -> None:
+    chance = random.Random(7)  # noqa: S311 - a fixed series
+    store = Store("gpsd", VehicleConfig(), clock)
+    reports = Reports()
+    nonsense: tuple[Any, ...] = (None, True, "20", [], {}, -1, 1e9, float("nan"), float("inf"), 10**400)
+    for n in range(10_000):
+        clock.now = 100.0 + n / 10
+        report = {"class": chance.choice(["TPV", "SKY", "ERROR", 5, None]), "mode": chance.choice([*nonsense, 2, 3])}
+        report |= {"speed": chance.choice(nonsense), "time": n, "message": chance.choice(nonsense)}
+        line = json.dumps(report).encode() if n % 2 else chance.randbytes(chance.randrange(60))
+        reports.take(line, store)
+        assert store.newest_speed(clock.now) is None
+    assert store.health(clock.now).refused > 5000
 
 
 def test_a_host_with_its_port_is_told_where_that_belongs() -> None:

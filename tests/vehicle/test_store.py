@@ -223,6 +223,18 @@ def test_a_source_that_fails_is_opened_again_and_said(caplog: pytest.LogCaptureF
     assert [record.getMessage() for record in caplog.records] == ["vehicle told: broken: mend it"]
 
 
+def test_a_source_that_is_lost_is_not_said_to_be_silent_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    vehicle, (store,) = vehicle_of(clock, "told")
+    store.fail("source", "the bus is gone")
+    clock.now += 60
+    assert vehicle.context(clock.now).speed_kmh is None
+    assert (vehicle.health(clock.now)["told"].problem, len(caplog.records)) == ("the bus is gone", 1)
+    store.mend("source")
+    vehicle.context(clock.now)
+    assert "no speed for more than 3 s" in (vehicle.health(clock.now)["told"].problem or "")
+
+
 def test_without_a_source_nothing_is_known() -> None:
     with NO_VEHICLE:
         assert NO_VEHICLE.context(0.0).speed_kmh is None
