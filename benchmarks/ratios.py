@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.page import write
 from benchmarks.peer import Peer, missing
 from edge.config import Config
 from edge.domain import Frame
@@ -55,26 +56,21 @@ def take_turns(steps: dict[str, Step], frames: list[Luma], count: int) -> dict[s
     return {name: statistics.median(times[WARM_UP:]) for name, times in taken.items()}
 
 
-def print_ratios(
-    console: Console, times: dict[str, float], ours: dict[str, TimedPipeline], frames: str, absent: str | None
-) -> None:
+HEAD = ("pipeline", "p50 ms", "ratio", "wanted", "not invoke", "wanted")
+
+
+def rows(times: dict[str, float], ours: dict[str, TimedPipeline]) -> list[list[str]]:
     """One row for each contestant."""
-    table = Table(title=f"frame in memory to decision, 1 thread, taking turns; {frames}")
-    table.add_column("pipeline")
-    for name in ("p50 ms", "ratio", "wanted", "not invoke", "wanted"):
-        table.add_column(name, justify="right")
     peer = times.get("peer")
+    told = []
     for name, ms in times.items():
         if name not in ours:
-            table.add_row("peer", f"{ms:.3f}", "1", "", "", "")
+            told.append(["peer", f"{ms:.3f}", "1", "", "", ""])
             continue
         ratio = f"{ms / peer:.2f}" if peer else "-"
         rest = statistics.median(ours[name].rest_shares)
-        wanted = (f"≤ {WANTED[name]:g}", f"{rest:.0%}", f"≤ {WANTED_REST:.0%}")
-        table.add_row(name, f"{ms:.3f}", ratio, *wanted)
-    console.print(table)
-    if absent:
-        console.print(f"peer SKIPPED: {absent}; give the folder with --peers", soft_wrap=True)
+        told.append([name, f"{ms:.3f}", ratio, f"≤ {WANTED[name]:g}", f"{rest:.0%}", f"≤ {WANTED_REST:.0%}"])
+    return told
 
 
 def _clocked(pipeline: TimedPipeline) -> Step:
@@ -83,11 +79,12 @@ def _clocked(pipeline: TimedPipeline) -> Step:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description="Time a step against the peer's.")
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"), help="folder with the peer's models")
     parser.add_argument("--clip", type=Path, default=bundled_clip(), help="frames of this video")
     parser.add_argument("--frames", type=int, default=1000, help="frames to time, after a warm-up")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     frames = clip_frames(arguments.clip, KEPT_FRAMES)
@@ -95,7 +92,19 @@ def main() -> None:
     times = take_turns(steps, frames, arguments.frames)
     height, width = frames[0].shape
     absent = missing(arguments.peers)
-    print_ratios(Console(), times, ours, f"{arguments.clip.name}, {width}x{height}", absent)
+    told = rows(times, ours)
+    frames_of = f"{arguments.clip.name}, {width}x{height}"
+    table = Table(*HEAD, title=f"frame in memory to decision, 1 thread, taking turns; {frames_of}")
+    for row in told:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    if absent:
+        console.print(f"peer SKIPPED: {absent}; give the folder with --peers", soft_wrap=True)
+    if arguments.write:
+        if absent:
+            raise SystemExit("--write: give the peer's folder with --peers, since what is kept holds its time")
+        write("ratios", HEAD, told)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ speed through the same runtime is taken for the machine's peak, and LiteRT to ru
 
 from __future__ import annotations
 
+import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.page import write
 from edge.vision.manifest import bundled, load_manifest, read_model
 
 DENSE = {"dense 1x1": (24, 256, 1), "dense 3x3": (16, 128, 3), "dense 3x3 small": (12, 96, 3)}
@@ -91,33 +93,43 @@ def _bytes(tensor: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    """Make, measure, print."""
+    """Make, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    arguments = parser.parse_args()
     ours = {name: read_model(path, load_manifest(path, name)) for name, path in _manifests().items()}
     models = {name: dense_model(*shape) for name, shape in DENSE.items()} | ours
     times = times_ms(models)
     costs = {name: cost(content) for name, content in models.items()}
     rates = {name: costs[name].macs / times[name] / 1e6 for name in models}
     peak = max(rates[name] for name in DENSE)
-    table = Table(title="int8 through LiteRT, 1 thread, taking turns")
-    table.add_column("model")
-    for name in ("M MACs", "weights kB", "activations kB", "MACs a byte", "fastest ms", "G MAC/s", "of the peak"):
-        table.add_column(name, justify="right")
-    for name, it in costs.items():
-        kilobytes = (it.weights / 1000, it.activations / 1000)
-        table.add_row(
-            name,
-            f"{it.macs / 1e6:.1f}",
-            *(f"{value:.0f}" for value in kilobytes),
-            f"{it.macs / (it.weights + it.activations):.0f}",
-            f"{times[name]:.3f}",
-            f"{rates[name]:.0f}",
-            f"{rates[name] / peak:.0%}",
-        )
+    rows = [_row(name, costs[name], times[name], rates[name] / peak) for name in models]
+    table = Table(*HEAD, title="int8 through LiteRT, 1 thread, taking turns")
+    for row in rows:
+        table.add_row(*row)
     Console(width=110).print(table)
+    if arguments.write:
+        write("roofline", HEAD, rows)
+
+
+HEAD = ("model", "M MACs", "weights kB", "activations kB", "MACs a byte", "fastest ms", "G MAC/s", "of the peak")
+
+
+def _row(name: str, it: Cost, fastest_ms: float, of_peak: float) -> list[str]:
+    return [
+        name,
+        f"{it.macs / 1e6:.1f}",
+        f"{it.weights / 1000:.0f}",
+        f"{it.activations / 1000:.0f}",
+        f"{it.macs / (it.weights + it.activations):.0f}",
+        f"{fastest_ms:.3f}",
+        f"{it.macs / fastest_ms / 1e6:.0f}",
+        f"{of_peak:.0%}",
+    ]
 
 
 def _manifests() -> dict[Any, Path]:
-    return {name: bundled(name) for name in ("face", "expression")}
+    return {name: bundled(name) for name in ("face", "expression", "eyes")}
 
 
 if __name__ == "__main__":

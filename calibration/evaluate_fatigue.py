@@ -8,6 +8,7 @@ eye model reads is kept in a file named by its checksum.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from calibration.by_drivers import driver_of, quantile_interval, ratio_interval, wider
 from calibration.fatigue_outcome import (
     DROWSY,
+    LOOKING,
     MICROSLEEP,
     OUTLINE_RIVALS,
     RIVALS,
@@ -45,9 +48,13 @@ from calibration.nights import RATES, EyeDrive, Sort, drive
 from calibration.sleepers import Sleeper, looking_far_down, sleepers
 from edge.config import Config, VisionConfig
 from edge.config.reference import replaced
-from edge.decision.closures import Closures
 from edge.decision.decider import Decider
-from edge.decision.interval import MAX_STEP_S
+from edge.decision.expression import FollowedExpression
+from edge.decision.interval import MAX_STEP_S, Interval
+from edge.decision.judge import Moment
+from edge.decision.judges.fatigue import FatigueJudge
+from edge.decision.ordinary import OrdinaryFace
+from edge.domain import UNKNOWN_CONTEXT, ReasonCode, Sight, State, Transition
 from edge.vision.eyes import EyeReader
 from models.training.scoreboard import write_json
 
@@ -99,8 +106,8 @@ def jobs(drivers: Sequence[Sleeper], outlines: Sequence[Sleeper | None], share: 
             "microsleeps": SLEEPY_DRIVES,
             "drowsy": SLEEPY_DRIVES,
         }
-        for sort, count in counts.items():
-            for turn in range(max(round(count * share), 1)):
+        for sort, drives in counts.items():
+            for turn in range(max(round(drives * share), 1)):
                 yield Job(sort, 1000 * number + turn + number % len(RATES), driver, outline)
         for turn in range(max(round(FAR_DOWN_DRIVES[driver.drawn] * share), 1)):
             seed = 1000 * number + turn + number % len(RATES)
@@ -123,27 +130,38 @@ def by_rules(film: EyeDrive, rules: Mapping[str, Rule]) -> dict[str, FatigueOutc
 
 
 def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, NDArray[np.bool_]]:
-    """What the real decision says of a drive, and which frames (F,) of an awake one count as closed eyes."""
-    decider = Decider(config)
-    transitions = [each for seen in film.observations(thin=thin) for each in decider.update(seen).transitions]
+    """What the real judge says of a drive, and which frames (F,) of an awake one count as closed eyes.
+
+    The judge is driven alone, which is several times as fast as with the whole decision around it; a test holds it to
+    what that says. Its driver is never out of sight for so long that an open alert were given up.
+    """
+    judge = FatigueJudge(
+        config.alerts.of("fatigue"), itertools.count(1).__next__, FollowedExpression(config.baseline, OrdinaryFace())
+    )
+    transitions: list[Transition] = []
+    levels: list[float] = []
+    before = float(film.t[0])
+    for seen in film.observations(thin=thin):
+        elapsed_s = seen.t - before
+        spoken_s = min(elapsed_s, MAX_STEP_S)
+        interval = Interval(seen.t, elapsed_s, spoken_s, spoken_s)
+        unknown = None if seen.sight is Sight.FACE else State.UNCERTAIN
+        transitions += judge.follow(Moment(interval, seen, UNKNOWN_CONTEXT, unknown, ReasonCode.NONE), beside=False)
+        levels.append(judge.closes_below)
+        before = seen.t
     said = told(transitions, film.script.length_s)
     if film.sort != "awake":
         return said, np.zeros(len(film.t), bool)
-    return said, (np.nan_to_num(film.wider, nan=1.0) < learned(film)) & ~film.happy
-
-
-def learned(film: EyeDrive) -> NDArray[np.float64]:
-    """Below which openness (F,) this driver's eyes count as closed at each frame, as the judge learns it."""
-    eyes, rows, wider = Closures(), film.thinned(), film.wider
-    levels, before = [], float(film.t[0])
-    for t, openness, happy in zip(film.t[rows].tolist(), wider[rows].tolist(), film.happy[rows].tolist(), strict=True):
-        elapsed_s = t - before
-        spoken_s = min(elapsed_s, MAX_STEP_S)
-        eyes.update(t, elapsed_s, spoken_s, None if np.isnan(openness) else openness, screwed_up=happy)
-        levels.append(eyes.closes_below)
-        before = t
+    rows = film.thinned() if thin else np.arange(len(film.t))
     place = np.searchsorted(rows, np.arange(len(film.t)), side="right") - 1
-    return np.array(levels)[place]
+    return said, (np.nan_to_num(film.openness, nan=1.0) < np.array(levels)[place]) & ~film.happy
+
+
+def by_the_whole_decision(film: EyeDrive, config: Config) -> Told:
+    """What is said of a drive by the decision that a service runs."""
+    decider = Decider(config)
+    transitions = [each for seen in film.observations() for each in decider.update(seen).transitions]
+    return told(transitions, film.script.length_s)
 
 
 def only_fatigue() -> Config:
@@ -193,63 +211,119 @@ def figures(cases: Sequence[Case]) -> dict[str, Any]:
 
 
 def group_figures(cases: Sequence[Case], rule: str) -> dict[str, Any]:
-    """The figures of one rule on some drives."""
-    by_sort = {
-        sort: [case.outcomes[rule] for case in cases if case.sort == sort]
-        for sort in ("awake", "microsleeps", "drowsy")
-    }
-    hours = sum(each.hours for each in by_sort["awake"])
-    sleeps = [each for one in by_sort["microsleeps"] for each in one.microsleeps]
-    long = [each for each in sleeps if each[0] >= WANTED_S]
-    delays = [delay for _, delay, _ in long if not np.isnan(delay)]
-    minutes, found = (sum(getattr(one, name) for one in by_sort["drowsy"]) for name in ("minutes", "found"))
+    """The figures of one rule on some drives; each interval is the wider of two (``calibration.by_drivers``)."""
+    sums = [_tally([case for case in cases if driver_of(case.driver) == who], rule) for who in _drivers(cases)]
+    delays = [delay for each in sums for delay in each.delays]
     return {
-        "awake_hours": round(hours, 1),
+        "drivers": len(sums),
+        "awake_hours": round(sum(each.hours for each in sums), 1),
         "false": {
-            cause: _rate(sum(one.false_of(cause) for one in by_sort["awake"]), hours) for cause in (MICROSLEEP, DROWSY)
+            cause: _rate([each.false[cause] for each in sums], [each.hours for each in sums])
+            for cause in (MICROSLEEP, DROWSY)
         },
-        "microsleeps": _share(len(delays), len(long)),
+        "microsleeps": _share([len(each.delays) for each in sums], [each.long for each in sums]),
         "delay_s": [round(float(each), 2) for each in np.percentile(delays, [50, 90])] if delays else None,
-        "urgent": _share(
-            sum(urgent for length, _, urgent in sleeps if length > URGENT_S + 0.5),
-            sum(length > URGENT_S + 0.5 for length, *_ in sleeps),
-        ),
-        "drowsy_minutes": _share(found, minutes),
+        "delay_p90_interval": _rounded(quantile_interval([each.delays for each in sums], 90), 2),
+        "urgent": _share([each.urgent for each in sums], [each.longest for each in sums]),
+        "drowsy_minutes": _share([each.found for each in sums], [each.minutes for each in sums]),
         "counted_closed_percent": {
-            name: round(100 * closed / seconds, 2) if seconds else None
-            for name, (seconds, closed) in total_looking(by_sort["awake"]).items()
+            name: _percent([each.looking[name][1] for each in sums], [each.looking[name][0] for each in sums])
+            for name in LOOKING
+        },
+        "counted_closed_interval": {
+            name: _rounded(
+                ratio_interval(
+                    [100 * each.looking[name][1] for each in sums], [each.looking[name][0] for each in sums]
+                ),
+                1,
+            )
+            for name in LOOKING
         },
     }
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One driver's counts under one rule; ``long`` microsleeps are to be found, ``longest`` ones to be urgent."""
+
+    hours: float
+    false: dict[str, int]
+    long: int
+    delays: list[float]
+    longest: int
+    urgent: int
+    minutes: int
+    found: int
+    looking: dict[str, tuple[float, float]]
+
+
+def _drivers(cases: Sequence[Case]) -> list[str]:
+    return sorted({driver_of(case.driver) for case in cases})
+
+
+def _tally(cases: Sequence[Case], rule: str) -> Tally:
+    awake, asleep, drowsy = (
+        [case.outcomes[rule] for case in cases if case.sort == sort] for sort in ("awake", "microsleeps", "drowsy")
+    )
+    sleeps = [each for one in asleep for each in one.microsleeps]
+    longest = [urgent for length, _, urgent in sleeps if length > URGENT_S + 0.5]
+    return Tally(
+        sum(each.hours for each in awake),
+        {cause: sum(one.false_of(cause) for one in awake) for cause in (MICROSLEEP, DROWSY)},
+        sum(length >= WANTED_S for length, *_ in sleeps),
+        [delay for length, delay, _ in sleeps if length >= WANTED_S and not np.isnan(delay)],
+        len(longest),
+        sum(longest),
+        sum(one.minutes for one in drowsy),
+        sum(one.found for one in drowsy),
+        total_looking(awake),
+    )
 
 
 def lengths(cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
     """Microsleeps by their length: how many, and what share of them an alert came of."""
-    sleeps = [each for case in cases if case.sort == "microsleeps" for each in case.outcomes[JUDGE].microsleeps]
+    asleep = [case for case in cases if case.sort == "microsleeps"]
+    by_driver = [
+        [each for case in asleep if driver_of(case.driver) == who for each in case.outcomes[JUDGE].microsleeps]
+        for who in _drivers(asleep)
+    ]
     return {
         f"{low:g} to {high:g} s": _share(
-            sum(low <= length < high and not np.isnan(delay) for length, delay, _ in sleeps),
-            sum(low <= length < high for length, *_ in sleeps),
+            [sum(low <= length < high and not np.isnan(delay) for length, delay, _ in own) for own in by_driver],
+            [sum(low <= length < high for length, *_ in own) for own in by_driver],
         )
         for low, high in LENGTHS
     }
 
 
-def _share(hits: int, count: int) -> dict[str, Any]:
+def _share(hits: Sequence[int], counts: Sequence[int]) -> dict[str, Any]:
+    """Hits of a count, one of each a driver."""
+    hit, count = sum(hits), sum(counts)
     if not count:
         return {"of": 0, "percent": None, "interval": None}
-    low, high = share_interval(hits, count)
+    low, high = wider(share_interval(hit, count), ratio_interval(hits, counts))
     return {
         "of": count,
-        "percent": round(100 * hits / count, 1),
+        "percent": round(100 * hit / count, 1),
         "interval": [round(100 * low, 1), round(100 * high, 1)],
     }
 
 
-def _rate(events: int, hours: float) -> dict[str, Any]:
-    if hours <= 0:
-        return {"events": events, "per_hour": None, "interval": None}
-    low, high = poisson_interval(events, hours)
-    return {"events": events, "per_hour": round(events / hours, 3), "interval": [round(low, 3), round(high, 3)]}
+def _rate(events: Sequence[int], hours: Sequence[float]) -> dict[str, Any]:
+    """Events in some hours, one of each a driver."""
+    count, length = sum(events), sum(hours)
+    if length <= 0:
+        return {"events": count, "per_hour": None, "interval": None}
+    low, high = wider(poisson_interval(count, length), ratio_interval(events, hours))
+    return {"events": count, "per_hour": round(count / length, 3), "interval": [round(low, 3), round(high, 3)]}
+
+
+def _percent(parts: Sequence[float], wholes: Sequence[float]) -> float | None:
+    return round(100 * sum(parts) / sum(wholes), 2) if sum(wholes) else None
+
+
+def _rounded(interval: tuple[float, float] | None, digits: int) -> list[float] | None:
+    return None if interval is None else [round(end, digits) for end in interval]
 
 
 def _short(each: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,9 +346,9 @@ HEAD = (
     "awake hours",
     "false microsleeps/h (95 %)",
     "false drowsy/h (95 %)",
-    "microsleeps of 2 s and more found",
-    "delay (p90)",
-    "drowsy minutes found",
+    "microsleeps of 2 s and more found (95 %)",
+    "delay; p90 (95 %)",
+    "drowsy minutes found (95 %)",
     "down, squint, laugh counted as closed",
 )
 
@@ -286,16 +360,22 @@ def rows(made: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _cells(each: Mapping[str, Any]) -> list[str]:
-    delay = each["delay_s"]
     return [
         f"{each['awake_hours']:.0f}",
         *(_told_rate(each["false"][cause]) for cause in (MICROSLEEP, DROWSY)),
         _told_share(each["microsleeps"]),
-        "none" if delay is None else f"{delay[0]:.2f} ({delay[1]:.2f}) s",
+        _told_delay(each["delay_s"], each["delay_p90_interval"]),
         _told_share(each["drowsy_minutes"]),
         ", ".join("none" if share is None else f"{share:.1f}" for share in each["counted_closed_percent"].values())
         + " %",
     ]
+
+
+def _told_delay(delay: Sequence[float] | None, interval: Sequence[float] | None) -> str:
+    if delay is None:
+        return "none"
+    said = "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
+    return f"{delay[0]:.2f}; {delay[1]:.2f}{said} s"
 
 
 def _told_rate(rate: Mapping[str, Any]) -> str:
@@ -306,7 +386,10 @@ def _told_rate(rate: Mapping[str, Any]) -> str:
 
 
 def _told_share(share: Mapping[str, Any]) -> str:
-    return "none" if share["percent"] is None else f"{share['percent']:.1f} % of {share['of']}"
+    if share["percent"] is None:
+        return "none"
+    low, high = share["interval"]
+    return f"{share['percent']:.1f} % of {share['of']} ({low:.1f} to {high:.1f})"
 
 
 def markdown(made: Mapping[str, Any]) -> str:

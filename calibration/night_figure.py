@@ -80,10 +80,10 @@ def night(shown: Night, level: float) -> Figure:
 
 
 def _openness(axes: Axes, film: EyeDrive) -> None:
-    """The wider eye's range in each half second, and marks where true microsleeps begin."""
-    wider = film.wider
+    """The range of how far the eyes are open in each half second, and marks where true microsleeps begin."""
+    read = film.openness
     starts = np.arange(0.0, film.script.length_s, WINDOW_S)
-    parts = np.split(wider, np.searchsorted(film.t, starts[1:]))
+    parts = np.split(read, np.searchsorted(film.t, starts[1:]))
     known = [part[~np.isnan(part)] for part in parts]
     low = np.array([part.min() if len(part) else np.nan for part in known])
     high = np.array([part.max() if len(part) else np.nan for part in known])
@@ -93,7 +93,7 @@ def _openness(axes: Axes, film: EyeDrive) -> None:
         at = [start / 60 for start, end in spans if (end - start >= MARKED_S) == long]
         label = f"true microsleep, {'at least' if long else 'under'} {MARKED_S:g} s"
         axes.plot(at, [-0.1] * len(at), "^", color=SHARE, markerfacecolor=fill, markersize=4, label=label)
-    axes.set(ylabel="openness,\nwider eye", ylim=(-0.16, 1.05), yticks=(0, 0.5, 1))
+    axes.set(ylabel="openness,\nboth eyes", ylim=(-0.16, 1.05), yticks=(0, 0.5, 1))
 
 
 def _shares(axes: Axes, shown: Night, level: float) -> None:

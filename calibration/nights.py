@@ -19,7 +19,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from calibration.sleepers import CONDITIONS, LOOKS, VIEWS, Condition, Look, Sleeper
-from edge.domain import EXPRESSION, EXPRESSIONS, EYE_NAMES, EYES, Face, Observation, Quality, Reading, Sight
+from edge.decision.judges.fatigue import WIDER
+from edge.domain import EXPRESSION, EXPRESSIONS, EYE_NAMES, EYES, READABLE, Face, Observation, Quality, Reading, Sight
 from edge.pipeline import EYES_HOLD_S, WIDE_OPEN
 
 Sort = Literal["awake", "microsleeps", "drowsy", "night"]
@@ -77,7 +78,7 @@ FLICKERS = 0.2
 """Share of drives in which the lamp flickers: for DARK of the time pictures are dark, at a beat of 0.3 to 5 Hz."""
 DARK = 0.3
 DULL, DULL_S, THINNED_S = 0.75, 0.3, 0.35
-"""Where the wider eye is read as open as this for so long before and after, frames are thinned to one in so long."""
+"""Where the eyes are read as open as this for so long before and after, frames are thinned to one in so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +140,17 @@ class EyeDrive:
         return self.script.length_s / 3600
 
     @property
-    def wider(self) -> NDArray[np.float32]:
-        """Openness (F,) of the wider eye of those that can be read; NaN where none can."""
-        openness = np.where(self.eyes[:, 2:] >= 0.5, self.eyes[:, :2], -1.0).max(1)
-        return np.where(self.seen & (openness >= 0), openness, np.nan).astype(np.float32)
+    def openness(self) -> NDArray[np.float32]:
+        """How far the eyes are read as open (F,), by both or by the one that can be read; NaN where none can."""
+        readable = self.eyes[:, 2:] >= READABLE
+        wide = np.where(readable, self.eyes[:, :2], -1.0).max(1)
+        narrow = np.where(readable, self.eyes[:, :2], np.inf).min(1)
+        both = np.where(readable.any(1), WIDER * wide + (1 - WIDER) * narrow, np.nan)
+        return np.where(self.seen, both, np.nan).astype(np.float32)
 
     def thinned(self) -> NDArray[np.int64]:
         """Frames that the decision is given: all but most of those amid eyes that are wide open."""
-        dull = np.nan_to_num(self.wider, nan=0.0) >= DULL
+        dull = np.nan_to_num(self.openness, nan=0.0) >= DULL
         eventful = self.t[~dull]
         after = np.searchsorted(eventful, self.t - DULL_S)
         near = after < np.searchsorted(eventful, self.t + DULL_S, side="right")

@@ -255,8 +255,9 @@ class Eyes:
         return Reading(EYE_NAMES, np.array(_EYE_VALUES(self), np.float32))
 
 
-READABLE = 0.5
-"""From this probability up that its openness can be told, an eye counts."""
+READABLE = 0.8
+"""From this probability up that its openness can be told, an eye counts. Of the eyes that the eye model learned from
+and that were told by eye, one in fifty of those that can be told lies below, and nearly all behind opaque glass do."""
 EYE_NAMES = tuple(each.name for each in fields(Eyes))
 """Names of the eyes' reading, in its order."""
 _EYE_VALUES = attrgetter(*EYE_NAMES)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
-from edge.domain import UNKNOWN_CONTEXT, Context, State
+from edge.domain import UNKNOWN_CONTEXT, Context, ReasonCode, State, Step
 from edge.service.ports import DriverButton, Frames, VehicleData
 from edge.timing import StageTimes
 from edge.vehicle.store import SourceHealth
+from edge.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Health:
     """One look at the device.
 
     ``frames``, ``dropped_frames`` and ``bad_frames`` count since the start and never go back; ``fps`` is the rate since
-    the look before. ``stages`` are (p50, p95) in milliseconds. ``problems`` say in words what is wrong with camera and
-    board. None is what cannot be told.
+    the look before. ``stages`` are (p50, p95) in milliseconds. ``problems`` say in words what is wrong with camera,
+    board and vehicle, and what is hidden of a driver who is there. None is what cannot be told.
     """
 
     state: State
@@ -82,16 +83,16 @@ class HealthProbe:
         """Whether a period is over since the last look."""
         return self._clock() - self._t >= self._period_s
 
-    def read(self, state: State) -> Health:
-        """How the device is now; ``state`` is what is said of the driver."""
+    def read(self, step: Step) -> Health:
+        """How the device is now; ``step`` is the last that was said of the driver."""
         now = self._clock()
         elapsed_s, count = now - self._t, self._read - self._read_before
         self._t, self._read_before = now, self._read
         blind = self._frames.blindness()
         vehicle = self._vehicle.health(now)
-        told = tuple(f"vehicle {name}: {source.problem}" for name, source in vehicle.items() if source.problem)
+        told = [f"vehicle {name}: {source.problem}" for name, source in vehicle.items() if source.problem]
         return Health(
-            state=state,
+            state=step.state,
             frames=self._read,
             dropped_frames=self._frames.dropped,
             bad_frames=self._frames.bad_frames,
@@ -103,9 +104,26 @@ class HealthProbe:
             temperature_c=self._heat.heat.temperature_c,
             throttled=self._heat.heat.throttled,
             problems=tuple(
-                text for text in (self._heat.problem, blind[1] if blind else None, self._button.problem, *told) if text
+                text
+                for text in (
+                    self._heat.problem,
+                    blind[1] if blind else None,
+                    self._button.problem,
+                    *told,
+                    *hidden(step),
+                )
+                if text
             ),
             sinks=self._sinks(),
             context=self._vehicle.context(now),
             vehicle=vehicle,
         )
+
+
+def hidden(step: Step) -> list[str]:
+    """By kind what is not seen of a driver who is: opaque sunglasses keep it so for a whole drive."""
+    return [
+        f"{kind}: {say(judged.reason)}"
+        for kind, judged in step.signals.kinds.items()
+        if judged.reason.code is ReasonCode.EYES_UNREADABLE
+    ]

@@ -374,7 +374,7 @@ class Service:
             self._off = self._ignition.is_off(self._clock(), step.context)
         self._heat.look()
         if self._step is not None and self._probe.due:
-            self._sinks.probe(self._probe.read(self._step.state))
+            self._sinks.probe(self._probe.read(self._step))
 
     def _obey(self) -> None:
         self._orders.obey_commands()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from edge.decision.judges.fatigue import wider_eye
+from edge.decision.judges.fatigue import both_eyes
 from edge.domain import NO_REASON, Kind, Level, Phase, Reason, State, Step, Transition
 from edge.errors import UnavailableError, UsageError
 from edge.figure import new_figure
@@ -64,7 +64,7 @@ class ReplayedEpisode:
 class Timeline:
     """Collects steps, with the times that they have.
 
-    ``openness`` is the wider eye's, NaN where none could be read; ``perclos`` is the state's, NaN where it tells none.
+    ``openness`` is of both eyes, NaN where none could be read; ``perclos`` is the state's, NaN where it tells none.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Timeline:
             for kind, judged in step.signals.kinds.items():
                 self.signals.setdefault(kind, array("d")).append(judged.signal)
             for curve, value in (
-                (self.openness, wider_eye(step.observation)),
+                (self.openness, both_eyes(step.observation)),
                 (self.perclos, step.signals.figures.get("perclos")),
             ):
                 curve.append(math.nan if value is None else value)
@@ -201,7 +201,7 @@ def _draw_signals(axes: Axes, timeline: Timeline, unit: float) -> None:
 def _draw_eyes(axes: Axes, timeline: Timeline, unit: float) -> None:
     """Openness, with its gaps, and over it PERCLOS on a scale of its own."""
     t, openness = _thinned(np.asarray(timeline.t), np.asarray(timeline.openness))
-    (eye,) = axes.plot(t / unit, openness, linewidth=0.7, color="#8fb3c9", label="openness, wider eye")
+    (eye,) = axes.plot(t / unit, openness, linewidth=0.7, color="#8fb3c9", label="openness, both eyes")
     axes.set(ylim=(0.0, 1.1), ylabel="openness", yticks=(0.0, 0.5, 1.0))
     share = axes.twinx()
     t, perclos = _thinned(np.asarray(timeline.t), 100 * np.asarray(timeline.perclos))

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from edge.config import VisionConfig
+from edge.domain import READABLE
 from edge.vision.eyes import EyeReader
 from models.training import eye_data as data
 from models.training.expression_metrics import auroc
 
 HALF = 0.5
 """Below this openness an eye counts as closed."""
+SUNGLASSES_EVERY, SUNGLASSES_SEED = 5, 7
+LETS_THROUGH = {"clear": (0.6, 0.9), "dim": (0.3, 0.6)}
+"""Shares of infrared light that tinted glass lets through, both ways together."""
 APART = 0.3
 """Lids of drawn eyes count as apart from this share of the aperture at rest: looking down leaves 0.4 to 0.5 of it."""
 
@@ -25,7 +31,13 @@ def measure(manifest: Path, root: Path, renders: Path) -> dict[str, float]:
     """All figures of the model at ``manifest``; what drawn eyes are needed lie in ``renders`` or are drawn there."""
     reader = EyeReader.load(VisionConfig(eye_model=manifest))
     drawn = of_renders(reader, root, renders)
-    return {**of_mrl(reader, root), **of_web(reader, root), **drawn, **of_faces(reader, root)}
+    return {
+        **of_mrl(reader, root),
+        **of_sunglasses(reader, root),
+        **of_web(reader, root),
+        **drawn,
+        **of_faces(reader, root),
+    }
 
 
 def of_mrl(reader: EyeReader, root: Path) -> dict[str, float]:
@@ -45,6 +57,39 @@ def of_mrl(reader: EyeReader, root: Path) -> dict[str, float]:
     right = (found < HALF) == shut
     figures["mrl_worst_person"] = min(float(right[people == who].mean()) for who in np.unique(people))
     return figures
+
+
+def of_sunglasses(reader: EyeReader, root: Path) -> dict[str, float]:
+    """Sunglasses drawn over infrared eyes of the people who are only quoted: opaque ones, and ones that let it through.
+
+    Of eyes behind the latter: how many are said to be readable, and how many of those are told rightly.
+    """
+    eyes = data.read_mrl(root)
+    part = eyes.only(eyes.use == data.QUOTE)
+    tiles, shut = part.tiles[::SUNGLASSES_EVERY], part.about["open"][::SUNGLASSES_EVERY] == 0
+    rng = np.random.default_rng(SUNGLASSES_SEED)
+    figures: dict[str, float] = {"sunglasses_n": len(tiles)}
+    _, readable = reader.read_crops_all(np.stack([data.sunglasses(rng, tile) for tile in tiles]))
+    figures["opaque_readable"] = float((readable >= READABLE).mean())
+    for name, through in LETS_THROUGH.items():
+        found, readable = reader.read_crops_all(np.stack([tinted(rng, tile, through) for tile in tiles]))
+        told = readable >= READABLE
+        figures[f"{name}_readable"] = float(told.mean())
+        figures[f"{name}_accuracy"] = float(((found < HALF) == shut)[told].mean()) if told.any() else 0.0
+    return figures
+
+
+def tinted(rng: Generator, luma: NDArray[np.uint8], through: tuple[float, float]) -> NDArray[np.uint8]:
+    """The eye (S, S) behind a lens that lets so large a share of infrared light through, from and to, and its rim."""
+    side = luma.shape[0]
+    centre = tuple(int(value) for value in (0.5 + rng.normal(0, 0.04, 2)) * side)
+    axes = tuple(int(value * side) for value in rng.uniform((0.36, 0.28), (0.5, 0.42)))
+    lens = np.zeros_like(luma)
+    cv2.ellipse(lens, centre, axes, 0, 0, 360, 255, -1, cv2.LINE_AA)
+    out = luma.copy()
+    cv2.copyTo((luma * rng.uniform(*through)).astype(np.uint8), lens, out)
+    cv2.ellipse(out, centre, axes, 0, 0, 360, float(rng.uniform(10, 60)), max(1, side // 24), cv2.LINE_AA)
+    return np.asarray(out, np.uint8)
 
 
 def of_web(reader: EyeReader, root: Path) -> dict[str, float]:
@@ -91,9 +136,9 @@ def of_faces(reader: EyeReader, root: Path) -> dict[str, float]:
         "faces_lowered_closed": float((found[lowered] < HALF).mean()) if lowered.any() else 0.0,
         "faces_closed_n": int(shut.sum()),
         "faces_closed_found": float((found[shut] < HALF).mean()) if shut.any() else 0.0,
-        "faces_readable": float((readable[told] >= HALF).mean()),
+        "faces_readable": float((readable[told] >= READABLE).mean()),
         "faces_hidden_n": int(hidden.sum()),
-        "faces_hidden_readable": float((readable[hidden] >= HALF).mean()) if hidden.any() else 0.0,
+        "faces_hidden_readable": float((readable[hidden] >= READABLE).mean()) if hidden.any() else 0.0,
     }
 
 

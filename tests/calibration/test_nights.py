@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration import night_figure
-from calibration.evaluate_fatigue import decide, only_fatigue
+from calibration.evaluate_fatigue import by_the_whole_decision, decide, only_fatigue
 from calibration.fatigue_outcome import (
     DROWSY,
     MICROSLEEP,
@@ -139,11 +139,11 @@ def test_each_frame_is_read_as_its_look_under_its_condition() -> None:
             "away": (25.0, 26.0),
         }.items()
     }
-    assert seen.wider[at["closed"]].max() < 0.1
-    assert abs(float(seen.wider[at["down"]].mean()) - READ["down"]) < 0.03
+    assert seen.openness[at["closed"]].max() < 0.1
+    assert abs(float(seen.openness[at["down"]].mean()) - READ["down"]) < 0.03
     assert seen.eyes[at["covered"], 2].max() == 0.0
     assert seen.eyes[at["covered"], 3].min() == 1.0
-    assert np.isnan(seen.wider[at["away"]]).all()
+    assert np.isnan(seen.openness[at["away"]]).all()
 
 
 def test_wide_open_eyes_are_held_as_the_pipeline_holds_them() -> None:
@@ -244,10 +244,13 @@ def test_a_share_of_all_is_not_told_as_certain() -> None:
     assert high == pytest.approx(1.0)
 
 
-def test_the_shipped_decision_gives_what_fatigue_alone_gives() -> None:
-    asleep = drive("microsleeps", 2, sleeper())
-    both = [decide(asleep, config)[0] for config in (Config(), only_fatigue())]
-    assert both[0] == both[1]
+@pytest.mark.parametrize("sort", ["awake", "microsleeps", "drowsy"])
+@pytest.mark.parametrize("config", [Config(), only_fatigue()], ids=["as shipped", "fatigue alone"])
+def test_the_judge_alone_says_what_the_whole_decision_does(sort: Sort, config: Config) -> None:
+    one = drive(sort, 2, sleeper(down=0.2))
+    said = decide(one, config)[0]
+    assert said.starts
+    assert said == by_the_whole_decision(one, config)
 
 
 def test_the_picture_of_a_night_names_all_that_it_draws_and_tells_microsleeps_apart_by_their_length() -> None:

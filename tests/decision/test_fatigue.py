@@ -101,6 +101,51 @@ def test_whoever_sleeps_with_lids_that_read_as_nearly_closed_is_found_later(look
     assert transitions(steps)[0].t - 40.0 == pytest.approx(1.5 / SHALLOW, abs=0.3)
 
 
+def blinking(seconds: float, openness: float, shut: float) -> list[Spell]:
+    """A blink every four seconds."""
+    return [(0.2, shut), (3.8, openness)] * round(seconds / 4)
+
+
+def test_closed_is_what_this_drivers_blinks_are_read_as(look: Look) -> None:
+    """Some eyes are never read as shut; whoever was seen to blink is found as soon as others."""
+    for shut in (SHUT, NEARLY, 0.5):
+        steps = watch(film(look, [*blinking(300, 0.9, shut), (2.4, shut), (6, 0.9)]))
+        assert told(steps) == [(Phase.START, Level.WARNING, "microsleep"), (Phase.END, Level.WARNING, "microsleep")]
+        assert transitions(steps)[0].t - 310.0 == pytest.approx(1.5, abs=0.3)
+
+
+def test_a_look_down_that_is_read_as_more_open_than_the_drivers_blinks_is_no_microsleep(look: Look) -> None:
+    looking = [*blinking(60, OPEN, SHUT), (2.8, NEARLY), (3.0, OPEN)] * 8
+    assert told(watch(film(look, looking))) == []
+
+
+def test_blinks_alone_move_what_closed_is_read_as_and_no_further_than_half_of_open() -> None:
+    own = OwnOpenness()
+    for _ in range(6000):
+        own.learn(0.7, 0.1)
+    assert own.shut == pytest.approx(0.35, abs=0.02), "eyes that were never seen closed"
+    own = OwnOpenness()
+    for n in range(6000):
+        own.learn(0.3 if n % 60 == 0 else OPEN, 0.1)
+    assert own.shut == pytest.approx(0.3, abs=0.03)
+    assert own.on_the_way(0.5) == pytest.approx((own.shut + own.level) / 2)
+
+
+def test_an_eye_that_is_misread_as_half_open_does_not_hide_a_closure(look: Look) -> None:
+    def seen() -> Iterator[Observation]:
+        for n in range(15 * 40):
+            asleep = 30 <= n / 15 < 33.4
+            yield look(10 + n / 15, eyes=(eyes(SHUT, 0.5) if asleep else eyes(OPEN)).reading())
+
+    assert [phase for phase, *_ in told(watch(seen()))] == [Phase.START, Phase.END]
+
+
+def test_an_alert_that_is_over_does_not_come_back_while_the_lids_hang(look: Look) -> None:
+    steps = watch(film(look, [*blinking(120, OPEN, SHUT), (2.4, SHUT), (60, 0.5)]))
+    assert [phase for phase, *_ in told(steps)] == [Phase.START, Phase.END]
+    assert steps[-1].signals.kinds["fatigue"].signal < 0.1
+
+
 def test_frames_read_as_nearly_closed_do_not_end_a_deep_closure(look: Look) -> None:
     steps = watch(film(look, [(30, OPEN), *[(0.4, SHUT), (0.2, NEARLY)] * 4, (6, OPEN)]))
     assert told(steps)[0] == (Phase.START, Level.WARNING, "microsleep")

@@ -543,6 +543,21 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
 
 
+def test_health_tells_of_a_driver_whose_eyes_are_hidden() -> None:
+    class Sunglasses(FakePipeline):
+        def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
+            step = super().step(frame, context)
+            unread = Judged(0.0, readable=False, reason=Reason(ReasonCode.EYES_UNREADABLE))
+            slow = Judged(0.0, readable=False, reason=Reason(ReasonCode.SLOW))
+            return replace(step, signals=replace(step.signals, kinds={"fatigue": unread, "anger": slow}))
+
+    config = quick()
+    config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.1})})
+    with Bench(Ticker, config, pipeline=Sunglasses()) as bench:
+        eventually(lambda: len(bench.publisher.health) >= 2)
+    assert bench.publisher.health[-1].problems == ["fatigue: the eyes cannot be read"]
+
+
 def test_a_hot_board_reads_fewer_frames_and_says_so_once_a_step(caplog: pytest.LogCaptureFixture) -> None:
     config = quick(fps=100)
     config = config.model_copy(

@@ -23,6 +23,8 @@ OVER = 2 / 3
 """A drowsy alert ends below this part of the share that starts one."""
 UNREAD_AFTER_S = 3.0
 """Fatigue cannot be judged once the eyes could not be read for so long."""
+WIDER = 0.75
+"""How much the wider eye counts of both. Chosen on other drivers than those that are quoted, as those of closures."""
 LOST_AFTER_S = 15.0
 """An alert ends once they could not be read for so long."""
 
@@ -152,11 +154,16 @@ class FatigueJudge(Judge):
             "open_s": self._eyes.open_s,
         }
 
+    @property
+    def closes_below(self) -> float:
+        """Openness below which this driver's eyes are closed."""
+        return self._eyes.closes_below
+
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's eyes; at most one transition comes of it."""
         del beside
         now = moment.interval
-        openness = None if moment.paused else wider_eye(moment.observation)
+        openness = None if moment.paused else both_eyes(moment.observation)
         screwed_up = shuts_the_eyes(moment.observation.probabilities)
         self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up)
         self.readable = moment.unknown is None
@@ -216,17 +223,19 @@ def shuts_the_eyes(probabilities: NDArray[np.float32] | None) -> bool:
     return probabilities is not None and sum(probabilities.item(place) for place in _SHUTTING) > 0.5
 
 
-def wider_eye(observation: Observation) -> float | None:
-    """Openness of the eye that is wider open, of those that can be read; None where none can.
+def both_eyes(observation: Observation) -> float | None:
+    """How far the eyes that can be read are open; None where neither can.
 
-    So a wink is no closure, and where one eye is hidden the other speaks for both.
+    The wider one counts most, so a wink is no closure, and one that is misread does not hide a closure. Where one eye
+    is hidden the other speaks for both.
     """
     eyes = observation.eyes
     if eyes is None:
         return None
     left, right = eyes.readable_left >= READABLE, eyes.readable_right >= READABLE
     if left and right:
-        return max(eyes.openness_left, eyes.openness_right)
+        narrow, wide = sorted((eyes.openness_left, eyes.openness_right))
+        return WIDER * wide + (1 - WIDER) * narrow
     if left or right:
         return eyes.openness_left if left else eyes.openness_right
     return None
