@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ from edge.decision.decider import Decider
 from edge.decision.expression import FollowedExpression
 from edge.decision.interval import MAX_STEP_S, Interval
 from edge.decision.judge import Moment
-from edge.decision.judges.fatigue import FatigueJudge
+from edge.decision.judges.fatigue import FatigueJudge, FatigueSettings
 from edge.decision.ordinary import OrdinaryFace
 from edge.domain import UNKNOWN_CONTEXT, ReasonCode, Sight, State, Transition
 from edge.vision.eyes import EyeReader
@@ -135,9 +135,8 @@ def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, 
     The judge is driven alone, which is several times as fast as with the whole decision around it; a test holds it to
     what that says. Its driver is never out of sight for so long that an open alert were given up.
     """
-    judge = FatigueJudge(
-        config.alerts.of("fatigue"), itertools.count(1).__next__, FollowedExpression(config.baseline, OrdinaryFace())
-    )
+    settings = cast("FatigueSettings", config.alerts.of(FatigueJudge.kind))
+    judge = FatigueJudge(settings, itertools.count(1).__next__, FollowedExpression(config.baseline, OrdinaryFace()))
     transitions: list[Transition] = []
     levels: list[float] = []
     before = float(film.t[0])
