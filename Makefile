@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers clients cab-latency cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -94,6 +94,9 @@ brokers: $(VENV)/.dev ## Try the device on real brokers with their tightest limi
 
 clients: $(VENV)/.dev build/clients/.made ## Follow a device with Node-RED, Prometheus, mqtt.js, aiomqtt and more while all of them are killed
 	$(VENV)/bin/python -m benchmarks.clients $(ARGS)
+
+clouds: $(VENV)/.dev ## Play the demo's clip to brokers that are as strict as the documents of those in the cloud
+	EVERY_CLOUD=1 $(VENV)/bin/pytest tests/mqtt/test_clouds.py $(ARGS)
 
 cellular: $(VENV)/.dev ## Measure on simulated cellular links what mqtt.answer_s costs: false disconnects against time to notice
 	$(VENV)/bin/python -m benchmarks.cellular $(ARGS)

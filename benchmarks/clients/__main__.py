@@ -82,7 +82,7 @@ DOWN_S = 3.0
 SETTLE_S = 60.0
 WITNESS_S = 20.0
 PAUSE_S = (4.0, 8.0)
-KINDS = {"/state": "state", "/alert": "alert", "/health": "health", "/result": "command-result"}
+KINDS = {"/state": "state", "/alert": "alert", "/health": "health", "/live": "live", "/result": "command-result"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -247,6 +247,7 @@ def play(
         for one in chance.sample(list(struck), len(struck)):
             for topic, payload in garbage(f"evenkeel/{chance.choice((DRIVER, 'nobody'))}"):
                 witness.publish(topic, payload)
+            witness.publish(f"evenkeel/{DRIVER}/command/live", b'{"seconds": 2}')
             time.sleep(chance.uniform(*PAUSE_S))
             console.print(f"killed: {_name(one)}", style="dim")
             one.kill()
@@ -416,6 +417,9 @@ def _cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
 
 
 def _kind(topic: str) -> str:
+    """The schema that a payload is held against; none for a command."""
+    if "/command/" in topic and not topic.endswith("/result"):
+        return ""
     return next((name for end, name in KINDS.items() if topic.endswith(end)), "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ import pytest
 
 import edge.mqtt
 from benchmarks.messages import made_alert, made_health, made_state
-from docs.tutorials import files
-from edge.config import Config
+from docs.tutorials import ROOT, files
+from edge.config import CameraConfig, Config, OutboxConfig, PublishConfig
 from edge.domain import State
 from edge.mqtt.channels import Channel, Role, channels
 from edge.mqtt.client import Publisher
@@ -26,7 +27,9 @@ from edge.mqtt.outbox import Outbox
 from edge.mqtt.rehearsal import NAME as DOCTOR
 from edge.mqtt.rehearsal import Rehearsal
 from edge.mqtt.sending import filters
-from edge.service.loop import board_stamp
+from edge.service.loop import board_stamp, build_service
+from edge.tools.demo.every_frame import EveryFrame
+from edge.tools.demo.story import read_story
 from tests.mqtt.clouds import AWS, AZURE, CLOUDS, EMQX, KIB, STRICTEST, Cloud, Guard
 from tests.mqtt.rights import CLOUD, POLICIES
 from tests.mqtt.scripted import CLOSE, CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, Packet, ScriptedBroker
@@ -182,6 +185,37 @@ def test_the_doctor_finds_nothing_wrong_and_passes_no_limit(cloud: Cloud) -> Non
         verdict = Rehearsal(config_for(cloud, broker.port), {}, board_stamp()).run()
     assert guard.faults == []
     assert verdict.shortcomings == ()
+
+
+PLAYED = CLOUDS if os.environ.get("EVERY_CLOUD") else (EMQX,)
+
+
+@pytest.mark.timeout(300)  # models, and each frame of the clip
+@pytest.mark.parametrize("cloud", PLAYED, ids=lambda cloud: cloud.name)
+def test_the_demo_s_clip_brings_every_alert_that_it_shows(cloud: Cloud, tmp_path: Path) -> None:
+    guard = Guard(cloud)
+    with ScriptedBroker(guard) as broker:
+        config = config_for(cloud, broker.port).model_copy(
+            update={
+                "camera": CameraConfig(source=str(ROOT / "edge/tools/demo/clip.mp4"), fps=15.0),
+                "outbox": OutboxConfig(path=tmp_path / "outbox.db"),
+                "publish": PublishConfig(heartbeat_s=1.0, health_s=5.0),
+            }
+        )
+        frames = EveryFrame(config.camera, ready=lambda: bool(broker.published(TOPICS.availability)))
+        with build_service(
+            config, reload=lambda: config, frames=frames, clock=frames.clock, stamp=frames.stamp
+        ) as made:
+            made.run()
+        came = [json.loads(one.payload) for one in broker.published(TOPICS.alert)]
+        told = broker.published(TOPICS.availability)[-1].payload
+        connections = [one for one in broker.received if one.kind == CONNECT]
+    assert guard.faults == []
+    assert [one["sequence"] for one in came] == list(range(1, len(came) + 1))
+    started = [one["kind"] for one in came if one["phase"] == "start"]
+    assert started == [look.alert for look in read_story() if look.alert]
+    assert told == b"offline"
+    assert len(connections) == 1
 
 
 # ---- the policies ----
