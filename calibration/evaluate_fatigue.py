@@ -59,7 +59,8 @@ from edge.vision.eyes import EyeReader
 from models.training.scoreboard import write_json
 
 HERE = Path(__file__).parent
-FIGURES, PAGE = HERE / "fatigue.json", HERE / "README.md"
+FIGURES, PAGE, SHORT_PAGE = HERE / "fatigue.json", HERE / "README.md", HERE.parent / "docs/figures.md"
+FRONT_PAGE = HERE.parent / "README.md"
 JUDGE = "judge"
 AWAKE_DRIVES = {False: 26, True: 12}
 """Drives of half an hour of each driver who is a person, and of each who is drawn."""
@@ -191,6 +192,8 @@ GROUPS: dict[str, Chosen] = {
     **{name: partial(lambda chosen, case: not case.far_down and chosen(case), each) for name, each in USUAL.items()},
     FAR_DOWN: lambda case: case.far_down,
 }
+SHORT: tuple[str, ...] = ("all", "people", "people with glasses", FAR_DOWN, "all, by a fixed threshold")
+"""Rows of the table that ``docs/figures.md`` shows."""
 
 
 def figures(cases: Sequence[Case]) -> dict[str, Any]:
@@ -374,7 +377,7 @@ def _told_delay(delay: Sequence[float] | None, interval: Sequence[float] | None)
     if delay is None:
         return "none"
     said = "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
-    return f"{delay[0]:.2f}; {delay[1]:.2f}{said} s"
+    return f"{delay[0] + 0.0:.2f}; {delay[1]:.2f}{said} s"
 
 
 def _told_rate(rate: Mapping[str, Any]) -> str:
@@ -400,6 +403,38 @@ def markdown(made: Mapping[str, Any]) -> str:
     return f"{table}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), cells))
 
 
+def short(made: Mapping[str, Any]) -> str:
+    """The table of the page that quotes what is quoted first."""
+    chosen = [row for row in rows(made) if row[0] in SHORT]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *chosen))
+
+
+def sentence(made: Mapping[str, Any]) -> str:
+    """What the front page says of it."""
+    every, far_down = (made["groups"][name] for name in ("all", FAR_DOWN))
+    found, false, looking = (every["microsleeps"], every["false"][MICROSLEEP], far_down["false"][MICROSLEEP])
+    return (
+        f"It finds {found['percent']:.1f} % of {found['of']} simulated microsleeps of {WANTED_S:g} s and more, nine in "
+        f"ten at most\n{every['delay_s'][1]:.2f} s late, with {false['per_hour']:.2f} false ones an hour awake, "
+        f"{looking['per_hour']:.2f} where lids fall far ([figures](docs/figures.md#fatigue))."
+    )
+
+
+def pages(made: Mapping[str, Any]) -> dict[Path, str]:
+    """The generated part ``fatigue`` of each page that tells of it."""
+    return {PAGE: markdown(made), SHORT_PAGE: short(made), FRONT_PAGE: sentence(made)}
+
+
+def write_pages(made: Mapping[str, Any]) -> None:
+    """Put what is told of the figures into the pages.
+
+    Raises:
+        ValueError: a page's marks are missing.
+    """
+    for page, part in pages(made).items():
+        page.write_text(replaced(page.read_text(encoding="utf-8"), {"fatigue": part}), encoding="utf-8")
+
+
 def show(made: Mapping[str, Any], console: Console) -> None:
     """Print the tables."""
     table = Table(*HEAD, title=f"Fatigue, eye model {made['eye_model']}")
@@ -420,8 +455,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="manifest of another eye model")
     parser.add_argument("--tuning", action="store_true", help="the drivers on whom the judge may be tuned")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--write", action="store_true", help=f"the same into {FIGURES.name}, and the README's tables")
+    parser.add_argument("--write", action="store_true", help=f"the same into {FIGURES.name}, and the pages")
+    parser.add_argument("--pages", action="store_true", help=f"write the pages from {FIGURES.name}, measure nothing")
     options = parser.parse_args()
+    if options.pages:
+        write_pages(json.loads(FIGURES.read_text(encoding="utf-8")))
+        return
     if not (options.data / "eyes").is_dir():
         raise SystemExit(f"{options.data / 'eyes'}: no such folder; name the data's folder with --data")
     if options.write and (options.share != 1 or options.tuning or options.model):
@@ -446,7 +485,7 @@ def main() -> None:
         if path is not None:
             write_json(path, made)
     if options.write:
-        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), {"fatigue": markdown(made)}), encoding="utf-8")
+        write_pages(made)
 
 
 if __name__ == "__main__":

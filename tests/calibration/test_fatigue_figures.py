@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.evaluate_fatigue import FIGURES, GROUPS, HEAD, PAGE, Case, figures, group_figures, markdown, rows
+from calibration.evaluate_fatigue import (
+    FIGURES,
+    GROUPS,
+    HEAD,
+    PAGE,
+    Case,
+    figures,
+    group_figures,
+    markdown,
+    pages,
+    rows,
+)
 from calibration.fatigue_outcome import DROWSY, MICROSLEEP, RIVALS, FatigueOutcome
 from calibration.nights import RATES
 from calibration.sleepers import people
@@ -45,6 +56,7 @@ def test_figures_are_of_the_drives_that_they_are_named_for() -> None:
     assert told["microsleeps"]["percent"] == 66.7
     assert told["delay_s"] == [0.2, 0.28]
     assert told["drowsy_minutes"]["percent"] == 80.0
+    assert told["delay_p90_interval"] is None, "one driver says nothing of how drivers differ"
     assert told["counted_closed_percent"] == {"down": 5.0, "squint": 0.0, "laugh": None}
 
 
@@ -60,9 +72,12 @@ def test_groups_and_rivals_have_a_row_each() -> None:
     assert "| all | 2 | 0.50 (0.01 to" in markdown(made)
 
 
-def test_the_page_shows_the_figures_that_are_kept() -> None:
+def test_the_pages_show_the_figures_that_are_kept() -> None:
     kept = json.loads(FIGURES.read_text(encoding="utf-8"))
-    assert markdown(kept) in PAGE.read_text(encoding="utf-8"), "run make evaluate-fatigue ARGS=--write"
+    for page, part in pages(kept).items():
+        told = f"<!-- generated: fatigue -->\n\n{part}\n\n<!-- end: fatigue -->"
+        assert told in page.read_text(encoding="utf-8"), f"{page}: run make evaluate-fatigue ARGS=--pages"
+    assert markdown(kept) in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_figures_kept_are_of_the_shipped_eye_model() -> None:
