@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,17 +24,30 @@ SHOWS: tuple[Part, ...] = ("led",)
 WAKES: tuple[Part, ...] = ("led", "buzzer", "vibration")
 
 
-class Pins:
-    """Drives the configured pins; each pattern plays in a thread of gpiozero's.
+Act = tuple[Part, Callable[[Any], None]]
+"""What is done with a part's device."""
 
+
+class Pins:
+    """Drives the configured pins, for one thread, which calls ``tick`` as often as that asks for.
+
+    gpiozero would play a pattern in a thread of its own, made anew for each: on a busy board such a thread begins late.
     A pin that cannot be had is tried again with whatever comes next; the others work meanwhile.
     """
 
-    def __init__(self, config: GpioConfig, factory: Callable[[], Any] = pin_factory) -> None:
+    def __init__(
+        self,
+        config: GpioConfig,
+        factory: Callable[[], Any] = pin_factory,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._factory = factory
+        self._clock = clock
         self._devices: dict[Part, Any] = {}
         self._watching = False
+        self._parts: tuple[Part, ...] = ()
+        self._changes: deque[tuple[float, bool]] = deque()
 
     def open(self) -> None:
         """Take the pins, each of which is off then.
@@ -49,7 +64,24 @@ class Pins:
             UnavailableError: a pin cannot be had.
         """
         on_s, off_s, times = pattern_of(cue, self._config)
-        self._do((part, lambda device: device.blink(on_s, off_s, times)) for part in (WAKES if cue.wakes else SHOWS))
+        begin = self._clock()
+        self._changes.clear()
+        for number in range(times):
+            t = begin + number * (on_s + off_s)
+            self._changes.extend([(t, True), (t + on_s, False)])
+        self._parts = WAKES if cue.wakes else SHOWS
+        quiet = (part for part in WAKES if part not in self._parts)
+        self._do([*_all(quiet, on=False), *self._due()])
+
+    def tick(self) -> float | None:
+        """Do what is due of a pattern; seconds until the next change, None where nothing plays.
+
+        Raises:
+            UnavailableError: a pin cannot be set any more; the next call goes on with the others.
+        """
+        if self._changes and (due := self._due()):
+            self._do(due, take=False)
+        return max(0.0, self._changes[0][0] - self._clock()) if self._changes else None
 
     def hush(self) -> None:
         """End every pattern at once.
@@ -57,7 +89,8 @@ class Pins:
         Raises:
             UnavailableError: a pin cannot be had.
         """
-        self._do((part, lambda device: device.off()) for part in WAKES)
+        self._changes.clear()
+        self._do(_all(WAKES, on=False))
 
     def watch(self, *, on: bool) -> None:
         """Switch the light that tells of being looked at.
@@ -75,8 +108,16 @@ class Pins:
             device.close()
         self._devices.clear()
 
-    def _do(self, acts: Iterable[tuple[Part, Callable[[Any], None]]]) -> None:
-        faults = [f"{part} on GPIO{self._config.pins[part]}: {why}" for part, why in self._take_missing()]
+    def _due(self) -> list[Act]:
+        """The newest level that is due, of all parts that play; what was missed before it is left out."""
+        level, now = None, self._clock()
+        while self._changes and self._changes[0][0] <= now:
+            level = self._changes.popleft()[1]
+        return [] if level is None else _all(self._parts, on=level)
+
+    def _do(self, acts: Iterable[Act], *, take: bool = True) -> None:
+        missing = self._take_missing() if take else ()
+        faults = [f"{part} on GPIO{self._config.pins[part]}: {why}" for part, why in missing]
         for part, act in (*acts, ("watching_light", self._switch)):
             if part not in self._devices:
                 continue
@@ -109,6 +150,10 @@ class Pins:
                 yield part, str(error)
 
 
+def _all(parts: Iterable[Part], *, on: bool) -> list[Act]:
+    return [(part, lambda device: device.on() if on else device.off()) for part in parts]
+
+
 def pattern_of(cue: Cue, config: GpioConfig) -> Pattern:
     """Seconds on, seconds off and how often, for a cue."""
     for name in (f"{cue.kind}_{cue.level}", cue.kind):
@@ -117,9 +162,3 @@ def pattern_of(cue: Cue, config: GpioConfig) -> Pattern:
     if not cue.wakes:
         return OFFER
     return URGENT if cue.level is Level.URGENT else WARNING
-
-
-def length_s(pattern: Pattern) -> float:
-    """How long a pattern plays, seconds."""
-    on_s, off_s, times = pattern
-    return (on_s + off_s) * times

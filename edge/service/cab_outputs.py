@@ -104,7 +104,7 @@ class PinOutput:
         self._config = config
         self._pins = pins
         self._watching = False
-        self._worker: Worker[Callable[[], None]] = Worker("cab pins", lambda act: act())
+        self._worker: Worker[Callable[[], None]] = Worker("cab pins", lambda act: act(), tick=pins.tick)
         self._worker.put(pins.open)
 
     @property

@@ -20,6 +20,8 @@ QUEUE_SIZE = 256
 CLOSE_S = 2.0
 """Longest wait at the end for what a worker still has to do, seconds."""
 
+TICK_AGAIN_S = 0.05
+"""A worker's ``tick`` that failed is called again after so long, seconds."""
 STEADY = 200
 """After so much without a fault the next one is logged again: a sink that comes and goes fills no log."""
 
@@ -120,12 +122,20 @@ class Worker(Generic[Item]):
     """Does ``handle`` for each item, in order and in a thread of its own; nobody waits for it.
 
     Where more than ``size`` items wait, new ones are given up and counted. ``handle`` raises for what goes wrong, which
-    is logged once and told in ``health`` until an item succeeds.
+    is logged once and told in ``health`` until an item succeeds. ``tick`` is called while none waits, and tells in how
+    many seconds again; None: when an item was done.
     """
 
-    def __init__(self, name: str, handle: Callable[[Item], None], size: int = QUEUE_SIZE) -> None:
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[Item], None],
+        size: int = QUEUE_SIZE,
+        tick: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._name = name
         self._handle = handle
+        self._tick = tick
         self._items: queue.Queue[Item | _End] = queue.Queue(size)
         self._dropped = 0
         self._problem: str | None = None
@@ -160,7 +170,7 @@ class Worker(Generic[Item]):
             _log.warning("%s: did not finish in time; %d items dropped", self._name, self._items.qsize())
 
     def _work(self) -> None:
-        while not isinstance(item := self._items.get(), _End):
+        while not isinstance(item := self._next(), _End):
             try:
                 self._handle(item)
             except Exception as error:  # noqa: BLE001 - a fault of one item ends neither the thread nor the service
@@ -170,6 +180,18 @@ class Worker(Generic[Item]):
                 if self._problem is not None:
                     _log.info("%s: resumes", self._name)
                 self._problem = None
+
+    def _next(self) -> Item | _End:
+        while True:
+            wait_s: float | None = TICK_AGAIN_S
+            try:
+                wait_s = self._tick()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(error)
+            try:
+                return self._items.get(timeout=wait_s)
+            except queue.Empty:
+                continue
 
     def _fail(self, error: Exception) -> None:
         problem = _fault(error)

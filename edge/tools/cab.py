@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from edge.cab.pins import Pins, length_s, pattern_of
+from edge.cab.pins import Pins
 from edge.cab.plan import Cue
 from edge.cab.program import Program
 from edge.cab.sound import Sound
@@ -23,7 +23,6 @@ def try_out(config: Config, cue: Cue, stamp: Stamp, sleep: Callable[[float], Non
     """
     cab, faults = config.cab, []
     pins = Pins(cab.gpio)
-    begin = time.monotonic()
     acts: list[Callable[[], None]] = []
     if cab.gpio.pins:
         acts.append(lambda: pins.show(cue))
@@ -38,8 +37,8 @@ def try_out(config: Config, cue: Cue, stamp: Stamp, sleep: Callable[[float], Non
             act()
         except EvenkeelError as error:
             faults.append(str(error))
-    if cab.gpio.pins:
-        sleep(max(0.0, begin + length_s(pattern_of(cue, cab.gpio)) - time.monotonic()))
+    while (wait_s := pins.tick()) is not None:
+        sleep(wait_s)
     pins.close()
     if faults:
         raise UnavailableError("\n".join(faults))

@@ -43,7 +43,7 @@ from edge.mqtt.client import Publisher
 from edge.mqtt.discovery import discovery_payload
 from edge.mqtt.messages import ShadowPart
 from edge.mqtt.outbox import Outbox
-from edge.service.loop import Service, board_stamp
+from edge.service.loop import Service, board_stamp, build_service
 from edge.service.mqtt_sink import MqttSink
 from edge.service.shadow_sink import SPAN_S, ShadowSink
 from edge.service.versions import About
@@ -236,3 +236,21 @@ def test_a_subscriber_hears_health_alone_and_what_was_retained_before_is_cleared
     later.wait_for("evenkeel/van-7/health")
     assert not later.payloads("evenkeel/van-7/state")
     assert report_shadow([tmp_path / "shadow.jsonl"]).kinds["anger"].alerts == 1
+
+
+@pytest.mark.parametrize("shadow", [True, False])
+def test_in_shadow_mode_there_is_nothing_in_the_cab_that_could_speak_or_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shadow: bool
+) -> None:
+    for name in ("Pipeline", "About"):  # no models are needed for this
+        monkeypatch.setattr(f"edge.service.loop.{name}", MagicMock())
+    made = MagicMock()
+    monkeypatch.setattr("edge.service.loop.CabSink", made)
+    settings = {
+        "alerts": {"shadow": shadow},
+        "cab": {"sound": {"enabled": True}, "gpio": {"led": 17}, "command": {"program": ["/bin/true"]}},
+        "outbox": {"path": str(tmp_path / "outbox.db")},
+    }
+    config = Config.model_validate(settings)
+    with build_service(config, reload=lambda: config):
+        assert made.called is not shadow

@@ -189,3 +189,22 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end(
     worker.put(2)
     worker.close()
     assert "stuck" in caplog.text
+
+
+def test_what_a_worker_does_by_the_clock_goes_on_between_items_and_after_a_fault() -> None:
+    looked, taken = threading.Semaphore(0), list[int]()
+
+    def tick() -> float:
+        looked.release()
+        if not taken:
+            raise UnavailableError("gone")
+        return 0.001
+
+    worker = Worker("pins", taken.append, tick=tick)
+    assert all(looked.acquire(timeout=PATIENCE_S) for _ in range(3))
+    assert worker.health.problem == "gone"
+    worker.put(1)
+    assert all(looked.acquire(timeout=PATIENCE_S) for _ in range(20))
+    worker.close()
+    assert taken == [1]
+    assert worker.health.problem is None
