@@ -25,6 +25,7 @@ SHORT = {
     "command_template": "cmd_tpl",
     "command_topic": "cmd_t",
     "device_class": "dev_cla",
+    "enabled_by_default": "en",
     "entity_category": "ent_cat",
     "event_types": "evt_typ",
     "expire_after": "exp_aft",

@@ -30,6 +30,9 @@ Component = dict[str, Any]
 _WHOLE = "round(default=none)"
 """Home Assistant's filter: a whole number, and unknown where there is none."""
 
+_DETAIL = {"entity_category": "diagnostic", "enabled_by_default": False}
+"""Of what changes all the time and few look at: each change is a row that Home Assistant stores."""
+
 # read before what follows uses it: 'k' is where a kind stands, and has nothing where it is not judged
 _KIND = "{{% set k = value_json.kinds.get('{kind}', {{}}) %}}"
 
@@ -78,6 +81,7 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
             "min": 1,  # without it Home Assistant offers 0, which is no pause
             "max": longest_min,
             "command_topic": topics.command("pause_min"),
+            "mode": "box",  # a slider does not tell its number
             "optimistic": True,
             # health's topic gives it its first value; an empty one is none
             "value_template": f"{{{{ {usual_min} if this.state == 'unknown' else '' }}}}",
@@ -104,16 +108,21 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     def number(value: str, **more: Any) -> Component:
         return _sensor(f"{{{{ value_json.{value} | {_WHOLE} }}}}", **more, **common)
 
-    def count(name: str, value: str, icon: str, state_class: str = "measurement") -> Component:
-        template = f"{{{{ value_json.{value} }}}}"
-        return _sensor(template, name=words.entity(name), icon=icon, **common | {"state_class": state_class})
+    def count(name: str, value: str, icon: str, **more: Any) -> Component:
+        return _sensor(f"{{{{ value_json.{value} }}}}", name=words.entity(name), icon=icon, **common | more)
 
     def problem(template: str, device_class: str = "problem", **more: str) -> Component:
         described = {"device_class": device_class, "value_template": template}
         return {"platform": "binary_sensor", **more, **described, **common}
 
     return {
-        "fps": number("fps", name=words.entity("fps"), icon="mdi:speedometer", unit_of_measurement="fps"),
+        "fps": _sensor(
+            "{{ (value_json.fps / 5) | round * 5 if value_json.fps is number else none }}",
+            name=words.entity("fps"),
+            icon="mdi:speedometer",
+            unit_of_measurement="fps",
+            **common,
+        ),
         "temperature": number("temperature_c", device_class="temperature", unit_of_measurement="°C"),
         "memory": _sensor(
             "{{ value_json.memory_mb | round(-1, default=none) }}",
@@ -124,7 +133,7 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
             **common,
         ),
         "outbox_depth": count("outbox_depth", "outbox.depth", "mdi:tray-full"),
-        "dropped": count("dropped", "dropped_frames", "mdi:filmstrip-off", "total_increasing"),
+        "dropped": count("dropped", "dropped_frames", "mdi:filmstrip-off", state_class="total_increasing", **_DETAIL),
         # Home Assistant reads 'None' as unknown: a board that cannot tell is not one that runs cool
         "throttled": problem(
             "{{ iif(value_json.throttled, 'ON', 'OFF', none) }}",
@@ -219,8 +228,9 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     signals = {
         f"{kind}_signal": share(
             words.entity("signal").format(kind=_title(words.kind(kind))),
-            f"{_KIND.format(kind=kind)}{{{{ (k.signal * 100) | round if k else none }}}}",
+            f"{_KIND.format(kind=kind)}{{{{ (k.signal * 10) | int * 10 if k else none }}}}",
             "mdi:gauge",
+            state_class=None,  # what it comes to over an hour tells nothing
             **_while(topics, kind, "k.get('readable')"),
         )
         for kind in config.alerts.enabled
@@ -237,20 +247,21 @@ def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
             f"{{{{ (value_json.eyes or {{}}).get('blinks_per_minute') | {_WHOLE} }}}}",
             "mdi:eye-outline",
             unit_of_measurement="/min",
-            **diagnostic,
+            **_DETAIL,
         ),
     }
     certain = {
         "confidence": share(
             words.entity("confidence"),
-            "{{ (value_json.confidence * 100) | round }}",
+            "{{ (value_json.confidence * 10) | round * 10 }}",
             "mdi:check-decagram",
-            **diagnostic,
+            **_DETAIL,
         ),
         "calibrated": share(
             words.entity("calibrated"),
             f"{{{{ value_json.calibrated_percent | {_WHOLE} }}}}",
             "mdi:face-man-profile",
+            state_class=None,  # learned once, and then it stays
             **diagnostic,
         ),
     }
@@ -266,7 +277,9 @@ def _while(topics: Topics, kind: Kind, when: str) -> Component:
 
 
 def _sensor(template: str, **more: Any) -> Component:
-    return {"platform": "sensor", "state_class": "measurement", "value_template": template, **more}
+    """A sensor; what is None in ``more`` is left out."""
+    sensor = {"platform": "sensor", "state_class": "measurement", "value_template": template, **more}
+    return {key: value for key, value in sensor.items() if value is not None}
 
 
 def _title(words: str) -> str:

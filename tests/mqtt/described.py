@@ -14,6 +14,7 @@ SHORT = {
     "cmps": "components",
     "dev": "device",
     "dev_cla": "device_class",
+    "en": "enabled_by_default",
     "ent_cat": "entity_category",
     "evt_typ": "event_types",
     "exp_aft": "expire_after",
