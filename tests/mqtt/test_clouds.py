@@ -265,6 +265,16 @@ def test_a_policy_goes_with_the_names_that_the_page_s_configuration_gives(policy
     assert config.mqtt.username in (None, config.device.id)
 
 
+def test_the_page_s_words_on_the_device_s_own_sizes_are_true() -> None:
+    longest = Config.model_validate({"device": {"id": "x" * 64}, "mqtt": {"prefix": "y" * 64}})
+    assert len(client_id(longest)) == 73
+    assert max(said(channel).count("/") for channel in channels() if channel.from_device) == 4
+    assert max(len(said(channel, "x" * 64)) for channel in channels()) <= min(cloud.topic_bytes for cloud in CLOUDS)
+    assert PAGE.count("| 73 at most |") == 3
+    assert "| 4 slashes;" in PAGE
+    assert f"{len(TOPICS.retained)} of each device" in PAGE
+
+
 def test_amazon_s_policy_has_room_for_the_longest_names_and_one_device_is_not_another() -> None:
     text = (CLOUD / "aws-policy.json").read_text().replace("REGION", "ap-southeast-1").replace("ACCOUNT", "1" * 12)
     assert len(re.sub(r"\s", "", text)) <= 2048
