@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import Any
 
@@ -97,7 +98,10 @@ class CanSource:
         remedy = "check [vehicle.can]"
         if config.driver == "socketcan":
             remedy = f"see `ip -details link show {config.channel}`"
-        told = " ".join(str(error).split()) or repr(error)
+        if isinstance(error, OSError) and error.errno == errno.EAFNOSUPPORT:
+            remedy = "the service's unit must allow it (RestrictAddressFamilies=AF_CAN), and the kernel must know CAN"
+        told = error.strerror if isinstance(error, OSError) else None
+        told = told or " ".join(str(error).split()) or repr(error)
         return f"bus {config.channel} ({config.driver}): {told}; {remedy}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,18 @@ def test_with_what_the_configuration_uses_it_is_as_well_confined(tmp_path: Path,
     done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", unit)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
     assert allowed.count("\n") > 2
+
+
+def test_a_can_bus_costs_what_the_page_on_vehicles_says(tmp_path: Path) -> None:
+    page = (UNIT.parents[1] / "docs/vehicle.md").read_text()
+    allowed = re.search(r"^\[Service\]\nRestrictAddressFamilies=AF_CAN$", page, re.MULTILINE)
+    assert allowed is not None
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text() + allowed[0])
+    said = analyze("security", "--offline=true", "--no-pager", unit).stdout
+    exposure = re.search(r"exposure level for evenkeel.service: ([\d.]+)", said)
+    assert exposure is not None
+    assert f"`systemd-analyze security` gives {exposure[1]} then" in page
 
 
 def test_nothing_is_allowed_that_is_not_used_and_no_group_is_joined_that_there_is_not() -> None:

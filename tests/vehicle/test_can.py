@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import subprocess
 import sys
@@ -222,7 +224,7 @@ def test_a_bus_that_goes_and_comes_back_is_opened_again(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"driver": "socketcan", "channel": "can77"}, "see `ip -details link show can77`"),
+        ({"driver": "socketcan", "channel": "can77"}, "bus can77 (socketcan): "),
         ({"driver": "carrier-pigeon"}, "carrier-pigeon"),
     ],
 )
@@ -233,6 +235,24 @@ def test_a_bus_that_is_not_there_is_one_line_with_its_remedy(more: dict[str, Any
         assert said in problem
         assert "\n" not in problem
         assert vehicle.context(uptime_s()).speed_kmh is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (errno.ENODEV, "bus can0 (socketcan): No such device; see `ip -details link show can0`"),
+        (errno.EAFNOSUPPORT, "the service's unit must allow it (RestrictAddressFamilies=AF_CAN)"),
+    ],
+)
+def test_a_bus_that_is_missing_is_told_from_one_that_is_forbidden(
+    fault: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(**_: object) -> can.BusABC:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(can, "Bus", opened)
+    with listening(config_of(driver="socketcan")) as vehicle:
+        eventually(lambda: said in (vehicle.health(uptime_s())["can"].problem or ""))
 
 
 def test_only_frames_of_use_are_asked_of_the_kernel() -> None:
