@@ -52,10 +52,11 @@ LED = 17
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds to the first sample and to the pin; of each pair of blocks the steps' ratio and milliseconds."""
+    """Milliseconds to the first sample, to the pin, until a waiting thread is awake; of steps, in pairs of blocks."""
 
     sound_ms: Sequence[float]
     pin_ms: Sequence[float]
+    awake_ms: Sequence[float]
     steps_ms: Sequence[tuple[float, float]]
     frames: int
 
@@ -68,10 +69,12 @@ class Measured:
             "|---|---|---|",
             f"| decision to the first sample, p50 / p99 | {_pair(self.sound_ms)} | {_limits(SOUND_MS)} |",
             f"| decision to the pin, p50 / p99 | {_pair(self.pin_ms)} | {_limits(PIN_MS)} |",
+            f"| for comparison: until a thread that only waits is awake, p50 / p99 | {_pair(self.awake_ms)} | |",
             f"| step with all outputs on, against none | {ratio:.3f} ({on_ms:.2f} / {off_ms:.2f} ms) | ≤ {STEP} |",
             "",
             f"{len(self.sound_ms)} warnings; {self.frames} frames at {FPS:g} a second, in blocks of {BLOCK_S:g} s",
-            f"with and without outputs by turns, medians; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}.",
+            f"with and without outputs by turns, medians; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f},",
+            f"nice {os.nice(0)}.",
         ]
         return "\n".join(rows)
 
@@ -112,6 +115,32 @@ class Card:
                 self._came.notify_all()
 
 
+class Waiter:
+    """A thread that only waits: how long the machine takes to let any thread run."""
+
+    def __init__(self) -> None:
+        self._call, self._came = threading.Event(), threading.Event()
+        self._t = 0.0
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def wake(self) -> None:
+        """Let it run."""
+        self._call.set()
+
+    def awake_t(self) -> float:
+        """When it did."""
+        if not self._came.wait(5.0):
+            raise TimeoutError("the thread did not wake")
+        self._came.clear()
+        return self._t
+
+    def _wait(self) -> None:
+        while self._call.wait():
+            self._t = time.perf_counter()
+            self._call.clear()
+            self._came.set()
+
+
 class Watched(MockPin):  # type: ignore[misc]
     """A pin that notes when it went high."""
 
@@ -134,6 +163,7 @@ class Drive:
         self._luma = itertools.cycle(luma)
         self._number = 0
         self._due = time.perf_counter()
+        self.waiter = Waiter()
 
     def step(self, sink: CabSink | None, *told: Transition) -> tuple[float, float]:
         """Wait for the next frame and decide; milliseconds of step and sink, and when it was decided."""
@@ -144,6 +174,8 @@ class Drive:
         begin = time.perf_counter()
         step = self._pipeline.step(frame)
         decided = time.perf_counter()
+        if told:
+            self.waiter.wake()
         if sink is not None:
             sink.take(self._with(step, told))
         return (time.perf_counter() - begin) * 1000.0, decided
@@ -168,16 +200,16 @@ def measure(cues: int, blocks: int) -> Measured:
             drive.step(None)
         with closing(CabSink(config, board_stamp)) as sink:
             time.sleep(2.0)  # the words are made
-            sound_ms, pin_ms = _warn(drive, sink, card, cues)
+            sound_ms, pin_ms, awake_ms = _warn(drive, sink, card, cues)
             steps_ms = _compare(drive, sink, blocks)
             if (problem := sink.health.problem) is not None:
                 raise SystemExit(f"not measured: {problem}")
-    return Measured(sound_ms, pin_ms, steps_ms, 2 * blocks * round(FPS * BLOCK_S))
+    return Measured(sound_ms, pin_ms, awake_ms, steps_ms, 2 * blocks * round(FPS * BLOCK_S))
 
 
-def _warn(drive: Drive, sink: CabSink, card: Card, cues: int) -> tuple[list[float], list[float]]:
-    """Milliseconds from decisions to the card and to the pin."""
-    sound_ms, pin_ms = [], []
+def _warn(drive: Drive, sink: CabSink, card: Card, cues: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds from decisions to the card, to the pin, and until the waiting thread is awake."""
+    sound_ms, pin_ms, awake_ms = [], [], []
     for _ in range(cues):
         card.clear()
         Watched.rises.clear()
@@ -187,10 +219,12 @@ def _warn(drive: Drive, sink: CabSink, card: Card, cues: int) -> tuple[list[floa
         if not Watched.risen.wait(5.0):
             raise TimeoutError("the pin did not rise")
         pin_ms.append((Watched.rises[0] - decided) * 1000.0)
+        awake_ms.append((drive.waiter.awake_t() - decided) * 1000.0)
         drive.step(sink, told(Phase.END))
+        drive.waiter.awake_t()
         for _ in range(REST):
             drive.step(sink)
-    return sound_ms, pin_ms
+    return sound_ms, pin_ms, awake_ms
 
 
 def _compare(drive: Drive, sink: CabSink, blocks: int) -> list[tuple[float, float]]:

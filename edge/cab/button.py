@@ -41,7 +41,8 @@ class Button:
             try:
                 self._open(self._config.pin)
             except Exception as error:  # noqa: BLE001 - gpiozero has its errors, each factory others
-                self._say(str(error) if isinstance(error, UnavailableError) else f"{error}; {REMEDY}")
+                known = isinstance(error, UnavailableError)
+                self._say(str(error).removeprefix("gpio: ") if known else f"{error}; {REMEDY}")
         return self
 
     def __exit__(self, *_: object) -> None:

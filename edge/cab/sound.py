@@ -162,7 +162,8 @@ def read_wav(path: Path) -> NDArray[np.float32]:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(int(LONGEST_S * rate))
     except (OSError, EOFError, RuntimeError, wave.Error) as error:  # the third of a chunk that the file ends in
-        raise UnavailableError(f"sound: {path}: {error}; a WAV file of 16-bit PCM is needed") from None
+        why = str(error) or "it ends too early"
+        raise UnavailableError(f"sound: {path}: {why}; a WAV file of 16-bit PCM is needed") from None
     if width != 2 or rate <= 0 or len(data) < 2 * channels:
         raise UnavailableError(f"sound: {path}: {8 * width} bits, {len(data)} bytes; 16-bit PCM is needed")
     whole = len(data) - len(data) % (2 * channels)

@@ -54,8 +54,8 @@ class SoundOutput:
         self._stamp = stamp
         self._cues = tuple(cue for cue in cues if config.takes(cue.kind, cue.level))
         self._making = False
-        self._maker: Worker[Callable[[], None]] = Worker("cab words", lambda act: act(), WAITING)
-        self._speaker: Worker[Callable[[], None]] = Worker("cab sound", lambda act: act(), WAITING)
+        self._maker: Worker[Callable[[], None]] = Worker("cab", lambda act: act(), WAITING)
+        self._speaker: Worker[Callable[[], None]] = Worker("cab", lambda act: act(), WAITING)
         self._make()
 
     @property
@@ -104,7 +104,7 @@ class PinOutput:
         self._config = config
         self._pins = pins
         self._watching = False
-        self._worker: Worker[Callable[[], None]] = Worker("cab pins", lambda act: act(), tick=pins.tick)
+        self._worker: Worker[Callable[[], None]] = Worker("cab", lambda act: act(), tick=pins.tick)
         self._worker.put(pins.open)
 
     @property
@@ -124,8 +124,8 @@ class PinOutput:
 
     def close(self) -> None:
         """Switch all off."""
-        self._worker.put(self._pins.close)
         self._worker.close()
+        self._pins.close()
 
 
 class ProgramOutput:
@@ -135,7 +135,7 @@ class ProgramOutput:
         self._program = program
         self._relay = relay
         self._tell = tell
-        self._worker: Worker[bytes] = Worker("cab command", self._run, PROGRAMS_WAITING)
+        self._worker: Worker[bytes] = Worker("cab", self._run, PROGRAMS_WAITING)
 
     @property
     def health(self) -> SinkHealth:

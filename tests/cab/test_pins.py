@@ -66,7 +66,7 @@ def take() -> Iterator[Callable[[GpioConfig], Pins]]:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5.0
+    end = time.monotonic() + 30.0
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.002)

@@ -41,7 +41,7 @@ START, ESCALATE, END = Phase.START, Phase.ESCALATE, Phase.END
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 30.0
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.005)
