@@ -110,6 +110,7 @@ class Link:
         self._answer_by = 0.0
         self._accepted = False
         self._qos = 1
+        self._asked: dict[int, dict[str, int]] = {}
         self._subscribed_at: float | None = None
 
     @property
@@ -147,6 +148,7 @@ class Link:
         self._ending = None
         self._accepted = False
         self._qos = 1
+        self._asked = {}
         self._subscribed_at = None
         client = self._client = self._make_client()
         mqtt = self._config.mqtt
@@ -268,11 +270,14 @@ class Link:
             return
         self._say_session(properties)
         self._answer_by = time.monotonic() + ANSWER_S
-        wanted = filters(self._config.prefixes, group)
-        if self._protocol == MQTTProtocolVersion.MQTTv5:
-            client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted.items()])
-        else:
-            client.subscribe(list(wanted.items()))
+        for prefix in self._config.prefixes:  # apart: a broker may take eight filters at once and no more
+            wanted = filters((prefix,), group)
+            if self._protocol == MQTTProtocolVersion.MQTTv5:
+                _, mid = client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted.items()])
+            else:
+                _, mid = client.subscribe(list(wanted.items()))
+            if mid is not None:  # None: the connection is gone already
+                self._asked[mid] = wanted
 
     def _say_session(self, properties: Properties | None) -> None:
         """A broker may keep the session for a shorter time than asked; then what is missing has to be asked for."""
@@ -282,10 +287,11 @@ class Link:
             _log.warning("the broker keeps messages for only %d s while the collector is offline", granted_s)
 
     def _on_subscribe(
-        self, client: paho.Client, _data: Any, _mid: int, codes: list[ReasonCode], _properties: Properties | None
+        self, client: paho.Client, _data: Any, mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
         del client
-        wanted = filters(self._config.prefixes, self._config.collect.group)
+        if (wanted := self._asked.pop(mid, None)) is None:
+            return
         refused = [topic for topic, code in zip(wanted, codes, strict=False) if code.is_failure]
         if refused:
             self._end(f"the broker refuses the subscription to {', '.join(refused)}; check its access list")
@@ -294,6 +300,8 @@ class Link:
         if lower:
             self._qos = 0  # so it is with MQTT 3.1.1 too, in which the broker does not say what it takes
             _log.warning("the broker delivers %s with QoS 0 only: the collector requests lost alerts again", lower[0])
+        if self._asked:
+            return
         self._subscribed_at = time.monotonic()
         _log.info(
             "collecting %s from %s:%d (%s)",

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.mosquitto import Mosquitto
 from benchmarks.postgresql import Postgresql
 from tests.collect.said import answer, payload
+from tests.mqtt.scripted import SUBSCRIBE, ScriptedBroker
 
 if TYPE_CHECKING:
     from edge.collect.store import Stored
@@ -212,6 +213,19 @@ def test_two_prefixes_and_a_renamed_device_are_kept_apart(
 
     until(lambda: len(running.kept("van-7a")) == 1, "the renamed one's alert")
     assert running.kept() == numbers(1) * 2
+
+
+def test_however_many_prefixes_there_are_no_subscription_asks_for_more_than_eight_at_once(
+    run_collector: RunCollector, until: Until
+) -> None:
+    with ScriptedBroker() as broker:
+        run_collector(broker.port, prefixes=("north", "south", "east"))
+
+        def asked() -> list[tuple[str, ...]]:
+            return [one.filters for one in broker.received if one.kind == SUBSCRIBE]
+
+        until(lambda: sum(map(len, asked())) == 15, "all subscriptions")
+        assert all(len(some) <= 8 for some in asked())
 
 
 def test_a_database_that_goes_away_costs_nothing(
