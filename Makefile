@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -103,6 +103,9 @@ cellular: $(VENV)/.dev ## Measure on simulated cellular links what mqtt.answer_s
 
 cab-latency: $(VENV)/.dev ## Time warnings from decision to sound card and pin, steps with all outputs on against none; ARGS=--write
 	$(VENV)/bin/python -m benchmarks.cab_latency $(ARGS)
+
+homeassistant: $(VENV)/.dev ## Try the device with a real Home Assistant, which is installed below .home-assistant, as root; ARGS=--write
+	$(VENV)/bin/python -m benchmarks.home_assistant $(ARGS)
 
 board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
 	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)

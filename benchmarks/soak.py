@@ -65,11 +65,13 @@ health_s = {health_s}
 class Device:
     """One ``evenkeel run`` and its files."""
 
-    def __init__(self, name: str, folder: Path, source: str, port: int, fps: float = FPS) -> None:
+    def __init__(
+        self, name: str, folder: Path, source: str, port: int, fps: float = FPS, health_s: float = HEALTH_S
+    ) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         self._config = folder / f"{name}.toml"
-        values = {"name": name, "source": source, "fps": fps, "port": port, "folder": folder, "health_s": HEALTH_S}
+        values = {"name": name, "source": source, "fps": fps, "port": port, "folder": folder, "health_s": health_s}
         self._config.write_text(CONFIG.format(**values))
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -26,8 +26,7 @@ from rich.table import Table
 from benchmarks.board.compare import BOUNDS, Comparison, compare_events, compare_traces, frame_time
 from benchmarks.board.root import BOARDS, Board, EmulationError, Root, require_emulation
 from benchmarks.board.stage import SOURCE, make_stage, packages_for_tests
-
-MIRROR = "http://deb.debian.org/debian"
+from benchmarks.debian import MIRROR
 
 TESTS = (
     "tests/vision",

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.debian import bootstrap
+
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 QEMU = BINFMT / "qemu-aarch64"
 PACKAGES = (
@@ -124,25 +126,7 @@ class Root:
         """
         self._cpuinfo.parent.mkdir(parents=True, exist_ok=True)
         self._cpuinfo.write_text(self._board.cpuinfo(os.cpu_count() or 1))
-        if self._base.exists():
-            return False
-        unfinished = self._base.with_suffix(".new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        subprocess.run(  # noqa: S603
-            [  # noqa: S607
-                "debootstrap",
-                "--arch=arm64",
-                "--variant=minbase",
-                f"--include={','.join(PACKAGES)}",
-                self._board.codename,
-                str(unfinished),
-                mirror,
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        unfinished.rename(self._base)
-        return True
+        return bootstrap(self._base, self._board.codename, PACKAGES, mirror, "--arch=arm64")
 
     def forget_changes(self) -> None:
         """Be as freshly bootstrapped again."""

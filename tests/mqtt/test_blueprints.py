@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,3 +88,25 @@ def documented(before: Any, after: Any) -> bool:
 )
 def test_each_alert_passes_once(condition: Any, before: Any, after: Any, *, passed: bool) -> None:
     assert condition(before, after) is passed
+
+
+@pytest.mark.parametrize(
+    ("last", "passed"), [(None, True), ("2026-05-04T09:29:00+00:00", True), ("2026-05-04T09:31:00+00:00", False)]
+)
+def test_a_start_announces_the_newest_alert_unless_it_was_announced(last: str | None, *, passed: bool) -> None:
+    known = ImmutableSandboxedEnvironment()
+    known.globals["states"] = lambda _: "2026-05-04T09:30:00.125+00:00"
+    known.filters["as_datetime"] = datetime.fromisoformat
+    this = SimpleNamespace(
+        attributes=SimpleNamespace(last_triggered=None if last is None else datetime.fromisoformat(last))
+    )
+    alert = {"epoch": 1, "sequence": 2, "phase": "start"}
+    given = {
+        "trigger": SimpleNamespace(id="started"),
+        "this": this,
+        "alert": alert,
+        "entity": "event.a",
+        "phases": ["start"],
+    }
+    conditions = read(FOLDER / "announce.yaml")["conditions"]
+    assert all(known.from_string(one).render(given).strip() == "True" for one in conditions) is passed

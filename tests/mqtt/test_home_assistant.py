@@ -12,12 +12,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+import edge.mqtt
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.board.sensors import Board
 from edge.config import Config
@@ -177,6 +179,7 @@ DESCRIPTION = {
 }
 
 MAX_BYTES_EACH = 290
+README = Path(edge.mqtt.__file__).parent / "README.md"
 
 UNITS = {"temperature": {"°C", "°F", "K"}, "data_size": {"B", "kB", "MB", "GB", "KiB", "MiB", "GiB"}}
 
@@ -420,6 +423,7 @@ def test_templates_lose_their_spaces_and_keep_what_is_quoted() -> None:
 def test_the_description_stays_small(language: str) -> None:
     """Brokers bound how large a message may be."""
     assert len(payload(language=language)) <= MAX_BYTES_EACH * len(COMPONENTS)
+    assert f"{MAX_BYTES_EACH} bytes an entity" in README.read_text(encoding="utf-8")
 
 
 def test_a_long_name_of_a_device_is_written_once_a_component() -> None:
