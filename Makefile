@@ -32,7 +32,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -167,6 +167,9 @@ evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives mad
 
 evaluate-fatigue: $(VENV)/.dev ## Measure the judge of fatigue on simulated drives of eyes made from DATA, plain thresholds beside it
 	$(VENV)/bin/python -m calibration.evaluate_fatigue --data $(DATA) $(ARGS)
+
+yawns-and-nods: $(VENV)/.dev ## Judge simulated drives with yawns and nods laid over them, with and without these
+	$(VENV)/bin/python -m calibration.yawns_and_nods --data $(DATA) $(ARGS)
 
 night-figure: $(VENV)/.dev ## Draw openness, PERCLOS and alerts of a simulated night into calibration/night.png
 	$(VENV)/bin/python -m calibration.night_figure calibration/night.png --data $(DATA) $(ARGS)

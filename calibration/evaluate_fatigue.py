@@ -11,7 +11,7 @@ import argparse
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +54,7 @@ from edge.decision.interval import MAX_STEP_S, Interval
 from edge.decision.judge import Moment
 from edge.decision.judges.fatigue import FatigueJudge, FatigueSettings
 from edge.decision.ordinary import OrdinaryFace
-from edge.domain import UNKNOWN_CONTEXT, ReasonCode, Sight, State, Transition
+from edge.domain import UNKNOWN_CONTEXT, Observation, ReasonCode, Sight, State, Transition
 from edge.vision.eyes import EyeReader
 from models.training.scoreboard import write_json
 
@@ -136,25 +136,31 @@ def decide(film: EyeDrive, config: Config, *, thin: bool = True) -> tuple[Told, 
     The judge is driven alone, which is several times as fast as with the whole decision around it; a test holds it to
     what that says. Its driver is never out of sight for so long that an open alert were given up.
     """
-    settings = cast("FatigueSettings", config.alerts.of(FatigueJudge.kind))
-    judge = FatigueJudge(settings, itertools.count(1).__next__, FollowedExpression(config.baseline, OrdinaryFace()))
-    transitions: list[Transition] = []
-    levels: list[float] = []
-    before = float(film.t[0])
-    for seen in film.observations(thin=thin):
-        elapsed_s = seen.t - before
-        spoken_s = min(elapsed_s, MAX_STEP_S)
-        interval = Interval(seen.t, elapsed_s, spoken_s, spoken_s)
-        unknown = None if seen.sight is Sight.FACE else State.UNCERTAIN
-        transitions += judge.follow(Moment(interval, seen, UNKNOWN_CONTEXT, unknown, ReasonCode.NONE), beside=False)
-        levels.append(judge.closes_below)
-        before = seen.t
+    transitions, levels = follow(film.observations(thin=thin), config)
     said = told(transitions, film.script.length_s)
     if film.sort != "awake":
         return said, np.zeros(len(film.t), bool)
     rows = film.thinned() if thin else np.arange(len(film.t))
     place = np.searchsorted(rows, np.arange(len(film.t)), side="right") - 1
     return said, (np.nan_to_num(film.openness, nan=1.0) < np.array(levels)[place]) & ~film.happy
+
+
+def follow(observations: Iterable[Observation], config: Config) -> tuple[list[Transition], list[float]]:
+    """The judge's transitions, and below which openness the eyes were closed at each observation."""
+    settings = cast("FatigueSettings", config.alerts.of(FatigueJudge.kind))
+    judge = FatigueJudge(settings, itertools.count(1).__next__, FollowedExpression(config.baseline, OrdinaryFace()))
+    transitions: list[Transition] = []
+    levels: list[float] = []
+    before: float | None = None
+    for seen in observations:
+        elapsed_s = 0.0 if before is None else seen.t - before
+        spoken_s = min(elapsed_s, MAX_STEP_S)
+        interval = Interval(seen.t, elapsed_s, spoken_s, spoken_s)
+        unknown = None if seen.sight is Sight.FACE else State.UNCERTAIN
+        transitions += judge.follow(Moment(interval, seen, UNKNOWN_CONTEXT, unknown, ReasonCode.NONE), beside=False)
+        levels.append(judge.closes_below)
+        before = seen.t
+    return transitions, levels
 
 
 def by_the_whole_decision(film: EyeDrive, config: Config) -> Told:

@@ -163,7 +163,7 @@ class EyeDrive:
         rows = self.thinned() if thin else np.arange(len(self.t))
         face = Face((0.0, 0.0, 160.0, 160.0), np.zeros((5, 2), np.float32), 1.0)
         quality = Quality(0.5, 0.5, 160.0, 0.0, 0.0, 0.0, 1.0)
-        calm, happy = (_face_of(name) for name in ("neutral", "happiness"))
+        calm, happy = (face_of(name) for name in ("neutral", "happiness"))
         parts = (part[rows] for part in (self.t, self.seen, self.happy))
         for (t, seen, laughs), eyes in zip(
             zip(*(part.tolist() for part in parts), strict=True), self.eyes[rows], strict=True
@@ -175,7 +175,7 @@ class EyeDrive:
             yield Observation(t, Sight.FACE, face, quality, readings)
 
 
-def _face_of(name: str) -> Reading:
+def face_of(name: str) -> Reading:
     """A face that is read as showing this expression."""
     probabilities = np.full(len(EXPRESSIONS), 0.01, np.float32)
     probabilities[EXPRESSIONS.index(name)] += 1 - probabilities.sum()

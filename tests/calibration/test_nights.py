@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibration import night_figure
+from calibration import night_figure, yawns_and_nods
 from calibration.evaluate_fatigue import by_the_whole_decision, decide, only_fatigue
 from calibration.fatigue_outcome import (
     DROWSY,
@@ -36,7 +36,7 @@ from calibration.nights import (
 )
 from calibration.sleepers import CONDITIONS, LOOKS, VIEWS, Look, Sleeper
 from edge.config import Config
-from edge.domain import Level, Phase, Transition
+from edge.domain import EXPRESSIONS, Level, Phase, Transition
 from edge.pipeline import EYES_HOLD_S
 
 READ: dict[Look, float] = {
@@ -264,3 +264,27 @@ def test_the_picture_of_a_night_names_all_that_it_draws_and_tells_microsleeps_ap
     lasted = [end - start for start, end in film.script.told["microsleep"]]
     assert marks[long] == sum(each >= 1.5 for each in lasted) > 0
     assert marks[short] == sum(each < 1.5 for each in lasted) > 0
+
+
+@pytest.mark.parametrize("sort", ["awake", "drowsy"])
+def test_yawns_and_nods_are_laid_over_a_drive_that_stays_as_it_is(sort: Sort) -> None:
+    one = drive(sort, 3, sleeper())
+    signs = yawns_and_nods.drawn(np.random.default_rng(1), one)
+    plain, shown = (list(yawns_and_nods.shown(one, given)) for given in (None, signs))
+    assert [each.t for each in plain] == [each.t for each in shown]
+    assert all(
+        (a.eyes is None) == (b.eyes is None) and (a.eyes is None or a.eyes == b.eyes)
+        for a, b in zip(plain, shown, strict=True)
+    )
+    assert {each.quality.pitch for each in plain if each.quality} == {0.0}
+    assert any(each.quality.pitch > 10 for each in shown if each.quality)
+    yawn = EXPRESSIONS.index("yawn")
+    yawning = [each for each in shown if each.probabilities is not None and each.probabilities[yawn] > 0.5]
+    assert 0 < len(yawning) < len(shown) / 4
+
+
+def test_the_page_has_a_table_of_what_yawns_and_nods_change() -> None:
+    part = yawns_and_nods.PAGE.read_text(encoding="utf-8").partition("<!-- generated: yawns and nods -->")[2]
+    table = part.partition("<!-- end")[0].strip().splitlines()
+    assert table[0] == f"| {' | '.join(yawns_and_nods.HEAD)} |"
+    assert [line.split(" | ")[0] for line in table[2:]] == [f"| {name}" for name in yawns_and_nods.WAYS]
