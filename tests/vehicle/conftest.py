@@ -28,7 +28,7 @@ class Clock:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60  # a busy machine takes long to start a gpsd
     while not condition():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.01)

@@ -23,7 +23,7 @@ from tests.decision.conftest import look
 from tests.vehicle.conftest import VAN, Clock, frame, record
 
 FPS = 5
-CAN_HZ = 5
+CAN_HZ = 2
 BLOCK_S = 200
 """After so many seconds the drive begins again."""
 
