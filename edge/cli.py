@@ -363,6 +363,50 @@ def collect(
 
 
 @app.command()
+def dashboard(
+    config: ConfigFile = None,
+    broker: Annotated[str | None, typer.Option(help="Use this broker (HOST or HOST:PORT), not the configured.")] = None,
+    device: Annotated[str | None, typer.Option(help="The device.id to look at; default: the configured one.")] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Serve the pages here (ADDRESS:PORT), not where configured.")
+    ] = None,
+    set_password: Annotated[
+        str | None, typer.Option(metavar="operator|viewer", help="Ask for a new password, keep its hash, and exit.")
+    ] = None,
+) -> None:
+    """Serve pages that show the running service in a browser: now, for the driver, and the device's health."""
+    try:
+        from edge.dashboard.command import Dashboard
+        from edge.dashboard.doors import Role
+        from edge.dashboard.set_password import hashed, line_of
+        from edge.dashboard.set_password import set_password as put
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"dashboard needs the package {error.name}; install it: pip install 'evenkeel[dashboard]'"
+        ) from None
+    from edge.config.override import changed
+
+    configuration = load_config(config)
+    if set_password is not None:
+        if set_password not in set(Role):
+            raise UsageError(f"--set-password {set_password}: known are {' and '.join(Role)}")
+        asked = typer.prompt("password", hide_input=True, confirmation_prompt=sys.stdin.isatty(), err=True)
+        kept, role = hashed(asked), Role(set_password)
+        if config is None:
+            typer.echo(f"[dashboard]\n{line_of(role, kept)}")
+        else:
+            put(config, role, kept)
+            typer.echo(f"{config}: the {role}'s password is set; start the dashboard anew")
+        return
+    served = Dashboard(
+        changed(configuration, broker=broker, device=device, listen=listen),
+        os.environ,
+        know_thresholds=config is not None or (broker is None and device is None),
+    )
+    served.run(lambda: typer.echo(f"dashboard: {served.address}"))
+
+
+@app.command()
 def discovery(
     config: ConfigFile = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove this device from Home Assistant.")] = False,

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.config.breaks import BreaksConfig
 from edge.config.cab import CabConfig
+from edge.config.dashboard import DashboardConfig
 from edge.config.hosts import check_host
 from edge.config.metrics import MetricsConfig
 from edge.config.vehicle import VehicleConfig
@@ -456,3 +457,4 @@ class Config(Section):
     vss: VssConfig = Field(default_factory=VssConfig, description="A KUKSA databroker that is told.")
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")
+    dashboard: DashboardConfig = Field(default_factory=DashboardConfig, description="Pages to look at in a browser.")

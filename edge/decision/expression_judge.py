@@ -69,6 +69,11 @@ class ExpressionSettings(JudgeSettings):
     )
 
     @property
+    def warns_at(self) -> float:
+        """As ``enter``."""
+        return self.enter
+
+    @property
     def exit(self) -> float:
         """Signal below which an alert is on its way out."""
         return EXIT_PART * self.enter

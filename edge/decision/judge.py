@@ -85,6 +85,11 @@ class JudgeSettings(Section):
         preset = cls.presets.get(level, {}) if isinstance(level, str) else {}
         return {**preset, "sensitivity": sensitivity, **table}
 
+    @property
+    def warns_at(self) -> float | None:
+        """Signal at which a warning can start; None where no one signal tells."""
+        return None
+
     def tried(self) -> Iterator[Self]:
         """The settings that ``evenkeel tune`` tries; by default these alone."""
         yield self

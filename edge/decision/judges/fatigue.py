@@ -23,6 +23,8 @@ SUPPORTED = 5 / 6
 about the mean at the first microsleep of a second on a closed track (abstract in Journal of Vision 12, 2012)."""
 LEAST_READ = 0.6
 """Share of a window that must have been read before its share of closed time says anything."""
+WARNS_AT = 0.5
+"""Signal at which a warning starts."""
 OVER = 2 / 3
 """A drowsy alert ends below this part of the share that starts one."""
 UNREAD_AFTER_S = 3.0
@@ -94,6 +96,11 @@ class FatigueSettings(JudgeSettings):
             raise ValueError("perclos_urgent must not be below perclos")
         return self
 
+    @property
+    def warns_at(self) -> float:
+        """The signal is scaled so, whatever the other keys are."""
+        return WARNS_AT
+
     def tried(self) -> Iterator[Self]:
         """Shorter and longer closures, smaller and larger shares."""
         for closed_s in (1.0, 1.5, 2.0, 2.5):
@@ -134,7 +141,7 @@ class FatigueJudge(Judge):
     def signal(self) -> float:
         """How near a warning is: 0.5 where it starts."""
         config = self.settings
-        return min(max(self._eyes.asleep_s / config.microsleep_s, self._perclos / self._drowsy_from) / 2, 1.0)
+        return min(WARNS_AT * max(self._eyes.asleep_s / config.microsleep_s, self._perclos / self._drowsy_from), 1.0)
 
     @property
     def reason(self) -> Reason:

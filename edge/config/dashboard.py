@@ -1,0 +1,67 @@
+"""The configuration's ``[dashboard]``: where the pages are served, and who may see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from edge.config.listen import check_listen, host_and_port
+from edge.section import Layer, Section
+
+_HASH = r"^\$argon2id\$[A-Za-z0-9+/=,$]{20,200}$"
+
+
+class DashboardConfig(Section):
+    """The pages of `evenkeel dashboard`: by default for this machine alone, where everybody on it may do everything."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    listen: str = Field(
+        examples=["0.0.0.0:8470"],
+        default="127.0.0.1:8470",
+        description="Serve the pages at this address and port; beyond this machine with a password only.",
+    )
+    operator_password: str | None = Field(
+        default=None,
+        pattern=_HASH,
+        repr=False,
+        description="Argon2 hash of the password that lets look, acknowledge, pause and recalibrate; written by "
+        "`evenkeel dashboard --set-password operator`.",
+    )
+    viewer_password: str | None = Field(
+        default=None,
+        pattern=_HASH,
+        repr=False,
+        description="Argon2 hash of the password that lets look only.",
+    )
+    cert_file: Path | None = Field(
+        examples=["/etc/evenkeel/dashboard.pem"],
+        default=None,
+        description="Certificate to serve the pages with TLS (PEM); with 'key_file'.",
+    )
+    key_file: Path | None = Field(
+        examples=["/etc/evenkeel/dashboard.key"], default=None, description="The certificate's key (PEM)."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str) -> str:
+        return check_listen(listen, "8470")
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together; set both or neither")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen at."""
+        return host_and_port(self.listen)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether anybody is asked for a password."""
+        return self.operator_password is not None or self.viewer_password is not None

@@ -1,0 +1,150 @@
+"""``evenkeel dashboard``: the link, the hub and the server, until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+import uvicorn
+
+from edge.config import Config
+from edge.dashboard.doors import Doors
+from edge.dashboard.hub import Hub
+from edge.dashboard.link import Link
+from edge.dashboard.picture import Picture
+from edge.dashboard.server import Pages
+from edge.errors import ConfigError, UnavailableError
+from edge.mqtt.messages import Topics
+from edge.mqtt.security import is_loopback
+
+_log = logging.getLogger(__name__)
+
+STOP_S = 1
+HEADER_BYTES = 16_384
+CONNECTIONS = 300
+
+
+def check_doors(config: Config) -> None:
+    """Refuse to be seen from other machines without a password.
+
+    Raises:
+        ConfigError: it names the key and the remedy.
+    """
+    host, _ = config.dashboard.address
+    if not is_loopback(host) and not config.dashboard.has_password:
+        raise ConfigError(
+            f"dashboard.listen = {config.dashboard.listen}: other machines could look without a password; "
+            "set one with `evenkeel dashboard --set-password operator`, or listen at 127.0.0.1"
+        )
+
+
+def thresholds(config: Config) -> dict[str, float | None]:
+    """The signal at which each judged kind can warn."""
+    return {kind: config.alerts.of(kind).warns_at for kind in config.alerts.enabled}
+
+
+class Dashboard:
+    """Serves the pages of one device. ``know_thresholds``: the configuration is the device's own.
+
+    Raises:
+        ConfigError: no password where one is needed; credentials or certificates cannot be used.
+        UnavailableError: the address cannot be listened at.
+    """
+
+    def __init__(self, config: Config, environ: Mapping[str, str], *, know_thresholds: bool = True) -> None:
+        check_doors(config)
+        dashboard = config.dashboard
+        host, port = dashboard.address
+        self._local = is_loopback(host)
+        if not self._local and dashboard.cert_file is None:
+            _log.warning("dashboard.listen = %s without TLS: passwords cross the network readable", dashboard.listen)
+        topics = Topics(config.mqtt.prefix, config.device.id)
+        picture = Picture(topics, thresholds(config) if know_thresholds else {})
+        self._doors = Doors(dashboard, time.monotonic)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._link = Link(config, environ, received=self._received, linked=self._linked)
+        self._hub = Hub(picture, self._link.watch)
+        self._secure = dashboard.cert_file is not None
+        self._socket = _listen(host, port, dashboard.listen)
+        self._files = (dashboard.cert_file, dashboard.key_file)
+        self._server: uvicorn.Server | None = None
+
+    @property
+    def address(self) -> str:
+        """What a browser on this machine is to be given."""
+        host, port = self._socket.getsockname()[:2]
+        name = f"[{host}]" if ":" in host else host
+        return f"{'https' if self._secure else 'http'}://{'127.0.0.1' if _is_any(host) else name}:{port}/"
+
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until ``stop``, SIGTERM or SIGINT; ``ready`` is called once it does."""
+        asyncio.run(self._run(ready))
+
+    def stop(self) -> None:
+        """Ask for the end; from any thread."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    async def _run(self, ready: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        pages = Pages(self._hub, self._doors, self._link.command, secure=self._secure)
+        cert, key = self._files
+        settings = uvicorn.Config(
+            pages.app(local=self._local),
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            http="h11",
+            ws="none",
+            timeout_graceful_shutdown=STOP_S,
+            ssl_certfile=cert,
+            ssl_keyfile=key,
+        )
+        self._server = uvicorn.Server(settings)
+        self._link.start()
+        ready()
+        try:
+            await self._server.serve([self._socket])
+        finally:
+            self._loop = None
+            self._link.stop()
+
+    # ---- from the link's thread ----
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        self._soon(lambda: self._hub.received(topic, payload))
+
+    def _linked(self, connected: bool, problem: str) -> None:  # noqa: FBT001 - a callback
+        self._soon(lambda: self._hub.linked(connected, problem))
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(act)
+
+
+def _listen(host: str, port: int, told: str) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise UnavailableError(
+            f"dashboard.listen = {told}: {error.strerror or error}; choose another port with --listen"
+        ) from None
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

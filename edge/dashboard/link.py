@@ -1,0 +1,177 @@
+"""The dashboard's connection to the broker, in a thread of its own: what is said comes in, commands go out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge.config import Config
+from edge.mqtt.connect import Connector
+from edge.mqtt.extras import Extras, Reply
+from edge.mqtt.messages import LIVE, CommandName, CommandResult, Topics
+from edge.mqtt.names import client_id
+from edge.mqtt.session import Answer, Delivery, Session, Wake
+
+_log = logging.getLogger(__name__)
+
+ASK_S = 20.0
+"""How long the device is asked to be live."""
+ASK_EVERY_S = 8.0
+RETRY_S = 1.0
+ANSWER_S = 2.0
+"""A broker that answers nothing for so long counts as lost, so that the pages can say so within three seconds."""
+SIGN_EVERY_S = 0.5
+STALE_S = 10
+"""A command that the broker could not hand on by then is worth nothing any more, seconds."""
+PENDING = 32
+STOP_S = 3.0
+_LISTENING = Delivery("dashboard")
+
+
+class Link:
+    """Tells ``received(topic, payload)`` and ``linked(connected, problem)``, both from its own thread.
+
+    While somebody watches (``watch``), the device is asked again and again for what is live.
+
+    Raises:
+        ConfigError: credentials or certificates are missing, unreadable, or would be sent in the clear.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        *,
+        received: Callable[[str, bytes], None],
+        linked: Callable[[bool, str], None],
+    ) -> None:
+        quick = config.mqtt.model_copy(update={"answer_s": min(config.mqtt.answer_s, ANSWER_S)})
+        config = config.model_copy(update={"mqtt": quick})
+        self._topics = Topics(config.mqtt.prefix, config.device.id)
+        self._where = f"{config.mqtt.host}:{config.mqtt.port}"
+        self._tell = received
+        self._linked = linked
+        self._wake = Wake()
+        # several may look at one device at once
+        name = client_id(config, f"dashboard-{secrets.token_hex(4)}")
+        self._connector = Connector(config, environ, client_id=name, will=None, wake=self._wake)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._watched = False
+        self._ask_t = 0.0
+        self._sign_t = 0.0
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._pending: dict[str, Future[CommandResult]] = {}
+        self._thread = threading.Thread(target=self._main, name="dashboard link", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(STOP_S)
+
+    def watch(self, somebody: bool) -> None:  # noqa: FBT001 - what it is about
+        """Have the device asked for what is live, or no more."""
+        with self._lock:
+            if somebody and not self._watched:
+                self._ask_t = min(self._ask_t, time.monotonic() + 1.0)  # browsers that come and go ask once a second
+            self._watched = somebody
+        self._wake.set()
+
+    def command(self, name: CommandName, payload: Mapping[str, Any]) -> Future[CommandResult]:
+        """Send a command; the future has the device's answer, if one comes. The oldest of too many is given up."""
+        number = secrets.token_hex(8)
+        answer: Future[CommandResult] = Future()
+        with self._lock:
+            while len(self._pending) >= PENDING:
+                self._pending.pop(next(iter(self._pending))).cancel()
+            self._pending[number] = answer
+            self._waiting.append((self._topics.command(name), json.dumps({**payload, "id": number}).encode()))
+        self._wake.set()
+        return answer
+
+    # ---- the link's thread ----
+
+    def _main(self) -> None:
+        problem = ""
+        while not self._stopping.is_set():
+            ending = self._connector.attempt(self)
+            if ending.reason != problem and not self._stopping.is_set():
+                _log.warning("MQTT %s: %s", self._where, ending.reason)
+            problem = ending.reason
+            with self._lock:
+                self._waiting.clear()  # nobody wants it later
+            self._linked(False, f"{self._where}: {ending.reason}")  # noqa: FBT003 - a callback
+            self._stopping.wait(RETRY_S)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopping.is_set()
+
+    def established(self, session: Session) -> None:
+        """Listen to what the device says."""
+        topics = self._topics
+        said = (topics.availability, topics.state, topics.alert, topics.health, topics.live, topics.result("+"))
+        session.subscribe(_LISTENING, said, retained=True)
+        self._ask_t = 0.0
+
+    def pump(self, session: Session) -> None:
+        """Send what waits, ask for what is live, ask the broker for a sign of life."""
+        now = time.monotonic()
+        if self._stopping.is_set():
+            session.goodbye()
+            return
+        with self._lock:
+            waiting, due = list(self._waiting), self._watched and now >= self._ask_t
+            self._waiting.clear()
+        if due:
+            self._ask_t = now + ASK_EVERY_S
+            waiting.append((self._topics.command(LIVE), json.dumps({"seconds": ASK_S}).encode()))
+        for topic, payload in waiting:
+            session.send(Delivery(topic), payload, retain=False, extras=Extras(STALE_S))
+        if session.idle and now >= self._sign_t:
+            self._sign_t = now + SIGN_EVERY_S
+            session.fence()
+
+    def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
+        """The connection counts once the broker lets us listen; what it refuses is said."""
+        if answer.refused:
+            what = "to listen" if delivery == _LISTENING else delivery.topic
+            self._linked(True, f"{self._where}: the broker refuses {what}: {answer.text}")  # noqa: FBT003 - a callback
+        elif delivery == _LISTENING:
+            _log.info("looking at %s on %s", self._topics.name, self._where)
+            self._linked(True, "")  # noqa: FBT003 - a callback
+
+    def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
+        """Hand on what the device says; keep what answers a command of ours."""
+        del reply
+        if topic.startswith(self._topics.command("")):
+            self._answered(payload)
+            return
+        if topic == self._topics.availability and payload == b"online" and not retained:
+            self._ask_t = 0.0  # a device that begins anew has forgotten that somebody watches
+        self._tell(topic, payload)
+
+    def _answered(self, payload: bytes) -> None:
+        try:
+            result = CommandResult.model_validate_json(payload)
+        except ValidationError:
+            return
+        with self._lock:
+            answer = self._pending.pop(result.id or "", None)
+        if answer is not None and answer.set_running_or_notify_cancel():
+            answer.set_result(result)

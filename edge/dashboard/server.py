@@ -1,0 +1,241 @@
+"""The pages' server: files without secrets for everybody, what is known of the device for whoever may look."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from importlib import resources
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.dashboard.doors import LONGEST, Doors, Role, same
+from edge.dashboard.hub import Hub
+from edge.dashboard.texts import LANGUAGES, words
+from edge.mqtt.messages import CommandName, CommandResult
+from edge.mqtt.security import is_loopback
+
+COOKIE = "evenkeel_session"
+MAX_BODY_BYTES = 4096
+ANSWER_S = 4.0
+"""Longest wait for a device's answer to a command."""
+
+_PORT = re.compile(r":\d*$")
+PAGES = {"/": "now.html", "/cab": "cab.html", "/health": "health.html", "/login": "login.html"}
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+FILES = ("base.css", "base.js", "chart.js", "now.js", "cab.js", "health.js", "login.js", "icon.svg")
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+SendCommand = Callable[[CommandName, Mapping[str, Any]], "Future[CommandResult]"]
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    kind: str | None = Field(default=None, max_length=32)
+    seconds: float | None = Field(default=None, gt=0, le=3600)
+
+
+class _Password(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    password: str = Field(max_length=LONGEST)
+
+
+class _Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class _Headers:
+    """Adds HEADERS to each answer; what holds data is kept by no cache."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class _LocalNames:
+    """Answers only where the browser calls this machine by a name of its own.
+
+    Another name is that of a page which has its name lead here (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = _PORT.sub("", Headers(scope=scope).get("host", "")).strip("[]")
+        if is_loopback(host):
+            await self._app(scope, receive, send)
+        else:
+            await JSONResponse({"error": "this machine is called otherwise"}, 421)(scope, receive, send)
+
+
+class Pages:
+    """Answers requests. ``command`` sends one to the device; ``secure`` says whether TLS is spoken here."""
+
+    def __init__(self, hub: Hub, doors: Doors, command: SendCommand, *, secure: bool) -> None:
+        self._hub = hub
+        self._doors = doors
+        self._command = command
+        self._secure = secure
+        self._one_guess = asyncio.Lock()
+        folder = resources.files("edge.dashboard") / "page"
+        self._files = {name: (folder / name).read_bytes() for name in (*PAGES.values(), *FILES)}
+
+    def app(self, *, local: bool) -> Starlette:
+        """The application; ``local`` where it listens to this machine alone."""
+        files = [*PAGES, *(f"/page/{name}" for name in FILES)]
+        routes = [
+            *(Route(path, self._file) for path in files),
+            Route("/session", self._session),
+            Route("/events", self._events),
+            Route("/words/{language}", self._words),
+            Route("/login", self._log_in, methods=["POST"]),
+            Route("/logout", self._log_out, methods=["POST"]),
+            Route("/command/{name}", self._obey, methods=["POST"]),
+        ]
+        middleware = [Middleware(_Headers)]
+        if local:
+            middleware.append(Middleware(_LocalNames))
+        return Starlette(routes=routes, middleware=middleware, exception_handlers={_Refusal: _refuse})
+
+    async def _file(self, request: Request) -> Response:
+        name = PAGES.get(request.url.path) or request.url.path.removeprefix("/page/")
+        kind = TYPES[name.rpartition(".")[2]]
+        return Response(self._files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    async def _session(self, request: Request) -> Response:
+        session = self._doors.session(request.cookies.get(COOKIE))
+        told = {"role": session.role, "csrf": session.csrf} if session else {"role": None, "csrf": None}
+        return JSONResponse(told | {"locked": self._doors.locked})
+
+    async def _events(self, request: Request) -> Response:
+        if self._doors.session(request.cookies.get(COOKIE)) is None:
+            raise _Refusal(401, "log in first")
+        if self._hub.full:
+            raise _Refusal(503, "too many browsers look already")
+        live = request.query_params.get("live") == "1"
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._hub.events(live=live), media_type="text/event-stream", headers=headers)
+
+    async def _words(self, request: Request) -> Response:
+        language = request.path_params["language"]
+        if language not in LANGUAGES:
+            raise _Refusal(404, f"languages: {', '.join(LANGUAGES)}")
+        return JSONResponse(words(language), headers={"Cache-Control": "no-cache"})
+
+    async def _log_in(self, request: Request) -> Response:
+        _check_origin(request)
+        asked = await _read(request, _Password)
+        address = request.client.host if request.client else ""
+        if not self._doors.may_guess(address):
+            raise _Refusal(429, "too many attempts; wait a moment")
+        async with self._one_guess:  # a hash takes 19 MiB
+            role = await asyncio.to_thread(self._doors.role_of, asked.password)
+        if role is None:
+            raise _Refusal(403, "wrong password")
+        response = JSONResponse({"role": role})
+        token = self._doors.let_in(role)
+        response.set_cookie(COOKIE, token, secure=self._secure, httponly=True, samesite="strict", path="/")
+        return response
+
+    async def _log_out(self, request: Request) -> Response:
+        self._check_change(request, Role.VIEWER)
+        self._doors.let_out(request.cookies.get(COOKIE))
+        response = JSONResponse({})
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    async def _obey(self, request: Request) -> Response:
+        self._check_change(request, Role.OPERATOR)
+        name = request.path_params["name"]
+        allowed: dict[str, Literal["kind", "seconds"] | None] = {
+            CommandName.ACKNOWLEDGE: "kind",
+            CommandName.PAUSE: "seconds",
+            CommandName.RESUME: None,
+            CommandName.RECALIBRATE: None,
+        }
+        if name not in allowed:
+            raise _Refusal(404, "no such command")
+        asked = (await _read(request, _Asked)).model_dump(exclude_none=True)
+        if asked.keys() - {allowed[name]}:
+            raise _Refusal(400, f"{', '.join(asked)}: not for this command")
+        answer = self._command(CommandName(name), asked)
+        try:
+            result = await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_S)
+        except (TimeoutError, asyncio.CancelledError):
+            raise _Refusal(504, "no answer from the device") from None
+        return JSONResponse({"ok": result.ok, "message": result.message})
+
+    def _check_change(self, request: Request, least: Role) -> None:
+        _check_origin(request)
+        session = self._doors.session(request.cookies.get(COOKIE))
+        if session is None:
+            raise _Refusal(401, "log in first")
+        if not same(request.headers.get("x-csrf-token"), session.csrf):
+            raise _Refusal(403, "the page is of an earlier session; load it anew")
+        if least is Role.OPERATOR and session.role is not Role.OPERATOR:
+            raise _Refusal(403, "only an operator may do that")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    del request
+    status = error.status if isinstance(error, _Refusal) else 500
+    return JSONResponse({"error": str(error)}, status_code=status)
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what another page has a browser send. A browser names the page's origin with each POST."""
+    origin = request.headers.get("origin")
+    if origin is None or origin.partition("://")[2] != request.headers.get("host"):
+        raise _Refusal(403, "not from one of these pages")
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise _Refusal(415, "JSON is expected")
+
+
+async def _read(request: Request, model: type[Body]) -> Body:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise _Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
+    try:
+        return model.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise _Refusal(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
