@@ -27,6 +27,8 @@ DOCS := .venv-docs
 # Material says with every run that it will be followed by another tool in 2027.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs
 SQLITE := .sqlite/sqlite3
+# looks for barriers in the dashboard's pages; the wheel is a box for the file and nothing of it is installed
+AXE := .axe/axe_playwright_python/axe.min.js
 # What depends on the TFLite runtime; the second run of the suite is these tests.
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
@@ -206,11 +208,14 @@ demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped
 	$(VENV)/bin/python -m models.training.demo_figure docs/demo-clip.jpg
 	$(VENV)/bin/python -m docs.demo_view docs/demo.svg
 
+.PHONY: axe
+axe: $(AXE) ## Fetch axe-core, with which the browser tests look for barriers in the dashboard's pages
+
 wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian 12 builds its sqlite3 without what .recover needs; npm's package of that name carries SQLite's own sources.
@@ -227,6 +232,11 @@ build/clients/.made: benchmarks/clients/package.json benchmarks/clients/requirem
 	$(PYTHON) -m venv $(@D)/venv
 	$(@D)/venv/bin/pip install --quiet --disable-pip-version-check --requirement benchmarks/clients/requirements.txt
 	@touch $@
+
+$(AXE): $(VENV)/.dev
+	$(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps --dest .axe axe-playwright-python==0.1.8
+	$(VENV)/bin/python -m zipfile --extract .axe/axe_playwright_python-*.whl .axe
+	rm .axe/*.whl .axe/axe_playwright_python/*.py
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \

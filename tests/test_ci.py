@@ -20,7 +20,19 @@ in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in C
 @in_ci
 @pytest.mark.parametrize(
     "module",
-    ["alembic", "amqtt", "duckdb", "gpiozero", "ibis", "matplotlib", "prometheus_client", "psycopg", "sqlalchemy"],
+    [
+        "alembic",
+        "amqtt",
+        "duckdb",
+        "gpiozero",
+        "ibis",
+        "matplotlib",
+        "prometheus_client",
+        "psycopg",
+        "selenium",
+        "sqlalchemy",
+        "starlette",
+    ],
 )
 def test_ci_has_the_package(module: str) -> None:
     assert importlib.util.find_spec(module)
@@ -28,7 +40,18 @@ def test_ci_has_the_package(module: str) -> None:
 
 @in_ci
 @pytest.mark.parametrize(
-    "program", ["openssl", "mosquitto_passwd", "mosquitto_pub", "prometheus", "promtool", "systemd-analyze", "valgrind"]
+    "program",
+    [
+        "chromedriver",
+        "chromium",
+        "openssl",
+        "mosquitto_passwd",
+        "mosquitto_pub",
+        "prometheus",
+        "promtool",
+        "systemd-analyze",
+        "valgrind",
+    ],
 )
 def test_ci_has_the_program(program: str) -> None:
     assert shutil.which(program)

@@ -46,7 +46,7 @@ export function drawChart(canvas, device, kind) {
   pen.lineWidth = 2;
   for (const piece of known) line(pen, piece.map(([t, value]) => [x(t), y(value)]));
   for (const mark of device.marks) {
-    if (mark.kind === kind && mark.phase !== "end") drawMark(pen, x(mark.t), mark.level, colour(`--${mark.level}`));
+    if (mark.kind === kind && mark.phase !== "end") drawMark(pen, Math.min(Math.max(x(mark.t), 6), width - 6), mark.level, colour(`--${mark.level}`));
   }
 }
 

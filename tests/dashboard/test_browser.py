@@ -1,0 +1,297 @@
+"""The pages in a real Chromium: a real service plays the demo's clip to a real mosquitto.
+
+Pictures of each page are left in ``build/dashboard``; ``make axe`` fetches what looks for barriers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from argon2 import PasswordHasher
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from benchmarks.messages import made_alert, made_health, made_state
+from benchmarks.mosquitto import Mosquitto
+from edge.config import Config, load_config
+from edge.domain import State
+from edge.mqtt.messages import KindPart, OutboxPart, Topics
+from edge.service.loop import board_stamp
+from tests.dashboard.conftest import a_dashboard, a_service, chromedriver, chromium, written
+
+if TYPE_CHECKING:
+    from tests.conftest import Subscriber
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "build" / "dashboard"
+AXE = ROOT / ".axe" / "axe_playwright_python" / "axe.min.js"
+TOPICS = Topics("evenkeel", "van-7")
+PATIENCE_S = 60
+SCRIPT = "</p><script>window.taken=1</script><img src=x onerror='window.taken=1'><b>bold</b>"
+SIZES = {"phone": (390, 844), "tablet": (1024, 600)}
+PAGES = {"now": "/", "cab": "/cab", "health": "/health"}
+
+
+def lacking(what: str) -> None:
+    """A part that is not there: in CI that is a failure."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+class Page:
+    """A browser at one dashboard."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver = driver
+        self.address = address
+
+    def open(self, path: str) -> None:
+        """Load a page, and wait until its words are there."""
+        self.driver.get(self.address + path)
+        self.wait(lambda: self.text("nav, form h1"), f"the words of {path}")
+
+    def wait(self, condition: Callable[[], Any], what: str) -> None:
+        """Wait until something holds."""
+        WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.1).until(
+            lambda _: condition(), f"{what} did not come; the page says: {self.text('body')}"
+        )
+
+    def text(self, selector: str) -> str:
+        """What the first element of that kind shows."""
+        script = "return document.querySelector(arguments[0])?.innerText ?? ''"
+        return str(self.driver.execute_script(script, selector))
+
+    def wait_for(self, selector: str, *words: str) -> None:
+        """Wait until an element shows one of these words."""
+        self.wait(lambda: any(word in self.text(selector) for word in words), f"{' or '.join(words)} in {selector}")
+
+    def click(self, selector: str) -> None:
+        """Press a button."""
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+
+    def as_device(self, size: str, scheme: str) -> None:
+        """Be of this size, light or dark."""
+        width, height = SIZES[size]
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture of what is to be seen."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.driver.save_screenshot(str(SHOTS / f"{name}.png"))
+
+    def faults(self) -> list[str]:
+        """What the browser complains of, scripts that the policy stopped among it; a lost server is no fault."""
+        logged = [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [each for each in logged if "net::ERR" not in each]
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[webdriver.Chrome]:
+    """One Chromium for all."""
+    binary, helper = chromium(), chromedriver()
+    if binary is None or helper is None:
+        lacking("no Chromium with its driver (apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--lang=en-GB"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(helper))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """The broker of the played clip."""
+    if Mosquitto.missing():
+        lacking(str(Mosquitto.missing()))
+    server = Mosquitto(tmp_path_factory.mktemp("broker"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def played(driver: webdriver.Chrome, broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A browser at the dashboard of a service that plays the demo's clip."""
+    path = written(tmp_path_factory.mktemp("device"), broker.port)
+    with ExitStack() as stack:
+        stack.enter_context(a_service(path))
+        yield Page(driver, stack.enter_context(a_dashboard(load_config(path, {}))))
+
+
+@pytest.fixture
+def told(
+    driver: webdriver.Chrome, served: Callable[[Config], str], config_of: Callable[..., Config], mosquitto: Mosquitto
+) -> Page:
+    """A browser at the dashboard of a device whose messages the test makes."""
+    return Page(driver, served(config_of(mosquitto)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_each_page_fits_and_has_no_barriers(size: str, scheme: str, page: str, played: Page) -> None:
+    played.as_device(size, scheme)
+    played.open(PAGES[page])
+    played.wait(lambda: played.text("#word") not in ("", "Unknown"), "what holds")
+    wide = "return [document.documentElement.scrollWidth, innerWidth]"
+    assert played.driver.execute_script(wide) == [SIZES[size][0]] * 2
+    played.shoot(f"{page}-{size}-{scheme}")
+    if size == "tablet":
+        return  # the same page in other columns
+    if not AXE.exists():
+        lacking("no axe-core (make axe)")
+    played.driver.execute_script(AXE.read_text(encoding="utf-8"))
+    found = played.driver.execute_async_script("axe.run().then(arguments[0])")
+    assert found["passes"]
+    barriers = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
+    serious = {each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")}
+    assert not serious, barriers
+
+
+def test_by_day_and_night_the_colours_differ(played: Page) -> None:
+    seen = set()
+    for scheme in ("light", "dark"):
+        played.as_device("tablet", scheme)
+        played.open("/health")
+        seen.add(played.driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert len(seen) == 2
+
+
+def test_the_keyboard_leads_to_every_control_and_the_language_can_be_changed(played: Page) -> None:
+    played.as_device("tablet", "light")
+    played.open("/health")
+    reached = []
+    for _ in range(4):
+        played.driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.append(played.driver.switch_to.active_element.text)
+    assert reached == ["Now", "Cab", "Health", "Deutsch"]
+    played.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    played.wait_for("nav", "Jetzt")
+    assert played.driver.execute_script("return document.documentElement.lang") == "de"
+    played.open("/")
+    played.wait_for("#controls", "10 Minuten pausieren")
+    played.click("#language")
+    played.wait_for("nav", "Now")
+
+
+def test_what_the_clip_shows_appears_and_an_alert_is_marked_and_acknowledged(played: Page) -> None:
+    played.as_device("tablet", "light")
+    played.open("/")
+    played.wait_for("#expression .strongest", "%")
+
+    def acknowledged() -> bool:
+        button = played.driver.find_element(By.ID, "acknowledge")
+        if button.is_enabled():  # it may end in this moment: then the next one is waited for
+            played.shoot("now-alert")
+            button.click()
+            played.wait(lambda: played.text("#told") not in ("", "…"), "the device's answer")
+        return "acknowledged: " in played.text("#told")
+
+    played.wait(acknowledged, "an alert")
+    played.wait(lambda: not played.driver.find_element(By.ID, "acknowledge").is_enabled(), "the acknowledgement")
+    played.wait_for("#alerts", "begins")
+    labels = played.driver.execute_script(
+        "return [...document.querySelectorAll('#charts canvas')].map((one) => one.getAttribute('aria-label'))"
+    )
+    assert len(labels) >= 3
+    played.wait_for("#word", "Calm")
+    played.wait_for("#alerts", "ends")
+    assert played.faults() == []
+
+
+def test_a_broker_that_goes_is_said_and_the_page_recovers_by_itself(played: Page, broker: Mosquitto) -> None:
+    played.as_device("tablet", "light")
+    played.open("/")
+    played.wait(lambda: played.text("#word") not in ("", "Unknown"), "what holds")
+    broker.kill()
+    played.wait_for("#why", "No connection to the broker")
+    assert played.text("#word") == "Unknown"
+    played.wait_for("#charts", "unknown", "Unknown")
+    assert not played.driver.find_element(By.ID, "pause").is_enabled()
+    played.shoot("now-no-broker")
+    broker.start()
+    played.wait(lambda: played.text("#word") not in ("", "Unknown"), "what holds")
+    assert played.faults() == []
+
+
+def test_nothing_in_a_message_becomes_more_than_text(
+    told: Page, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
+) -> None:
+    desk = subscribe(mosquitto.port, "nothing")
+    nasty = {"constructor": KindPart(signal=0.5, level=None, readable=False, reason_code=SCRIPT)}
+    state = made_state(board_stamp(), SCRIPT, State.UNCERTAIN)
+    changes = {"kinds": nasty, "reason_code": SCRIPT, "expression": SCRIPT, "probabilities": {SCRIPT: 1.0}}
+    health = json.loads(
+        made_health(
+            board_stamp(), OutboxPart(depth=0, bytes=0, dropped=0, problem=SCRIPT), problems=(SCRIPT,)
+        ).payload()
+    )
+    health |= {"stages": {SCRIPT: {"p50_ms": 1, "p95_ms": 2}}, "sinks": {SCRIPT: {"dropped": 0, "problem": SCRIPT}}}
+    health["versions"]["evenkeel"] = SCRIPT
+    for topic, payload in (
+        (TOPICS.availability, b"online"),
+        (TOPICS.state, state.model_copy(update=changes).payload()),
+        (TOPICS.alert, made_alert(board_stamp(), SCRIPT).model_copy(update={"reason_code": SCRIPT}).payload()),
+        (TOPICS.health, json.dumps(health).encode()),
+    ):
+        desk.publish(topic, payload, retain=True)
+    for path, shown in (("/", "#why"), ("/cab", "#why"), ("/health", "#problems"), ("/health", "#stages")):
+        told.open(path)
+        told.wait_for(shown, SCRIPT)
+        added = "return [window.taken ?? null, document.querySelectorAll('img, b, script:not([src])').length]"
+        assert told.driver.execute_script(added) == [None, 0]
+    assert told.faults() == []
+
+
+def test_a_device_that_is_offline_or_silent_is_unknown_and_not_calm(
+    told: Page, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
+) -> None:
+    desk = subscribe(mosquitto.port, "nothing")
+    told.open("/")
+    told.wait_for("#why", "Nothing heard from the device so far")
+    desk.publish(TOPICS.availability, "online", retain=True)
+    desk.publish(TOPICS.state, made_state(board_stamp()).payload(), retain=True)
+    told.wait_for("#word", "Calm")
+    desk.publish(TOPICS.availability, "offline", retain=True)
+    told.wait_for("#why", "The device is offline")
+    assert told.text("#word") == "Unknown"
+    told.wait_for("#expression", "Unknown")
+
+
+def test_a_viewer_logs_in_and_is_shown_no_controls(
+    driver: webdriver.Chrome,
+    served: Callable[[Config], str],
+    config_of: Callable[..., Config],
+    mosquitto: Mosquitto,
+) -> None:
+    kept = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("only look at it")
+    page = Page(driver, served(config_of(mosquitto, f'viewer_password = "{kept}"\n')))
+    driver.get(f"{page.address}/")
+    page.wait(lambda: driver.current_url.endswith("/login"), "the log-in")
+    page.wait_for("form", "Password")
+    page.shoot("login")
+    for password, came in (("wrong one", "Wrong password."), ("only look at it", "")):
+        field = driver.find_element(By.ID, "password")
+        field.clear()
+        field.send_keys(password, Keys.ENTER)
+        if came:
+            page.wait_for("#told", came)
+    page.wait_for("#word", "Unknown")
+    assert not driver.find_element(By.ID, "controls").is_displayed()
+    page.wait_for("header", "Log out")
+    driver.find_elements(By.CSS_SELECTOR, "header button")[-1].click()
+    page.wait(lambda: driver.current_url.endswith("/login"), "the log-in")
