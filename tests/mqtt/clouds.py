@@ -85,6 +85,7 @@ AZURE = Cloud(
     window=1000,
     window_bytes=64 * KIB,
     publish_hz=1000,
+    connect_hz=1,
     qos=1,
     user_properties=False,
     needs_user=True,
