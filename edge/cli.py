@@ -122,12 +122,18 @@ def run(
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Process frames as fast as possible, not in real time.")] = False,
     sound: Annotated[bool, typer.Option("--sound", help="Play the warnings on the sound card.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Show it on the dashboard's pages, until Ctrl+C.")] = False,
 ) -> None:
     """Play the bundled clip through the service and an embedded broker, and show what a subscriber receives."""
-    from edge.tools.demo import run_demo
+    from edge.tools.demo import run_demo, run_web_demo
 
     if fast and sound:
         raise UsageError("--sound needs real time; leave --fast out")
+    if fast and web:
+        raise UsageError("--web needs real time; leave --fast out")
+    if web:
+        run_web_demo(sound=sound)
+        return
     raise typer.Exit(run_demo(fast=fast, sound=sound))
 
 

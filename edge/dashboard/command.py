@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 
@@ -46,6 +48,15 @@ def check_doors(config: Config) -> None:
 def thresholds(config: Config) -> dict[str, float | None]:
     """The signal at which each judged kind can warn."""
     return {kind: config.alerts.of(kind).warns_at for kind in config.alerts.enabled}
+
+
+class _Server(uvicorn.Server):
+    """uvicorn would end the process by the signal that asked it to stop, before the link has said goodbye."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to whoever runs the server."""
+        yield
 
 
 class Dashboard:
@@ -110,7 +121,10 @@ class Dashboard:
             ssl_certfile=cert,
             ssl_keyfile=key,
         )
-        self._server = uvicorn.Server(settings)
+        self._server = _Server(settings)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._loop.add_signal_handler(number, self.stop)
         self._link.start()
         ready()
         try:

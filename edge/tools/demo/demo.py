@@ -25,6 +25,7 @@ from edge.config import (
     PublishConfig,
     load_config,
 )
+from edge.config.dashboard import DashboardConfig
 from edge.errors import EXIT_INTERNAL, UnavailableError
 from edge.mqtt.messages import Topics
 from edge.service.loop import Service, build_service
@@ -82,6 +83,40 @@ def run_demo(
     for failure in failures:
         console.print(f"evenkeel: demo failed: {failure}", style="bold red")
     return EXIT_INTERNAL if failures else 0
+
+
+def run_web_demo(*, sound: bool = False, console: Console | None = None) -> None:
+    """Play the clip again and again, with the dashboard's pages at a free port, until SIGINT or SIGTERM.
+
+    ``console`` gets their address; ``sound`` as in ``run_demo``.
+
+    Raises:
+        UnavailableError: amqtt or what the dashboard needs is not installed, or there is no TFLite runtime.
+        ModelError, CameraError: a model or the clip is missing or damaged.
+    """
+    try:
+        from edge.dashboard.command import Dashboard  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"demo --web needs the package {error.name}; install it: pip install 'evenkeel[dashboard]'"
+        ) from None
+    told = console or Console()
+    with ExitStack() as stack:
+        stack.enter_context(_warnings_only())
+        bundled = stack.enter_context(resources.as_file(resources.files("edge.tools.demo") / "clip.mp4"))
+        folder = stack.enter_context(TemporaryDirectory(prefix="evenkeel-demo-"))
+        broker = stack.enter_context(EmbeddedBroker())
+        changes = {"cab": _audible(told) if sound else CabConfig(), "dashboard": DashboardConfig(listen="127.0.0.1:0")}
+        config = demo_config(bundled, broker, Path(folder)).model_copy(update=changes)
+        pages, drive = Dashboard(config, {}), SimulatedDrive(uptime_s)
+        service = stack.enter_context(build_service(config, reload=lambda: config, vehicle=drive, loop=True))
+        running = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="service")).submit(service.run)
+        running.add_done_callback(lambda _: pages.stop())
+        try:
+            pages.run(lambda: told.print(f"open {pages.address} in a browser on this machine; Ctrl+C ends it"))
+        finally:
+            service.stop()
+        running.result()
 
 
 def _failures(story: Sequence[Look], view: View) -> Iterator[str]:
