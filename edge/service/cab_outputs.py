@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
@@ -78,8 +79,9 @@ class SoundOutput:
     def close(self) -> None:
         """Fall silent."""
         self._sound.hush()
-        self._speaker.close()
-        self._maker.close()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(self._maker.close)
+            self._speaker.close()
 
     def _make(self) -> None:
         if not self._making:

@@ -38,6 +38,7 @@ from edge.domain import (
 from edge.errors import UnavailableError
 from edge.service.cab_outputs import SoundOutput
 from edge.service.cab_sink import CabSink, cue_of
+from edge.service.health import SinkHealth
 from edge.service.loop import board_stamp
 from edge.words import languages
 
@@ -273,7 +274,7 @@ def test_one_faulty_file_is_told_in_health_beside_good_ones_and_mended_with_the_
         assert "fatigue_urgent.wav" in (output.health.problem or "")
         write_wav(tmp_path / "fatigue_urgent.wav", np.full(200, 9000, np.int16))
         ask(output, WAKE)
-        eventually(lambda: output.health.problem is None)
+        eventually(lambda: output.health.problem is None and len(recorder.played) == 2)
         ask(output, WAKE)
         eventually(lambda: len(recorder.played) == 3)
     assert [len(each) for each in recorder.played[::2]] == [100, 200]
@@ -292,7 +293,7 @@ def test_in_the_quiet_hours_no_break_is_offered_and_a_sleeping_driver_is_woken(
     with output_of(recorder, stamp_at(hour, synced=synced), quiet_from="22:00", quiet_to="06:00") as output:
         eventually(lambda: all(map(output._sound.is_ready, CUES)))
         ask(output, OFFER)
-        eventually(output._speaker._items.empty)
+        eventually(lambda: len(recorder.played) == len(heard) - 1)
         ask(output, WAKE)
         eventually(lambda: len(recorder.played) == len(heard))
         assert [len(each) for each in recorder.played] == [len(output._sound._made[cue]) for cue in heard]
@@ -333,3 +334,27 @@ def test_a_card_that_fails_is_told_in_health_and_the_sink_goes_on(monkeypatch: p
     sink.take(step_of(told("fatigue", Phase.END, t=1.0)))
     sink.close()
     assert sink.outward
+
+
+class Meeting:
+    """An output whose end comes only once others are ending too."""
+
+    health = SinkHealth()
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        self._barrier = barrier
+
+    def take(self, said: object, step: Step) -> None:
+        pass
+
+    def close(self) -> None:
+        self._barrier.wait(30.0)
+
+
+def test_outputs_that_hang_are_ended_together_and_a_fault_of_one_is_not_lost() -> None:
+    barrier = threading.Barrier(3)
+    CabSink(Config(), board_stamp, [Meeting(barrier) for _ in range(3)]).close()
+    assert not barrier.broken
+    barrier.abort()
+    with pytest.raises(threading.BrokenBarrierError):
+        CabSink(Config(), board_stamp, [Meeting(barrier)]).close()
