@@ -31,6 +31,7 @@ from edge.domain import (
     Transition,
 )
 from edge.errors import UnavailableError
+from edge.service.cab_outputs import PinOutput
 from edge.service.cab_sink import CabSink
 from edge.service.loop import board_stamp
 from edge.tools.cab import try_out
@@ -284,3 +285,12 @@ def test_trying_shows_the_pattern_to_its_end_and_lets_go(board: Any) -> None:
 def test_pins_and_patterns_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         CabConfig.model_validate({"gpio": wrong})
+
+
+def test_what_is_not_chosen_is_not_shown(board: Any) -> None:
+    chosen = GPIO.model_copy(update={"kinds": ("anger",)})
+    with closing(PinOutput(chosen, Pins(chosen))) as output:
+        for cue in (WAKE, CALM):
+            output.take(cue, step_of(0.0, State.PAUSED))
+        eventually(lambda: plays(board, 17, times=1))
+    assert not any(levels(board, 22))
