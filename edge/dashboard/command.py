@@ -98,6 +98,7 @@ class Dashboard:
 
     def stop(self) -> None:
         """Ask for the end; from any thread."""
+        self._soon(self._hub.close)  # an open stream would hold up the end
         if self._server is not None:
             self._server.should_exit = True
 

@@ -30,6 +30,7 @@ class Hub:
         self._watch = watch
         self._clock = clock
         self._queues: dict[asyncio.Queue[str | None], bool] = {}
+        self._closed = False
 
     @property
     def full(self) -> bool:
@@ -50,7 +51,7 @@ class Hub:
         """Everything that is known, then everything that is new; ends where the browser is too slow for it."""
         with self._browser(live=live) as queue:
             yield "retry: 1000\n\n" + as_sent(self._picture.snapshot(self._clock()))
-            while True:
+            while not self._closed:
                 try:
                     text = await asyncio.wait_for(queue.get(), TICK_S)
                 except TimeoutError:
@@ -73,14 +74,25 @@ class Hub:
     def _say_watched(self) -> None:
         self._watch(any(self._queues.values()))
 
+    def close(self) -> None:
+        """End what every browser is told; one that comes now is told what is known and no more."""
+        self._closed = True
+        for queue in self._queues:
+            _end(queue)
+
     def _publish(self, event: Event) -> None:
         text = as_sent(event)
         for queue, live in self._queues.items():
             if event[0] == "live" and not live:
                 continue
             if queue.full():
-                while not queue.empty():
-                    queue.get_nowait()
-                queue.put_nowait(None)
+                _end(queue)
             else:
                 queue.put_nowait(text)
+
+
+def _end(queue: asyncio.Queue[str | None]) -> None:
+    """Nothing more for this browser, what waited for it included."""
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(None)

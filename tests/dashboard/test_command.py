@@ -31,7 +31,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """An ``evenkeel`` with these arguments, and the host and port that it prints."""
     command = [sys.executable, "-c", "from edge.start import main; main()", *arguments]
     environ = {**os.environ, "COLUMNS": "200"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:  # noqa: S603 - our own command
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:  # noqa: S603 - our own command
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -64,8 +64,16 @@ def test_the_dashboard_prints_where_it_is_and_ends_when_it_is_told_to(
         told = first_event(host, "snapshot")
         assert told["device"] == "van-7"
         assert told["thresholds"] == {}  # those of another machine's device are not known
+        looking = http.client.HTTPConnection(host, timeout=PATIENCE_S)
+        looking.request("GET", "/events?live=1")
+        stream = looking.getresponse()
+        stream.readline()
         process.send_signal(number)
+        assert b"event: snapshot" in stream.read()  # to its end
+        looking.close()
         assert process.wait(PATIENCE_S) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_the_demo_plays_on_the_pages_until_ctrl_c() -> None:
