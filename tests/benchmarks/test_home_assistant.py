@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from benchmarks.home_assistant.automations import announcing, blueprints
+from benchmarks.home_assistant.automations import PAGE, announcing, blueprints
 from benchmarks.home_assistant.broker import subscriptions
 from benchmarks.home_assistant.findings import counted, markdown, nothing
+from benchmarks.home_assistant.installation import RELEASE
 
 LOG = """1: Received SUBSCRIBE from home
 1: \tevenkeel/van-7/state (QoS 1)
@@ -34,3 +36,10 @@ def test_a_finding_names_what_there_should_not_be() -> None:
 def test_the_automation_that_is_tried_is_the_shipped_one() -> None:
     path = Path(announcing("van_8")["use_blueprint"]["path"])
     assert path.name in {blueprint.name for blueprint in blueprints()}
+
+
+def test_the_page_holds_what_was_measured_with_the_release_that_is_installed() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    measured = text.partition("<!-- generated: home assistant -->")[2].partition("<!-- end: home assistant -->")[0]
+    assert RELEASE in measured
+    assert len(re.findall(r"^\|", measured, re.MULTILINE)) > 10
