@@ -52,7 +52,8 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
     Home Assistant keeps that number; the device never hears it. It begins at PAUSE_MIN, and whatever it says, no button
     asks for more than the device grants.
     """
-    longest_s = config.publish.max_pause_s
+    # where an hour grants no pause at all, whatever is asked for is refused
+    longest_s = min(config.publish.max_pause_s, config.publish.max_pause_hourly_s or math.inf)
     longest_min = max(1, math.floor(longest_s / 60))
     usual_min = min(PAUSE_MIN, longest_min)
     pause = f'{{"seconds": {{{{ [{_LENGTH} | float({usual_min}) * 60, {longest_s:g}] | min }}}}}}'

@@ -400,8 +400,13 @@ def test_the_length_of_a_pause_begins_at_ten_minutes_or_the_most_that_is_granted
     assert number["optimistic"]
 
 
-def granting(max_pause_s: float) -> dict[str, Any]:
-    config = Config.model_validate({"publish": {"max_pause_s": max_pause_s}})
+@pytest.mark.parametrize(("hourly_s", "most"), [(300, 5), (3600, 30), (0, 30)])
+def test_the_hours_budget_bounds_a_pause_too(hourly_s: float, most: int) -> None:
+    assert granting(1800, hourly_s)["pause_min"]["max"] == most
+
+
+def granting(max_pause_s: float, hourly_s: float = 1800) -> dict[str, Any]:
+    config = Config.model_validate({"publish": {"max_pause_s": max_pause_s, "max_pause_hourly_s": hourly_s}})
     components: dict[str, Any] = in_full(discovery_payload(config, "0.1", Board()))["components"]
     return components
 
