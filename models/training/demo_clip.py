@@ -1,4 +1,4 @@
-"""Make the demo's clip: a synthetic driver, calm, angry, calm, distressed, calm, yawning, asleep for seconds, calm.
+"""Make the demo's clip: a synthetic driver, glowering, distressed, yawning, asleep for seconds, and calm in between.
 
 ``python -m models.training.demo_clip --data ../shared/data --detector yunet.onnx``. The faces are means of many people
 (``demo_faces``), the cabin is drawn. The same data give the same clip.
@@ -29,8 +29,12 @@ YAWNS = 24  # the same for yawns, of which there are fewer: more are turned or h
 SLEEPERS = 40  # the same for closed eyes, of which there are fewer still
 BORROWED_EYES = 0.3  # how much of the yawn's eyes is borrowed
 
-# (expression, least share of the crowd's votes) for the looks that come from voted tiles
-VOTED = {"neutral": 0.95, "anger": 0.6, "sadness": 0.8}
+VOTED = {
+    "neutral": faces.Voted("neutral", 0.95),
+    "anger": faces.Voted("anger", 0.6, lips_meet=True),  # a driver's anger glowers; it does not shout
+    "sadness": faces.Voted("sadness", 0.8),
+}
+"""The looks that come from crowd-voted tiles."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ LENGTH_S = 86
 
 def build_looks(data: Path, detector: Path) -> dict[str, faces.Picture]:
     """The mean face of every look, (SIDE, SIDE) each, lit alike."""
-    looks = {name: _mean_face(name, faces.tile_faces(data, detector, name, share)) for name, share in VOTED.items()}
+    looks = {name: _mean_face(name, faces.tile_faces(data, detector, wanted)) for name, wanted in VOTED.items()}
     looks["yawn"] = _mean_face("yawn", faces.yawning_drivers(data), YAWNS)
     looks["sleep"] = _mean_face("sleep", faces.sleeping_portraits(data), SLEEPERS)
     looks = {name: faces.level(_relight(look, looks["neutral"]), SKIN, CONTRAST) for name, look in looks.items()}

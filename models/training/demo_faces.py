@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.vision.crop import CropRule, cut_crop
+from models.training import cue_measures
 from models.training.expression_data import read_votes, row_points
 from models.training.eye_data import read_labels
 
@@ -26,6 +28,7 @@ HEAD_RULE = CropRule(size_px=HEAD_SIDE, centre_x=0.5, centre_y=0.46, unit=0.19)
 # Mouth below eyes in eye distances, on a face at rest: the medians of FER's tiles.
 MOUTH_BELOW_EYES = 1.045
 MAX_TURN = 0.12  # nose off the eyes' midline, in eye distances
+LIPS = cue_measures.MEASURES.index("lips")
 NEAR_COPY = 0.9  # correlation from which two faces are taken for one photograph
 
 Picture = NDArray[np.float32]
@@ -46,14 +49,27 @@ def align(luma: NDArray[np.uint8], points: Points, rule: CropRule) -> Picture:
     return cut_crop(luma, at_rest, rule).astype(np.float32)
 
 
-def tile_faces(data: Path, detector: Path, expression: str, share: float, limit: int = 1500) -> Picture:
-    """Aligned frontal tiles (N, SIDE, SIDE) to which the crowd gave ``expression`` at least ``share`` of its votes.
+@dataclass(frozen=True)
+class Voted:
+    """A look of crowd-voted tiles: the expression, its least share of the votes, and whether the lips must meet."""
+
+    expression: str
+    share: float
+    lips_meet: bool = False
+
+
+def tile_faces(data: Path, detector: Path, wanted: Voted, limit: int = 1500) -> Picture:
+    """Aligned frontal tiles (N, SIDE, SIDE) that the crowd voted as ``wanted``.
 
     YuNet (``detector``, ONNX) finds the eyes: the tiles have no labelled points.
     """
     tiles, votes = read_votes(data, "train")
-    column = [str(name) for name in np.load(data / "expressions/votes.npz")["names"]].index(expression)
-    chosen = np.flatnonzero(votes[:, column] >= share * votes.sum(1))[:limit]
+    column = [str(name) for name in np.load(data / "expressions/votes.npz")["names"]].index(wanted.expression)
+    agreed = votes[:, column] >= wanted.share * votes.sum(1)
+    if wanted.lips_meet:
+        lips = cue_measures.read(cue_measures.FILE, {"ferplus": len(votes)}).by_source["ferplus"][:, LIPS]
+        agreed &= lips < cue_measures.LIPS_MEET[0]
+    chosen = np.flatnonzero(agreed)[:limit]
     zoom, margin = 2, 32  # YuNet sees small tiles better when they are enlarged, in a grey surround
     side = zoom * tiles.shape[1] + 2 * margin
     finder = cv2.FaceDetectorYN.create(str(detector), "", (side, side), 0.5)
