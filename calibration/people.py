@@ -21,6 +21,7 @@ from edge.domain import Face
 from edge.vision.crop import CropRule
 from edge.vision.quality import assess
 from models.training import near_copies
+from models.training.expression_data import typical_points
 
 Read = Callable[[Crops], NDArray[np.float32]]
 FULL = 4
@@ -106,11 +107,8 @@ def _draw(crops: Crops, row: list[int]) -> Crops:
 
 def weigh(crop: Crops, rule: CropRule, quality: QualityConfig) -> float:
     """The weight that the board gives to such a face, with points where the crop rule puts them."""
-    side, half = rule.size_px, rule.unit / 2
-    x, eyes, mouth = rule.centre_x, rule.centre_y - half, rule.centre_y + half
-    nose = eyes + 0.576 * rule.unit  # where pose() takes an average nose to be
-    points = np.array([[x - half, eyes], [x + half, eyes], [x, nose], [x - half * 0.7, mouth], [x + half * 0.7, mouth]])
-    face = Face((0.0, 0.0, float(side), float(side)), (points * side).astype(np.float32), 1.0)
+    side = float(rule.size_px)
+    face = Face((0.0, 0.0, side, side), typical_points(rule) * np.float32(side), 1.0)
     weight = assess(crop, face, quality).weight
     return weight if weight >= quality.min_weight else 0.0
 

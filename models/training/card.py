@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.training import cues, evaluate_expression, evaluate_eyes, evaluate_face, left_out, robustness
+from models.training import cues, evaluate_expression, evaluate_eyes, evaluate_face, familiarity, left_out, robustness
 from models.training.expression_readers import OURS, PEER, TWIN
 from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
@@ -113,6 +113,11 @@ def resampled_tables(content: Content) -> str:
         ]
         parts.append(f"{ASKED[name].title}:\n\n{markdown(['figure', 'want', *ways], lines)}")
     return "\n\n".join(parts)
+
+
+def familiar_table(content: Content) -> str:
+    """How much faces unlike any count."""
+    return markdown(*familiarity.lines_of(content["faces"]))
 
 
 def left_out_table(content: Content) -> str:
@@ -234,6 +239,7 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "expression": ("expression.json", expression_table),
     "sources": ("expression.json", source_tables),
     "resampled": ("resampled.json", resampled_tables),
+    "familiar": ("familiar.json", familiar_table),
     "cues": ("expression.json", cue_table),
     "left-out": ("left_out.json", left_out_table),
     "published": ("expression.json", published_table),

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import CUE_NAMES
-from models.training.expression_data import narrow, read_tiles
+from models.training.expression_data import read_tiles
 from models.training.expression_metrics import auroc, concordance
 from models.training.scoreboard import Row, Want
-from models.training.sources import TILE_PX, read_labelled, shrunk
+from models.training.sources import TILE_PX, cut_by_the_board, read_labelled
 
 ReadCues = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A crop (SIDE, SIDE) to valence, arousal and the cues (7,)."""
@@ -88,12 +88,12 @@ def measure_cues(read: ReadCues, root: Path) -> dict[str, float]:
     folder = root / "expressions"
     if (folder / "affect_valid.npz").exists() and (folder / "raf_train.npz").exists():
         faces = read_cue_faces(root)
-        answers = np.stack([read(crop) for crop in narrow(shrunk(faces.tiles))])
+        answers = np.stack([read(crop) for crop in cut_by_the_board(faces.tiles)])
         figures |= cue_figures(answers[:, len(AFFECT) :], faces.shown)
     if (folder / "drawn.npz").exists():
         with np.load(folder / "drawn.npz") as table:
             true = table["valence_arousal"].astype(np.float32)
-        answers = np.stack([read(crop) for crop in narrow(shrunk(read_labelled(folder / "drawn.jpg", len(true))))])
+        answers = np.stack([read(crop) for crop in cut_by_the_board(read_labelled(folder / "drawn.jpg", len(true)))])
         figures |= {f"ccc_{name}": concordance(answers[:, n], true[:, n]) for n, name in enumerate(AFFECT)}
     return figures
 

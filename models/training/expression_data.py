@@ -36,6 +36,19 @@ WEB_SIDE = SIDE * 54 // 48
 WEB_TRUST = 0.5
 
 
+NOSE_Y = 0.576
+"""How far below the eyes the tip of an average nose is taken to be, in units of the crop's rule."""
+
+
+def typical_points(rule: CropRule) -> NDArray[np.float32]:
+    """The five points (5, 2) of a face that fills a crop as its rule wants, in shares of the crop's side."""
+    half = rule.unit / 2
+    x, eyes, mouth = rule.centre_x, rule.centre_y - half, rule.centre_y + half
+    nose = x, eyes + NOSE_Y * rule.unit
+    corner = 0.7 * half
+    return np.array([(x - half, eyes), (x + half, eyes), nose, (x - corner, mouth), (x + corner, mouth)], np.float32)
+
+
 @dataclass(frozen=True)
 class Faces:
     """``crops`` (N, S, S) uint8; ``target`` (N, 9), a distribution or, where ``is_set``, a mark on allowed classes."""

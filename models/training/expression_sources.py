@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import EXPRESSIONS
-from models.training.expression_data import narrow, read_votes
+from models.training.expression_data import read_votes
 from models.training.expression_metrics import ANGER, FEAR, SADNESS, auroc, label_a
 from models.training.fairness import Share
 from models.training.scoreboard import Row, Want, percent
-from models.training.sources import NEUTRAL, QUOTED_FOLD, read_labelled, shrunk
+from models.training.sources import NEUTRAL, QUOTED_FOLD, cut_by_the_board, read_labelled
 
 SHOWN = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 MOUTHS = Path(__file__).with_name("anger_mouths.csv")
@@ -84,8 +84,8 @@ ASKED: dict[str, Asked] = {
 
 
 def read_quoted(root: Path) -> dict[str, Quoted]:
-    """The quoted faces of every source whose files lie under ``root``, by the names in ``ASKED``."""
-    found = {name: replace(faces, crops=narrow(shrunk(faces.crops))) for name, faces in quoted_tiles(root).items()}
+    """The quoted faces of every source under ``root``, by the names in ``ASKED``; tiles as the board cuts them."""
+    found = {name: replace(faces, crops=cut_by_the_board(faces.crops)) for name, faces in quoted_tiles(root).items()}
     if (root / "expressions/valid.png").exists():
         crops, votes = read_votes(root, "valid")
         label = label_a(votes)

@@ -30,6 +30,7 @@ def steps(data: str, twin: str, peers: str, out: Path) -> dict[str, list[str]]:
             *where, "--float", twin, "--json", f"{out}/robustness.json", "--plot", f"{out}/robustness.png",
         ],
         "resampled": ["--data", data, "--json", f"{out}/resampled.json"],
+        "familiarity": ["--data", data, "--json", f"{out}/familiar.json"],
         "card": ["--figures", str(out)],
     }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """How far an expression model goes by how a picture was made smaller: quoted faces brought to the crop in other ways.
 
 Sources differ in how soft their pictures are, and a network that was taught by their labels can tell them apart by
-that. The figures by source, and the training of models up to 0.4.0, shrink a tile in one way; the board cuts a face out
-of a larger picture in another. Nothing is trained and nothing chosen on these faces.
+that. The figures by source are of tiles cut as the board cuts a face out of a larger picture; the other ways show what
+hangs on it. Nothing is trained and nothing chosen on these faces.
 """
 
 from __future__ import annotations
@@ -17,26 +17,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from edge.config import VisionConfig
-from edge.vision.crop import cut_crop
 from edge.vision.expression import ExpressionReader
 from edge.vision.manifest import bundled, load_manifest
-from models.training.expression_data import CROP_RULE, SIDE, narrow
+from models.training.expression_data import SIDE, narrow
 from models.training.expression_readers import Read
 from models.training.expression_sources import ASKED, present, quoted_figures, quoted_tiles
 from models.training.scoreboard import show, write_json
-from models.training.sources import SHOWN_PX, TILE_PX, shrunk
+from models.training.sources import SHOWN_PX, TILE_PX, cut_by_the_board, shrunk
 
 Luma = NDArray[np.uint8]
 
-ENLARGED = 4
-"""A tile as a camera would show the face: so many times as large."""
 SHOWN = (
     "accuracy", "balanced", "recall_anger", "recall_fear", "recall_sadness", "restrained_anger", "neutral_alarm",
 )  # fmt: skip
 
 
 def by_area(tile: Luma) -> Luma:
-    """The crop (SIDE, SIDE) of a tile as the figures by source make it."""
+    """The crop (SIDE, SIDE) of a tile by OpenCV's area interpolation."""
     return narrow(shrunk(tile[None]))[0]
 
 
@@ -48,20 +45,13 @@ def smoothly(tile: Luma) -> Luma:
 
 
 def by_the_board(tile: Luma) -> Luma:
-    """The crop that the board cuts out of the tile ENLARGED, with points where the crop's rule has them."""
-    picture = cv2.resize(tile, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
-    half = CROP_RULE.unit / 2
-    x, eyes, mouth = CROP_RULE.centre_x, CROP_RULE.centre_y - half, CROP_RULE.centre_y + half
-    shares = np.array(
-        [(x - half, eyes), (x + half, eyes), (x, (eyes + mouth) / 2), (x - half, mouth), (x + half, mouth)]
-    )
-    points = ((TILE_PX - SHOWN_PX) / 2 + shares * SHOWN_PX) * ENLARGED - 0.5
-    return cut_crop(np.asarray(picture, np.uint8), points.astype(np.float32), CROP_RULE)
+    """The crop of a tile as the figures by source make it."""
+    return cut_by_the_board(tile[None])[0]
 
 
 WAY_OF_THE_BOARD = "cut by the board"
 WAYS: Mapping[str, Callable[[Luma], Luma]] = {
-    "as measured by source": by_area,
+    "by area": by_area,
     "bicubic": smoothly,
     WAY_OF_THE_BOARD: by_the_board,
 }

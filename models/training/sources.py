@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import EXPRESSIONS
+from edge.vision.crop import cut_crop
 from models.training import near_copies
 from models.training.expression_data import (
     CLASSES,
+    CROP_RULE,
     SIDE,
     Faces,
     crowd_faces,
@@ -26,12 +28,14 @@ from models.training.expression_data import (
     read_tiles,
     read_votes,
     taught,
+    typical_points,
     web_faces,
 )
 
 TILE_PX = 72
 SHOWN_PX = 54  # of a tile's middle are what a crop shows
 WIDE_PX = TILE_PX * SIDE // SHOWN_PX
+ENLARGED = 4  # a tile as a camera would show the face: so many times as large
 LEFT_OUT, TRAIN, CHOOSE, QUOTE = range(4)
 NEUTRAL = EXPRESSIONS.index("neutral")
 CONTEMPT = EXPRESSIONS.index("contempt")
@@ -107,8 +111,15 @@ def read_labelled(path: Path, count: int) -> NDArray[np.uint8]:
 
 
 def shrunk(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Tiles (N, TILE_PX, TILE_PX) as wide crops (N, WIDE_PX, WIDE_PX), all in the way that measuring has of old."""
+    """Tiles (N, TILE_PX, TILE_PX) as wide crops (N, WIDE_PX, WIDE_PX) by OpenCV's area interpolation."""
     return np.stack([_by(cv2.INTER_AREA)(tile) for tile in tiles])
+
+
+def cut_by_the_board(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The crops (N, SIDE, SIDE) that the board cuts out of tiles (N, TILE_PX, TILE_PX) that a camera shows ENLARGED."""
+    points = ((TILE_PX - SHOWN_PX) / 2 + typical_points(CROP_RULE) * SHOWN_PX) * ENLARGED - 0.5
+    enlarge = _by(cv2.INTER_CUBIC, ENLARGED * TILE_PX)
+    return np.stack([cut_crop(enlarge(tile), points.astype(np.float32), CROP_RULE) for tile in tiles])
 
 
 def _by(interpolation: int, side: int = WIDE_PX) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -117,7 +128,7 @@ def _by(interpolation: int, side: int = WIDE_PX) -> Callable[[NDArray[np.uint8]]
 
 def _from_afar(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """As out of a picture in which the face is four times as large, halved once on the way as the board does."""
-    large = _by(cv2.INTER_CUBIC, 4 * TILE_PX)(tile)
+    large = _by(cv2.INTER_CUBIC, ENLARGED * TILE_PX)(tile)
     return _by(cv2.INTER_AREA)(_by(cv2.INTER_AREA, 2 * WIDE_PX)(large))
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.training import fairness, resampled, robustness
+from models.training import fairness, familiarity, resampled, robustness
 from models.training.contact_sheet import ranges
 from models.training.expression_data import SIDE
 from models.training.expression_readers import OURS, TWIN, require_twins
@@ -167,3 +167,24 @@ def test_every_way_to_the_crop_shows_the_same_part_of_a_tile(way: str) -> None:
     assert crop.shape == (SIDE, SIDE)
     inner = np.s_[2:-2, 2:-2]
     assert np.abs(crop[inner].astype(int) - wanted[inner]).max() <= 2
+
+
+@pytest.mark.parametrize("name", sorted(familiarity.UNLIKE))
+def test_what_is_unlike_a_face_is_a_crop_and_so_in_every_run(name: str) -> None:
+    crop = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
+    before = crop.copy()
+    changed, again = (familiarity.UNLIKE[name](crop) for _ in range(2))
+    assert (changed.shape, changed.dtype) == (crop.shape, np.uint8)
+    assert (changed == again).all()
+    assert (crop == before).all()
+    assert (changed == crop).all() == (name == "as they are")
+
+
+def test_the_table_of_unfamiliar_faces_tells_each_source_and_the_alarms() -> None:
+    found = {
+        "as they are": {"raf": 0.98, "affect": 0.9, "alarms": 0.97, "n_alarms": 120.0},
+        "noise": {"raf": 0.1, "affect": 0.2, "n_alarms": 0.0},
+    }
+    header, rows = familiarity.lines_of(found)
+    assert len(header) == 4
+    assert rows == [["as they are", "90 %", "98 %", "97 % of 120"], ["noise", "20 %", "10 %", "none"]]
