@@ -394,7 +394,10 @@ class TestLabels:
             ("1,5,angry,", "kind = 'angry': must be one of anger, distress, fatigue"),
             ("1,5,,", "kind = '': must be one of anger, distress, fatigue"),
             ("1,5,anger,other.jsonl", "trace = 'other.jsonl': not one of the traces given"),
-            ("1,5,anger,x/drive.jsonl", "trace = 'x/drive.jsonl': not one of the traces given"),
+            (
+                "1,5,anger,another_folder/drive.jsonl",
+                "trace = 'another_folder/drive.jsonl': not one of the traces given",
+            ),
         ],
     )
     def test_a_label_of_another_kind_or_trace_is_an_error_unless_it_is_left_out(
