@@ -117,8 +117,9 @@ class Picture:
         return event
 
     def _take_state(self, payload: bytes, t: float) -> Event | None:
-        if not payload and "state" in self._newest:  # in shadow mode nothing is said
-            del self._newest["state"]
+        if not payload and self._newest.keys() & {"state", "live"}:  # in shadow mode nothing is said
+            for name in ("state", "live"):
+                self._newest.pop(name, None)
             return "unsaid", {"t": t}
         state = self._read(StateMessage, payload)
         if state is None:

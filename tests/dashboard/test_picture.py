@@ -131,6 +131,12 @@ def test_what_is_cleared_in_shadow_mode_is_not_shown_any_more(picture: Picture) 
     assert "state" not in picture.snapshot(1.0)[1]["newest"]
 
 
+def test_what_was_live_before_shadow_mode_is_shown_to_nobody_who_comes_later(picture: Picture) -> None:
+    picture.received(TOPICS.live, live(), 0.0)
+    assert picture.received(TOPICS.state, b"", 1.0) == ("unsaid", {"t": 1.0})
+    assert picture.snapshot(1.0)[1]["newest"] == {}
+
+
 def test_a_thousand_kinds_are_cut_to_a_few(picture: Picture) -> None:
     many = {f"kind_{number}": 0.1 for number in range(1000)}
     event = picture.received(TOPICS.live, live(signals=many, levels=dict.fromkeys(many)), 0.0)
