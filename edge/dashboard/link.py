@@ -69,7 +69,7 @@ class Link:
         self._watched = False
         self._ask_t = 0.0
         self._sign_t = 0.0
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting: deque[tuple[str, bytes, Future[CommandResult]]] = deque()
         self._pending: dict[str, Future[CommandResult]] = {}
         self._thread = threading.Thread(target=self._main, name="dashboard link", daemon=True)
 
@@ -92,14 +92,17 @@ class Link:
         self._wake.set()
 
     def command(self, name: CommandName, payload: Mapping[str, Any]) -> Future[CommandResult]:
-        """Send a command; the future has the device's answer, if one comes. The oldest of too many is given up."""
+        """Send a command; the future has the device's answer, if one comes. The oldest of too many is given up.
+
+        What is cancelled before there is a broker is never sent: its sender was told that nothing answered.
+        """
         number = secrets.token_hex(8)
         answer: Future[CommandResult] = Future()
         with self._lock:
             while len(self._pending) >= PENDING:
                 self._pending.pop(next(iter(self._pending))).cancel()
             self._pending[number] = answer
-            self._waiting.append((self._topics.command(name), json.dumps({**payload, "id": number}).encode()))
+            self._waiting.append((self._topics.command(name), json.dumps({**payload, "id": number}).encode(), answer))
         self._wake.set()
         return answer
 
@@ -136,7 +139,8 @@ class Link:
             session.goodbye()
             return
         with self._lock:
-            waiting, due = list(self._waiting), self._watched and now >= self._ask_t
+            waiting = [(topic, payload) for topic, payload, answer in self._waiting if not answer.cancelled()]
+            due = self._watched and now >= self._ask_t
             self._waiting.clear()
         if due:
             self._ask_t = now + ASK_EVERY_S
