@@ -8,9 +8,11 @@ import ipaddress
 import logging
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import uvicorn
 
@@ -70,6 +72,7 @@ class Dashboard:
     def __init__(self, config: Config, environ: Mapping[str, str], *, know_thresholds: bool = True) -> None:
         check_doors(config)
         dashboard = config.dashboard
+        _check_certificate(dashboard.cert_file, dashboard.key_file)
         host, port = dashboard.address
         self._local = is_loopback(host)
         if not self._local and dashboard.cert_file is None:
@@ -147,6 +150,23 @@ class Dashboard:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(act)
+
+
+def _check_certificate(cert_file: Path | None, key_file: Path | None) -> None:
+    if cert_file is None or key_file is None:
+        return
+    for key, file in (("cert_file", cert_file), ("key_file", key_file)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"dashboard.{key} = {file}: {error.strerror or error}") from None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"dashboard.cert_file = {cert_file}, dashboard.key_file = {key_file}: "
+            f"no PEM certificate with its key ({error.reason or 'not readable'})"
+        ) from None
 
 
 def _listen(host: str, port: int, told: str) -> socket.socket:

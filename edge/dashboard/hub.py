@@ -47,8 +47,8 @@ class Hub:
         """Take the news of the connection to the broker."""
         self._publish(self._picture.linked(connected, problem))
 
-    async def events(self, *, live: bool) -> AsyncIterator[str]:
-        """Everything that is known, then everything that is new; ends where the browser is too slow for it."""
+    async def events(self, *, live: bool, allowed: Callable[[], bool] = lambda: True) -> AsyncIterator[str]:
+        """Everything that is known, then everything that is new, while ``allowed``; ends where it comes too fast."""
         with self._browser(live=live) as queue:
             yield "retry: 1000\n\n" + as_sent(self._picture.snapshot(self._clock()))
             while not self._closed:
@@ -56,7 +56,7 @@ class Hub:
                     text = await asyncio.wait_for(queue.get(), TICK_S)
                 except TimeoutError:
                     text = as_sent(("tick", {"t": self._clock()}))
-                if text is None:
+                if text is None or not allowed():
                     return
                 yield text
 

@@ -145,13 +145,19 @@ class Pages:
         return JSONResponse(told | {"locked": self._doors.locked})
 
     async def _events(self, request: Request) -> Response:
-        if self._doors.session(request.cookies.get(COOKIE)) is None:
+        token = request.cookies.get(COOKIE)
+
+        def allowed() -> bool:
+            return self._doors.session(token) is not None
+
+        if not allowed():
             raise _Refusal(401, "log in first")
         if self._hub.full:
             raise _Refusal(503, "too many browsers look already")
         live = request.query_params.get("live") == "1"
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self._hub.events(live=live), media_type="text/event-stream", headers=headers)
+        events = self._hub.events(live=live, allowed=allowed)
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _words(self, request: Request) -> Response:
         language = request.path_params["language"]

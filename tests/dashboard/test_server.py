@@ -10,6 +10,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -192,6 +194,30 @@ def test_an_address_that_is_taken_is_named_with_the_remedy(
             Dashboard(there, os.environ)
 
 
+@pytest.mark.parametrize(
+    ("cert", "key", "named"),
+    [
+        (None, "k", "cert_file = .*: No such file"),
+        ("c", None, "key_file = .*: No such file"),
+        ("c", "k", "no PEM certificate"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named_before_anything_is_served(
+    cert: str | None,
+    key: str | None,
+    named: str,
+    tmp_path: Path,
+    config_of: Callable[..., Config],
+    mosquitto: Mosquitto,
+) -> None:
+    for name, text in (("cert", cert), ("key", key)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    files = f'cert_file = "{tmp_path / "cert"}"\nkey_file = "{tmp_path / "key"}"\n'
+    with pytest.raises(ConfigError, match=named):
+        Dashboard(config_of(mosquitto, files), os.environ)
+
+
 def test_before_log_in_nothing_is_told_and_nothing_done(locked_page: Browser) -> None:
     assert locked_page.session() == {"role": None, "csrf": None, "locked": True}
     assert locked_page.ask("GET", "/events")[0] == 401
@@ -212,6 +238,14 @@ def test_a_viewer_looks_and_an_operator_may_do_something(locked_page: Browser) -
     assert locked_page.post("/command/acknowledge")[0] == 504  # no device answers here
     assert locked_page.post("/logout")[0] == 200
     assert locked_page.session()["role"] is None
+
+
+def test_a_log_out_ends_the_other_pages_of_the_session(locked_page: Browser) -> None:
+    assert locked_page.log_in("only look at it") == 200
+    with locked_page.events() as events:
+        found(events, "tick")
+        assert locked_page.post("/logout")[0] == 200
+        assert len(list(islice(events, 10))) < 10
 
 
 def test_passwords_cannot_be_guessed_in_a_row(locked_page: Browser) -> None:
