@@ -13,7 +13,7 @@ from typing import Any
 from edge.config import Config
 from edge.decision.kinds import going_by
 from edge.domain import EYES, Kind, Phase, State
-from edge.mqtt.messages import CommandName, Topics
+from edge.mqtt.messages import LIVE, RESEND, CommandName, Topics
 from edge.words import Catalogue
 
 MISSED_BEATS = 3
@@ -47,7 +47,7 @@ def driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
 
 
 def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
-    """A button a command, what came of the last one, and how long a pause lasts.
+    """A button a command, what came of the last one that a person sends, and how long a pause lasts.
 
     Home Assistant keeps that number; the device never hears it. It begins at PAUSE_MIN, and whatever it says, no button
     asks for more than the device grants.
@@ -94,7 +94,10 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
             "icon": "mdi:console-line",
             "entity_category": "diagnostic",
             "state_topic": topics.result("+"),
-            "value_template": f"{{{{ (value_json.command ~ ': ' ~ value_json.message)[:{MOST_CHARACTERS}] }}}}",
+            "value_template": (
+                f"{{{{ this.state if value_json.command in {[LIVE, RESEND]} else"
+                f" (value_json.command ~ ': ' ~ value_json.message)[:{MOST_CHARACTERS}] }}}}"
+            ),
         },
     }
 

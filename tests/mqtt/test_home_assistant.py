@@ -421,7 +421,9 @@ def render_pause(template: str, said: str = "unknown") -> bytes:
 
 
 def test_templates_lose_their_spaces_and_keep_what_is_quoted() -> None:
-    assert COMPONENTS["command"]["value_template"] == "{{(value_json.command~': '~value_json.message)[:255]}}"
+    assert COMPONENTS["command"]["value_template"] == (
+        "{{this.state if value_json.command in['live','resend']else(value_json.command~': '~value_json.message)[:255]}}"
+    )
 
 
 @pytest.mark.parametrize("language", languages())
@@ -443,6 +445,13 @@ def test_what_came_of_the_last_command_is_shown_and_never_too_long() -> None:
     assert render(template, result.payload()) == "pause: paused for 600 s"
     long = command_result(board_stamp(), "pause", ok=False, message="x" * 1000)
     assert len(render(template, long.payload())) == 255
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in set(CommandName)])
+def test_what_programs_ask_for_again_and_again_hides_no_answer_to_a_person(name: str) -> None:
+    result = json.loads(command_result(board_stamp(), name, ok=True, message="live for 20 s").payload())
+    template = environment().from_string(COMPONENTS["command"]["value_template"])
+    assert template.render(value_json=result, this={"state": "pause: paused for 600 s"}) == "pause: paused for 600 s"
 
 
 @pytest.mark.parametrize(("due", "shown"), [(True, "ON"), (False, "OFF"), (None, "None")])
