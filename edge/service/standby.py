@@ -47,19 +47,18 @@ def stand_by(config: Config, load: Callable[[], Config], *, stopped: Callable[[]
     notifier.status("the ignition is off: waiting for it to be on")
     try:
         with Vehicle.from_config(config, os.environ, uptime_s) as vehicle:
-            while standby.goes_on(vehicle):
-                if stopped() or signal.SIGTERM in asked or signal.SIGINT in asked:
-                    notifier.stopping()
-                    return None
-                if signal.SIGHUP in asked:
-                    asked.clear()
-                    return _reloaded(config, load, notifier)
+            while standby.goes_on(vehicle) and not asked and not stopped():
                 notifier.alive()
                 time.sleep(TICK_S)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nobody looks at ``asked`` from here on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if stopped() or signal.SIGTERM in asked or signal.SIGINT in asked:
+            notifier.stopping()
+            return None
+        return _reloaded(config, load, notifier) if signal.SIGHUP in asked else config
     finally:
         notifier.close()
         program.close()
-    return config
 
 
 def _reloaded(config: Config, load: Callable[[], Config], notifier: Notifier) -> Config:

@@ -22,8 +22,8 @@ from edge.domain import Context, Phase, State
 from edge.mqtt.messages import OutboxPart
 from edge.service.ignition import Ignition
 from edge.service.loop import board_stamp
-from edge.service.standby import PROGRAM_S, Program, StandBy
-from edge.vehicle import SourceHealth
+from edge.service.standby import PROGRAM_S, Program, StandBy, stand_by
+from edge.vehicle import SourceHealth, Vehicle
 from tests.service.test_loop import (
     DEADLINE_S,
     Bench,
@@ -233,6 +233,52 @@ def test_a_program_that_fails_is_said_in_one_line(
 def test_a_program_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="the program's name comes first"):
         VehicleConfig.model_validate({"ignition_off": {"command": [""]}})
+
+
+class Signalled(Told):
+    """A vehicle whose ignition is on again just when a signal comes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(ON)
+        self.number = number
+
+    def context(self, now: float) -> Context:
+        signal.raise_signal(self.number)
+        return super().context(now)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts the handlers of signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_that_comes_with_the_ignition_is_a_stop(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vehicle, "from_config", lambda *_: Signalled(number))
+    assert stand_by(config_of(), config_of, stopped=lambda: False) is None
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_reload_that_comes_with_the_ignition_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vehicle, "from_config", lambda *_: Signalled(signal.SIGHUP))
+    fresh = config_of()
+    assert stand_by(config_of(), lambda: fresh, stopped=lambda: False) is fresh
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_stop_behind_standing_by_ends_the_process_while_the_next_service_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Vehicle, "from_config", lambda *_: Told(ON))
+    config = config_of()
+    assert stand_by(config, config_of, stopped=lambda: False) is config
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.fixture
