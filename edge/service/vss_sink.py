@@ -91,8 +91,9 @@ class VssSink:
         """The databroker has no leaf for it."""
 
     def close(self) -> None:
-        """Say that nobody is watched any more."""
-        self._want({ENABLED: False, WARNING: False})
+        """Say that nobody is watched any more; nothing where nothing was said, as in shadow mode."""
+        if self._words:
+            self._want({ENABLED: False, WARNING: False})
         self._worker.close()
         self._broker.close()
 

@@ -17,6 +17,7 @@ from edge.config.vss import VssConfig
 from edge.domain import EXPRESSIONS, NO_REASON, Judged, Level, Observation, Sight, Signals, State, Step
 from edge.errors import ConfigError, UnavailableError
 from edge.service import loop
+from edge.service.sinks import Sinks
 from edge.service.vss_sink import ENABLED, ERROR, FATIGUE_LEVEL, OVERLAY, WARNING, VssSink, values_of
 from tests.service.test_loop import eventually
 
@@ -112,6 +113,12 @@ def test_each_name_gets_what_it_means_and_anger_goes_to_a_leaf_of_our_own(broker
     assert sink.health.problem is None
     sink.close()
     assert (told.newest[ENABLED], told.newest[WARNING]) == (False, False)
+
+
+def test_a_stop_tells_nothing_where_nothing_was_told(broker: tuple[Databroker, int]) -> None:
+    told, port = broker
+    Sinks([VssSink(VssConfig(host="127.0.0.1", port=port), Clock())], shadow=True).close()
+    assert told.told == []
 
 
 @pytest.mark.parametrize(
