@@ -102,11 +102,20 @@ class Pins:
         self._do(())
 
     def close(self) -> None:
-        """Switch all off and let go of the pins: a pin that is let go of may stay as it is."""
-        for device in self._devices.values():
-            device.off()
-            device.close()
-        self._devices.clear()
+        """Switch all off and let go of the pins: a pin that is let go of may stay as it is.
+
+        Raises:
+            UnavailableError: one cannot be switched off; the others are.
+        """
+        self._changes.clear()
+        self._watching = False
+        try:
+            self._do(_all(WAKES, on=False), take=False)
+        finally:
+            for device in self._devices.values():
+                with contextlib.suppress(Exception):  # it is off, which counts; whoever has it next is told
+                    device.close()
+            self._devices.clear()
 
     def _due(self) -> list[Act]:
         """The newest level that is due, of all parts that play; what was missed before it is left out."""

@@ -458,3 +458,10 @@ class Config(Section):
     discovery: DiscoveryConfig = Field(default_factory=DiscoveryConfig, description="Home Assistant.")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")
     dashboard: DashboardConfig = Field(default_factory=DashboardConfig, description="Pages to look at in a browser.")
+
+    @model_validator(mode="after")
+    def _pins_apart(self) -> Self:
+        pin, cab = self.vehicle.gpio.ignition_pin, self.cab
+        if pin is not None and pin in (*cab.gpio.pins.values(), cab.button.pin):
+            raise ValueError(f"vehicle.gpio.ignition_pin and a part of [cab] have the same pin, {pin}; each needs its own")
+        return self

@@ -294,3 +294,20 @@ def test_what_is_not_chosen_is_not_shown(board: Any) -> None:
             output.take(cue, step_of(0.0, State.PAUSED))
         eventually(lambda: plays(board, 17, times=1))
     assert not any(levels(board, 22))
+
+
+def test_a_stop_switches_off_what_can_be_where_a_part_is_broken(board: Any) -> None:
+    pins = Pins(GPIO)
+    pins.show(WARN)
+    pins.watch(on=True)
+    board.pin(17).function = "input"
+    with pytest.raises(UnavailableError, match="led on GPIO17"):
+        pins.close()
+    assert [levels(board, pin)[-1] for pin in (22, 23, 27)] == [False, False, False]
+
+
+def test_the_ignition_has_a_pin_of_its_own() -> None:
+    for part in ({"gpio": {"led": 24}}, {"button": {"pin": 24}}):
+        with pytest.raises(ValueError, match=r"ignition_pin and a part of \[cab\] have the same pin, 24"):
+            Config.model_validate({"cab": part, "vehicle": {"gpio": {"ignition_pin": 24}}})
+    Config.model_validate({"cab": {"gpio": {"led": 17}}, "vehicle": {"gpio": {"ignition_pin": 24}}})
