@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from edge.config.breaks import BreaksConfig
 from edge.config.cab import CabConfig
@@ -459,9 +459,10 @@ class Config(Section):
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="Figures for Prometheus.")
     dashboard: DashboardConfig = Field(default_factory=DashboardConfig, description="Pages to look at in a browser.")
 
-    @model_validator(mode="after")
-    def _pins_apart(self) -> Self:
-        pin, cab = self.vehicle.gpio.ignition_pin, self.cab
-        if pin is not None and pin in (*cab.gpio.pins.values(), cab.button.pin):
-            raise ValueError(f"vehicle.gpio.ignition_pin and a part of [cab] have the same pin, {pin}; each needs its own")
-        return self
+    @field_validator("vehicle")
+    @classmethod
+    def _pin_of_its_own(cls, vehicle: VehicleConfig, info: ValidationInfo) -> VehicleConfig:
+        pin, cab = vehicle.gpio.ignition_pin, info.data.get("cab")
+        if cab is not None and pin is not None and pin in (*cab.gpio.pins.values(), cab.button.pin):
+            raise ValueError(f"gpio.ignition_pin is {pin}, which a part of [cab] has; each needs a pin of its own")
+        return vehicle

@@ -308,6 +308,6 @@ def test_a_stop_switches_off_what_can_be_where_a_part_is_broken(board: Any) -> N
 
 def test_the_ignition_has_a_pin_of_its_own() -> None:
     for part in ({"gpio": {"led": 24}}, {"button": {"pin": 24}}):
-        with pytest.raises(ValueError, match=r"ignition_pin and a part of \[cab\] have the same pin, 24"):
+        with pytest.raises(ValueError, match="ignition_pin is 24, which a part of"):
             Config.model_validate({"cab": part, "vehicle": {"gpio": {"ignition_pin": 24}}})
     Config.model_validate({"cab": {"gpio": {"led": 17}}, "vehicle": {"gpio": {"ignition_pin": 24}}})

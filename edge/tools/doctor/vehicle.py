@@ -26,7 +26,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "mqtt": "see with `mosquitto_sub` whether anybody publishes on the topic, and whether the user may read it",
         "can": "see with `candump` what is on the bus, and compare with [vehicle.can]",
         "gpsd": "see with `cgps` what the receiver sees",
-        "gpio": "the pin changes all the time: check its wiring",
+        "gpio": "a pin that cannot be had: see the line of the pins; one that changes all the time: check its wiring",
     }
 )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import can
 import pytest
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UnavailableError
 from edge.tools.doctor import vehicle
 from edge.tools.doctor.report import Check, configured, examine
 from edge.tools.doctor.target import Host
@@ -77,3 +77,14 @@ def test_a_dbc_file_that_is_not_there_fails(make_host: MakeHost, tmp_path: Path)
     assert line.finding.verdict == "fail"
     assert line.finding.exit_code == ConfigError.exit_code
     assert "none.dbc: No such file or directory" in line.finding.text + line.finding.remedy
+
+
+def test_a_pin_that_cannot_be_had_is_not_said_to_change(make_host: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.vehicle.gpio.GpioSource.run", lambda *_: _no_pins())
+    verdict, text, remedy = finding(make_host(vehicle={"gpio": {"ignition_pin": 24}}))
+    assert (verdict, "gpio: no pins here" in text) == ("warn", True)
+    assert remedy.startswith("a pin that cannot be had: see the line of the pins;")
+
+
+def _no_pins() -> None:
+    raise UnavailableError("no pins here")
