@@ -217,3 +217,10 @@ class VehicleConfig(Section):
     ignition_off: IgnitionOffConfig = Field(
         default_factory=IgnitionOffConfig, description="What happens when the ignition is off."
     )
+
+    @property
+    def ignition_sources(self) -> tuple[str, ...]:
+        """The names of the sources that tell of the ignition."""
+        can = self.can.ignition_signal is not None or self.can.obd != "off"
+        told = {"mqtt": self.mqtt.ignition_topic is not None, "can": can, "gpio": self.gpio.configured}
+        return tuple(name for name, tells in told.items() if tells)

@@ -77,7 +77,7 @@ class StandBy:
     """Says whether standing by goes on, and runs the configured program once it has lasted for long enough.
 
     It ends once a source says that the ignition is on or that the vehicle moves. Silence ends it only where a source
-    cannot be opened: what is parked says nothing, what is broken may hide a drive.
+    of the ignition cannot be opened: what is parked says nothing, what is broken may hide a drive.
     """
 
     def __init__(self, config: Config, program: Program, clock: Callable[[], float]) -> None:
@@ -104,7 +104,9 @@ class StandBy:
         return True
 
     def _is_lost(self, now: float, context: Context, vehicle: VehicleData) -> bool:
-        lost = context.ignition is None and any(source.lost for source in vehicle.health(now).values())
+        sources = vehicle.health(now)
+        gone = any(name in sources and sources[name].lost for name in self._config.ignition_sources)
+        lost = context.ignition is None and gone
         self._lost_t = (now if self._lost_t is None else self._lost_t) if lost else None
         return self._lost_t is not None and now - self._lost_t >= self._config.ignition_max_age_s
 

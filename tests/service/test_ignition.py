@@ -45,6 +45,12 @@ def config_of(**off: Any) -> Config:
     return Config.model_validate({"vehicle": {"ignition_off": {"after_s": 1, **off}}})
 
 
+def by_bus() -> Config:
+    """A bus tells of the ignition, and gpsd the speed."""
+    can = {"channel": "can0", "dbc": "van.dbc", "ignition_signal": "KeyPosition"}
+    return Config.model_validate({"vehicle": {"can": can, "gpsd": {"host": "localhost"}}})
+
+
 @pytest.mark.parametrize(
     ("contexts", "off"),
     [
@@ -180,15 +186,38 @@ def goes_on(vehicle: Told, seconds: float, config: Config | None = None) -> tupl
         (Told(Context(), mqtt=SourceHealth(problem="silent")), True),
         (Told(Context(), can=SourceHealth(problem="gone", lost=True)), False),
         (Told(OFF, gpsd=SourceHealth(problem="gone", lost=True)), True),
+        (Told(Context(), can=SourceHealth(), gpsd=SourceHealth(problem="gone", lost=True)), True),
     ],
-    ids=["off", "silent", "on", "it moves", "a topic without a word", "a bus that is gone", "another source is gone"],
+    ids=[
+        "off",
+        "silent",
+        "on",
+        "it moves",
+        "a topic without a word",
+        "a bus that is gone",
+        "another source is gone",
+        "a parked bus is silent and a source of the speed is gone",
+    ],
 )
 def test_standing_by_ends_where_somebody_may_drive(vehicle: Told, on: bool) -> None:  # noqa: FBT001 - a case
-    assert goes_on(vehicle, 1000)[0] is on
+    assert goes_on(vehicle, 1000, by_bus())[0] is on
 
 
 def test_a_source_that_is_lost_for_a_moment_wakes_nobody() -> None:
-    assert goes_on(Told(Context(), can=SourceHealth(lost=True)), 100)[0]
+    assert goes_on(Told(Context(), can=SourceHealth(lost=True)), 100, by_bus())[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "sources"),
+    [
+        ({"mqtt": {"ignition_topic": "van/ignition"}}, ("mqtt",)),
+        ({"mqtt": {"speed_topic": "van/speed"}, "gpio": {"ignition_pin": 24}}, ("gpio",)),
+        ({"can": {"channel": "can0", "obd": "11-bit"}, "gpsd": {"host": "localhost"}}, ("can",)),
+        ({"can": {"channel": "can0", "dbc": "van.dbc", "speed_signal": "Speed"}}, ()),
+    ],
+)
+def test_the_sources_of_the_ignition_are_known_by_name(told: dict[str, Any], sources: tuple[str, ...]) -> None:
+    assert VehicleConfig.model_validate(told).ignition_sources == sources
 
 
 def test_the_program_runs_once_and_only_after_its_time(tmp_path: Path) -> None:
