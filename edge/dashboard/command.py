@@ -139,8 +139,8 @@ class Dashboard:
 
     # ---- from the link's thread ----
 
-    def _received(self, topic: str, payload: bytes) -> None:
-        self._soon(lambda: self._hub.received(topic, payload))
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a callback
+        self._soon(lambda: self._hub.received(topic, payload, retained=retained))
 
     def _linked(self, connected: bool, problem: str) -> None:  # noqa: FBT001 - a callback
         self._soon(lambda: self._hub.linked(connected, problem))

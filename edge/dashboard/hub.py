@@ -37,9 +37,9 @@ class Hub:
         """Whether there are too many browsers already."""
         return len(self._queues) >= MOST
 
-    def received(self, topic: str, payload: bytes) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Take a message from the broker."""
-        event = self._picture.received(topic, payload, self._clock())
+        event = self._picture.received(topic, payload, self._clock(), retained=retained)
         if event is not None:
             self._publish(event)
 
@@ -55,6 +55,9 @@ class Hub:
                 try:
                     text = await asyncio.wait_for(queue.get(), TICK_S)
                 except TimeoutError:
+                    doubted = self._picture.doubt(self._clock())
+                    if doubted is not None:  # the queue has it next
+                        self._publish(doubted)
                     text = as_sent(("tick", {"t": self._clock()}))
                 if text is None or not allowed():
                     return

@@ -38,7 +38,7 @@ _LISTENING = Delivery("dashboard")
 
 
 class Link:
-    """Tells ``received(topic, payload)`` and ``linked(connected, problem)``, both from its own thread.
+    """Tells ``received(topic, payload, retained)`` and ``linked(connected, problem)``, both from its own thread.
 
     While somebody watches (``watch``), the device is asked again and again for what is live.
 
@@ -51,7 +51,7 @@ class Link:
         config: Config,
         environ: Mapping[str, str],
         *,
-        received: Callable[[str, bytes], None],
+        received: Callable[[str, bytes, bool], None],
         linked: Callable[[bool, str], None],
     ) -> None:
         quick = config.mqtt.model_copy(update={"answer_s": min(config.mqtt.answer_s, ANSWER_S)})
@@ -129,7 +129,7 @@ class Link:
         """Listen to what the device says."""
         topics = self._topics
         said = (topics.availability, topics.state, topics.alert, topics.health, topics.live, topics.result("+"))
-        session.subscribe(_LISTENING, said, retained=True)
+        session.subscribe(_LISTENING, said, retained=True, as_published=False)
         self._ask_t = 0.0
 
     def pump(self, session: Session) -> None:
@@ -168,7 +168,7 @@ class Link:
             return
         if topic == self._topics.availability and payload == b"online" and not retained:
             self._ask_t = 0.0  # a device that begins anew has forgotten that somebody watches
-        self._tell(topic, payload)
+        self._tell(topic, payload, retained)
 
     def _answered(self, payload: bytes) -> None:
         try:

@@ -27,6 +27,8 @@ HISTORY_S = 300.0
 POINT_S = 0.5
 """Points of the past are so far apart at least."""
 MARKS = 200
+KEPT_S = 2.5
+"""So long what the broker has kept of a device counts, without a word from the device itself."""
 SAME_BOOT_S = 5.0
 """An alert may be so much ahead of what was heard last, by the time since the board's start; else it is of another."""
 
@@ -58,14 +60,19 @@ class Picture:
     _marks: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MARKS))
     _seen: deque[tuple[str, int, int]] = field(default_factory=lambda: deque(maxlen=MARKS))
     _uptime_s: float | None = None
+    _kept_t: float | None = None
+    """When the state came that the broker had kept; None where the device has spoken since."""
 
     def linked(self, connected: bool, problem: str) -> Event:  # noqa: FBT001 - what it is about
         """The broker was found or lost, for ``problem``."""
         self.connected, self.problem = connected, problem
         return self._link()
 
-    def received(self, topic: str, payload: bytes, t: float) -> Event | None:
-        """What a message says that is news for a browser; None where it says nothing."""
+    def received(self, topic: str, payload: bytes, t: float, *, retained: bool = False) -> Event | None:
+        """What a message says that is news for a browser; None where it says nothing.
+
+        ``retained``: the broker had kept it, so nobody knows how old it is.
+        """
         topics = self.topics
         readers = {
             topics.availability: self._take_availability,
@@ -78,11 +85,24 @@ class Picture:
             self.refused += 1
             return None
         read = readers.get(topic)
-        return None if read is None else read(payload, t)
+        event = None if read is None else read(payload, t)
+        if event is not None and not retained:
+            self._kept_t = None
+        elif event is not None and event[0] == "state":
+            self._kept_t = t
+        return event
+
+    def doubt(self, t: float) -> Event | None:
+        """That nothing is known of the state any more, where the broker alone has told it and the device is silent."""
+        if self._kept_t is None or t - self._kept_t <= KEPT_S:
+            return None
+        self._kept_t = None
+        return self._unsay(t)
 
     def snapshot(self, t: float) -> Event:
         """All that is known, for a browser that has just come."""
         self._forget(t)
+        self.doubt(t)
         return "snapshot", {
             "t": t,
             "device": self.topics.device_id,
@@ -118,9 +138,7 @@ class Picture:
 
     def _take_state(self, payload: bytes, t: float) -> Event | None:
         if not payload and self._newest.keys() & {"state", "live"}:  # in shadow mode nothing is said
-            for name in ("state", "live"):
-                self._newest.pop(name, None)
-            return "unsaid", {"t": t}
+            return self._unsay(t)
         state = self._read(StateMessage, payload)
         if state is None:
             return None
@@ -128,6 +146,11 @@ class Picture:
         self._uptime_s = state.uptime_s
         self._point(t, {kind: part.signal if part.readable else None for kind, part in kinds.items()})
         return self._keep("state", state.model_copy(update={"kinds": kinds}), t)
+
+    def _unsay(self, t: float) -> Event:
+        for name in ("state", "live"):
+            self._newest.pop(name, None)
+        return "unsaid", {"t": t}
 
     def _take_health(self, payload: bytes, t: float) -> Event | None:
         health = self._read(HealthMessage, payload)

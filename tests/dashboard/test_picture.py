@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.messages import made_alert, made_health, made_state
-from edge.dashboard.picture import HISTORY_S, MAX_BYTES, MAX_KINDS, Picture, as_sent
+from edge.dashboard.picture import HISTORY_S, KEPT_S, MAX_BYTES, MAX_KINDS, Picture, as_sent
 from edge.domain import Phase, Stamp, State
 from edge.mqtt.messages import KindPart, LiveMessage, OutboxPart, Topics
 
@@ -135,6 +135,19 @@ def test_what_was_live_before_shadow_mode_is_shown_to_nobody_who_comes_later(pic
     picture.received(TOPICS.live, live(), 0.0)
     assert picture.received(TOPICS.state, b"", 1.0) == ("unsaid", {"t": 1.0})
     assert picture.snapshot(1.0)[1]["newest"] == {}
+
+
+def test_a_state_that_the_broker_kept_is_doubted_until_the_device_speaks(picture: Picture) -> None:
+    state = made_state(NOW).payload()
+    picture.received(TOPICS.availability, b"online", 0.0, retained=True)
+    picture.received(TOPICS.state, state, 0.0, retained=True)
+    assert picture.doubt(KEPT_S) is None
+    assert picture.snapshot(KEPT_S)[1]["newest"]["state"]["state"] == "calm"
+    assert picture.doubt(KEPT_S + 0.1) == ("unsaid", {"t": KEPT_S + 0.1})
+    assert picture.snapshot(KEPT_S + 0.1)[1]["newest"].keys() == {"availability"}
+    picture.received(TOPICS.state, state, 10.0, retained=True)
+    picture.received(TOPICS.live, live(), 10.1)
+    assert picture.doubt(100.0) is None
 
 
 def test_a_thousand_kinds_are_cut_to_a_few(picture: Picture) -> None:

@@ -347,6 +347,23 @@ def test_once_the_last_has_gone_the_device_is_asked_no_more() -> None:
     assert asyncio.run(look()) == [True, True, False]
 
 
+def test_a_state_that_only_the_broker_tells_does_not_stay_calm(
+    served: Callable[[Config], str],
+    config_of: Callable[..., Config],
+    mosquitto: Mosquitto,
+    subscribe: Callable[..., Subscriber],
+) -> None:
+    desk = subscribe(mosquitto.port, "nothing")
+    desk.publish(TOPICS.availability, "online", retain=True)
+    desk.publish(TOPICS.state, made_state(board_stamp()).payload(), retain=True)
+    with Browser(served(config_of(mosquitto))).events() as events:
+        found(events, "state", state="calm")
+        found(events, "unsaid")
+        desk.publish(TOPICS.state, made_state(board_stamp()).payload(), retain=True)
+        found(events, "state", state="calm")
+        assert {name for name, _ in islice(events, 5)} == {"tick"}  # what the device itself says stays
+
+
 def test_a_broker_that_goes_is_said_and_one_that_comes_back_too(
     open_page: Browser, mosquitto: Mosquitto, publish_to: Callable[..., Publisher]
 ) -> None:
