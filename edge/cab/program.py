@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from typing import IO
 
@@ -32,10 +33,13 @@ class Program:
     def __init__(self, config: ProgramConfig) -> None:
         self._config = config
         self._stopped = False
+        self._runs = threading.Lock()
 
     def stop(self) -> None:
-        """End the program that runs; no other is started."""
+        """End the program that runs, and wait until it has ended, REAP_S at most; no other is started."""
         self._stopped = True
+        if self._runs.acquire(timeout=REAP_S):
+            self._runs.release()
 
     def run(self, text: bytes) -> None:
         """Run the program with ``text`` on its standard input, ``timeout_s`` at most.
@@ -43,8 +47,11 @@ class Program:
         Raises:
             UnavailableError: it cannot be run, takes too long, writes too much, or ends with a fault.
         """
-        if self._stopped:
-            return
+        with self._runs:
+            if not self._stopped:
+                self._run(text)
+
+    def _run(self, text: bytes) -> None:
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         with tempfile.TemporaryFile() as given:  # no pipe: a program need not read it
             given.write(text)
@@ -63,7 +70,11 @@ class Program:
                 raise self._fault(f"{error.strerror}; `evenkeel doctor` looks at it") from None
             assert process.stderr is not None  # noqa: S101 - asked for above
             with process.stderr as errors:
-                self._see_through(process, errors)
+                try:
+                    self._see_through(process, errors)
+                finally:
+                    if process.poll() is None:  # whoever waits was interrupted
+                        _kill(process)
 
     def _see_through(self, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
         os.set_blocking(errors.fileno(), False)

@@ -223,7 +223,20 @@ def test_a_close_waits_for_no_program_that_hangs(tmp_path: Path) -> None:
     eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
     pid = int((tmp_path / "pid").read_text())
     sink.close()
-    eventually(lambda: not alive(pid))
+    assert not alive(pid)  # whoever closes may end at once, and its threads with it
+
+
+def test_who_is_interrupted_leaves_no_program_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def interrupt(_: Program, process: Any, __: Any) -> None:
+        begun.append(process.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Program, "_see_through", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runs(tmp_path, "exec sleep 1000").run(b"")
+    assert [alive(pid) for pid in begun] == [False]
 
 
 def test_trying_runs_the_program_too(tmp_path: Path) -> None:
