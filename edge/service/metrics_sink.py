@@ -27,6 +27,8 @@ STAGE_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 LEVELS = {None: 0, Level.WARNING: 1, Level.URGENT: 2}
 KMH_PER_MS = 3.6
 MEGABYTE = 1_000_000
+STALE_S = 10.0
+"""What a step said of the driver is told no longer than this without another, seconds."""
 
 
 class MetricsSink:
@@ -139,7 +141,9 @@ class Board:
         yield from self._told_always()
         if step is not None:
             yield _gauge("step_age_seconds", "Time since the newest step.", age_s)
-            yield from _of_step(step, alerts)
+            yield _of_alerts(alerts)
+            if age_s <= STALE_S:
+                yield from _of_step(step)
         if health is not None:
             yield from _of_health(health)
 
@@ -164,7 +168,14 @@ class Board:
         yield _counter("outbox_lost", "Alerts that the disk has lost.", outbox.lost)
 
 
-def _of_step(step: Step, alerts: dict[tuple[Kind, Phase], int]) -> Iterator[Metric]:
+def _of_alerts(alerts: dict[tuple[Kind, Phase], int]) -> Metric:
+    counted = _counters("alerts", "Alerts by their phase.", "kind", "phase")
+    for (kind, phase), count in alerts.items():
+        counted.add_metric([kind, phase], count)
+    return counted
+
+
+def _of_step(step: Step) -> Iterator[Metric]:
     yield StateSetMetricFamily(
         "evenkeel_state", "What is said of the driver.", {str(each): each is step.state for each in State}
     )
@@ -178,10 +189,6 @@ def _of_step(step: Step, alerts: dict[tuple[Kind, Phase], int]) -> Iterator[Metr
         if judged.readable or judged.level is not None:
             level.add_metric([kind], LEVELS[judged.level])
     yield from (readable, evidence, level)
-    counted = _counters("alerts", "Alerts by their phase.", "kind", "phase")
-    for (kind, phase), count in alerts.items():
-        counted.add_metric([kind, phase], count)
-    yield counted
     quality = step.observation.quality
     if quality is not None:
         yield _gauge("quality_ratio", "How well the face can be read, 0 to 1.", quality.weight)

@@ -36,7 +36,7 @@ from edge.domain import (
 )
 from edge.mqtt.messages import OutboxPart
 from edge.service.health import Health, SinkHealth
-from edge.service.metrics_sink import MetricsSink
+from edge.service.metrics_sink import STALE_S, MetricsSink
 from edge.service.sinks import Sinks
 from edge.service.versions import About
 from edge.timing import StageTimes
@@ -138,6 +138,19 @@ def test_before_the_first_step_nothing_is_said_of_the_driver(sink: MetricsSink, 
     told = scraped(sink)
     assert told["evenkeel_broker_connected",] == 0
     assert not [name for name in told if name[0].startswith(("evenkeel_state", "evenkeel_alert", "evenkeel_evidence"))]
+
+
+def test_a_service_that_decides_nothing_any_more_does_not_stay_calm(outlet: Outlet) -> None:
+    now = [100.0]
+    sink = MetricsSink(("127.0.0.1", 0), publisher=outlet, about=ABOUT, clock=lambda: now[0])  # type: ignore[arg-type]
+    sink.take(step(transition(Phase.START), anger=Judged(0.1)))
+    assert scraped(sink)["evenkeel_state", "calm"] == 1
+    now[0] += STALE_S + 1
+    told = scraped(sink)
+    sink.close()
+    assert told["evenkeel_step_age_seconds",] == STALE_S + 1
+    assert told["evenkeel_alerts_total", "anger", "start"] == 1
+    assert not {name for name, *_ in told} & {"evenkeel_state", "evenkeel_evidence_ratio", "evenkeel_alert_level"}
 
 
 def test_in_shadow_mode_only_health_is_told(sink: MetricsSink) -> None:
