@@ -110,7 +110,7 @@ class Dashboard:
         pages = Pages(self._hub, self._doors, self._link.command, secure=self._secure)
         cert, key = self._files
         settings = uvicorn.Config(
-            pages.app(local=self._local),
+            pages.app(local=self._local and not self._doors.locked),
             lifespan="off",
             log_config=None,
             log_level="warning",

@@ -118,7 +118,7 @@ class Pages:
         self._files = {name: (folder / name).read_bytes() for name in (*PAGES.values(), *FILES)}
 
     def app(self, *, local: bool) -> Starlette:
-        """The application; ``local`` where it listens to this machine alone."""
+        """The application; ``local`` where no password is needed, so only this machine's own names are answered."""
         files = [*PAGES, *(f"/page/{name}" for name in FILES)]
         routes = [
             *(Route(path, self._file) for path in files),

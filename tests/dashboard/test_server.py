@@ -176,6 +176,15 @@ def test_a_name_that_leads_here_by_another_s_will_gets_nothing(open_page: Browse
     assert open_page.ask("GET", "/session", Host=f"localhost:{port}")[0] == 200
 
 
+def test_with_a_password_a_proxy_may_lead_here_by_a_name_of_its_own(locked_page: Browser) -> None:
+    named = {"Host": "van.example", "Origin": "https://van.example"}
+    connection = http.client.HTTPConnection(locked_page.host, timeout=PATIENCE_S)
+    body = json.dumps({"password": "turn the wheel"})
+    connection.request("POST", "/login", body, {**named, "Content-Type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_beyond_this_machine_a_password_is_needed(config_of: Callable[..., Config], mosquitto: Mosquitto) -> None:
     config = config_of(mosquitto)
     seen = config.model_copy(update={"dashboard": config.dashboard.model_copy(update={"listen": "0.0.0.0:0"})})
