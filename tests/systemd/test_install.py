@@ -204,6 +204,7 @@ def test_what_the_configuration_uses_is_allowed_before_the_service_starts(script
     [
         (("vehicle.can",), "can"),
         (("vss", "metrics"), "vss,metrics"),
+        (("dashboard",), "dashboard"),
         (("vehicle.gpio",), "gpio"),
         (("vehicle.mqtt", "vehicle.gpsd"), None),
     ],
