@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from edge.cab.pins import Pins
 from edge.cab.plan import Cue
@@ -21,24 +23,44 @@ def try_out(config: Config, cue: Cue, stamp: Stamp, sleep: Callable[[float], Non
     Raises:
         UnavailableError: with a line for each output that failed; the others have worked.
     """
-    cab, faults = config.cab, []
-    pins = Pins(cab.gpio)
+    cab = config.cab
+    pins, sound, program = Pins(cab.gpio), Sound(cab), Program(cab.command)
     acts: list[Callable[[], None]] = []
-    if cab.gpio.pins:
-        acts.append(lambda: pins.show(cue))
     if cab.sound.enabled or not cab.configured:
-        acts.append(lambda: Sound(cab).play(cue))
+        acts.append(lambda: sound.play(cue))
     if cab.command.program:
         start = Transition(stamp.uptime_s, cue.kind, Phase.START, cue.level, 1, stamp.uptime_s, 1.0, 1.0, None)
         text = AlertText(config.device.id, lambda: stamp)(start, UNKNOWN_CONTEXT)
-        acts.append(lambda: Program(cab.command).run(text))
-    for act in acts:
+        acts.append(lambda: program.run(text))
+    with ThreadPoolExecutor(2) as pool, closing(pins):
         try:
-            act()
-        except EvenkeelError as error:
-            faults.append(str(error))
-    while (wait_s := pins.tick()) is not None:
-        sleep(wait_s)
-    pins.close()
+            others = [pool.submit(_faults_of, act) for act in acts]
+            faults = list(_show(pins, cue, sleep)) if cab.gpio.pins else []
+            faults += [fault for other in others for fault in other.result()]
+        finally:  # also where the user has seen enough
+            sound.hush()
+            program.stop()
     if faults:
         raise UnavailableError("\n".join(faults))
+
+
+def _show(pins: Pins, cue: Cue, sleep: Callable[[float], None]) -> Iterator[str]:
+    """Play a cue's pattern to its end; what went wrong with it."""
+    yield from _faults_of(lambda: pins.show(cue))
+    while True:
+        try:
+            wait_s = pins.tick()
+        except UnavailableError as error:
+            yield str(error)
+            continue
+        if wait_s is None:
+            return
+        sleep(wait_s)
+
+
+def _faults_of(act: Callable[[], None]) -> list[str]:
+    try:
+        act()
+    except EvenkeelError as error:
+        return [str(error)]
+    return []

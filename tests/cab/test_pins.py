@@ -16,7 +16,7 @@ import pytest
 from edge.board.pins import pin_factory
 from edge.cab.pins import OFFER, URGENT, WARNING, Pins, pattern_of
 from edge.cab.plan import Cue
-from edge.config import CabConfig, Config, GpioConfig
+from edge.config import CabConfig, Config, GpioConfig, SoundConfig
 from edge.domain import (
     EXPRESSIONS,
     NO_REASON,
@@ -270,6 +270,41 @@ def test_trying_shows_the_pattern_to_its_end_and_lets_go(board: Any) -> None:
     assert max(slept) <= 0.02
     gpiozero.LED(17).close()
     assert not any(board.pin(pin).state for pin in (17, 22, 23, 27))
+
+
+def test_trying_shows_the_pattern_beside_the_sound(board: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+
+    def play(*_: object) -> None:
+        end = time.monotonic() + 10.0
+        while levels(board, 22)[-2:] != [True, False] and time.monotonic() < end:
+            time.sleep(0.005)
+        told.append(levels(board, 22)[-2:] == [True, False])
+
+    monkeypatch.setattr("edge.cab.sound.Sound.play", play)
+    try_out(Config(cab=CabConfig(gpio=GPIO, sound=SoundConfig(enabled=True))), WAKE, board_stamp())
+    assert told == [True]
+
+
+def test_who_has_seen_enough_of_a_try_leaves_nothing_on(board: Any) -> None:
+    def interrupt(_: float) -> None:
+        assert board.pin(22).state
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        try_out(Config(cab=CabConfig(gpio=GPIO)), WAKE, board_stamp(), interrupt)
+    assert [levels(board, pin)[-1] for pin in (17, 22, 23, 27)] == [False] * 4
+    gpiozero.LED(22).close()
+
+
+def test_a_part_that_breaks_in_a_try_is_named_and_the_others_end_off(board: Any) -> None:
+    def sleep(seconds: float) -> None:
+        board.pin(17).function = "input"
+        time.sleep(seconds)
+
+    with pytest.raises(UnavailableError, match="led on GPIO17"):
+        try_out(Config(cab=CabConfig(gpio=GPIO)), WAKE, board_stamp(), sleep)
+    assert levels(board, 22)[-2:] == [True, False]
 
 
 @pytest.mark.parametrize(
