@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -236,10 +236,13 @@ def _check_origin(request: Request) -> None:
 
 async def _read(request: Request, model: type[Body]) -> Body:
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise _Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise _Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect:
+        raise _Refusal(400, "the request ended before its end") from None  # nobody hears it
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -20,9 +21,12 @@ from argon2 import PasswordHasher
 
 from benchmarks.messages import made_state
 from edge.config import Config
+from edge.config.dashboard import DashboardConfig
 from edge.dashboard.command import Dashboard
+from edge.dashboard.doors import Doors
 from edge.dashboard.hub import Hub
 from edge.dashboard.picture import Picture
+from edge.dashboard.server import Pages
 from edge.dashboard.texts import LANGUAGES, words
 from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.client import Publisher
@@ -304,6 +308,24 @@ def test_only_few_commands_are_passed_on_and_only_whole_ones(
         assert open_page.ask("POST", f"/command/{name}", body)[0] == status
     except (BrokenPipeError, ConnectionResetError):
         assert status == 413  # it did not even read it
+
+
+def test_who_goes_away_in_the_middle_of_a_request_leaves_no_fault_behind() -> None:
+    pages = Pages(Hub(Picture(TOPICS), print), Doors(DashboardConfig(), lambda: 0.0), lambda *_: Future(), secure=False)
+    said = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    headers = {"host": "van", "origin": "http://van", "content-type": "application/json"}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/login", "query_string": b"", "headers": encoded}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(said)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(pages.app(local=False)(scope, receive, send))
+    assert sent[0]["status"] == 400
 
 
 def test_a_command_reaches_the_device_and_its_answer_the_page(
