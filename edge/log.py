@@ -20,6 +20,10 @@ CLOSE_S = 0.5
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 """Levels as sd-daemon(3) writes them."""
 
+_TOLD_BY_US = {"alembic": logging.WARNING, "kuksa_client": logging.WARNING, "can": logging.CRITICAL}
+"""What these libraries do is told in our own words, once; they would say it again with each new try, for ever.
+What keeps python-can from a bus is raised too."""
+
 
 class DiscreetFormatter(logging.Formatter):
     """Leaves passwords and what else opens an address out of every record, whoever wrote it."""
@@ -106,4 +110,5 @@ def set_up_logging(level: str, environ: Mapping[str, str] = os.environ, *, backg
     else:
         handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it does is told in our own words
+    for name, least in _TOLD_BY_US.items():
+        logging.getLogger(name).setLevel(least)

@@ -127,3 +127,20 @@ def test_the_service_logs_in_the_background_and_a_command_does_not() -> None:
     finally:
         root.handlers[:] = before
         root.setLevel(level)
+
+
+def test_libraries_that_try_again_and_again_do_not_fill_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    quiet = {name: logging.getLogger(name).level for name in ("alembic", "can", "kuksa_client")}
+    try:
+        set_up_logging("info", {})
+        logging.getLogger("kuksa_client.grpc").info("Establishing insecure channel")
+        logging.getLogger("can.interfaces.socketcan.socketcan").error("Could not access SocketCAN device can0")
+        logging.getLogger("edge.vehicle.store").warning("vehicle can: told once")
+        assert [line.partition(" edge")[0].split()[1] for line in capfd.readouterr().err.splitlines()] == ["WARNING"]
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+        for name, least in quiet.items():
+            logging.getLogger(name).setLevel(least)
