@@ -21,7 +21,9 @@ from edge.tuning.score import Score
 from edge.vision.ordinary import ordinary_face
 from models.training.expression_readers import Candidate
 
-ENTERS = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
+ENTERS = (0.55, 0.6, 0.65, 0.7)
+"""Less is what a resting frown is read as: whoever has one would be alarmed for, and then not be found angry any more
+(``tests/decision/test_personas.py``)."""
 HOLDS_S = (0.8, 1.0, 1.2, 1.5, 1.8, 2.2, 2.6, 3.0, 3.5, 4.0, 5.0, 6.0)
 ALLOWED_PER_HOUR = {"low": 0.4, "normal": 0.8, "high": 1.6}
 """False alarms an hour without episodes, of all kinds together, as the sweep counts them, that each sensitivity may

@@ -5,6 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-LOW: Mapping[str, float] = MappingProxyType({"enter": 0.45, "hold_s": 5.0})
-NORMAL: Mapping[str, float] = MappingProxyType({"enter": 0.45, "hold_s": 3.5})
-HIGH: Mapping[str, float] = MappingProxyType({"enter": 0.5, "hold_s": 2.2})
+LOW: Mapping[str, float] = MappingProxyType({"enter": 0.7, "hold_s": 3.5})
+NORMAL: Mapping[str, float] = MappingProxyType({"enter": 0.65, "hold_s": 2.6})
+HIGH: Mapping[str, float] = MappingProxyType({"enter": 0.55, "hold_s": 2.2})
