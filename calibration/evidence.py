@@ -135,7 +135,7 @@ def _draw_clip(axes: Axes, shown: list[Moment]) -> None:
         xlabel="seconds of the demo's clip",
         title=f"Anger in the demo's clip: {hold_s:g} s of evidence start an alert",
     )
-    axes.legend(loc="center right", frameon=False, fontsize=9)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.12), frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 
