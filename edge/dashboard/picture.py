@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from edge.decision.kinds import registered
 from edge.domain import Kind
 from edge.mqtt.messages import AlertMessage, HealthMessage, LiveMessage, Message, StateMessage, Topics
 
@@ -107,6 +108,7 @@ class Picture:
             "t": t,
             "device": self.topics.device_id,
             "thresholds": dict(self.thresholds),
+            "wakes": [kind for kind, judge in registered().items() if judge.wakes],
             "link": self._link()[1],
             "newest": dict(self._newest.values()),
             "points": [[round(point.t, 2), dict(point.signals)] for point in self._points],

@@ -23,7 +23,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from benchmarks.messages import made_alert, made_health, made_state
 from benchmarks.mosquitto import Mosquitto
 from edge.config import Config, load_config
-from edge.domain import State
+from edge.domain import Level, State
 from edge.mqtt.messages import KindPart, OutboxPart, Topics
 from edge.service.loop import board_stamp
 from tests.dashboard.conftest import a_dashboard, a_service, chromedriver, chromium, written
@@ -255,6 +255,19 @@ def test_nothing_in_a_message_becomes_more_than_text(
         added = "return [window.taken ?? null, document.querySelectorAll('img, b, script:not([src])').length]"
         assert told.driver.execute_script(added) == [None, 0]
     assert told.faults() == []
+
+
+@pytest.mark.parametrize(("kind", "words"), [("fatigue", "Please stop and rest"), ("anger", "Take a moment")])
+def test_the_driver_is_told_by_the_kind_whatever_was_heard_of_how_it_began(
+    kind: str, words: str, told: Page, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
+) -> None:
+    desk = subscribe(mosquitto.port, "nothing")
+    state = made_state(board_stamp(), kind, State.URGENT)
+    kinds = {kind: KindPart(signal=1.0, level=Level.URGENT, readable=True)}
+    desk.publish(TOPICS.availability, "online", retain=True)
+    desk.publish(TOPICS.state, state.model_copy(update={"kinds": kinds}).payload(), retain=True)
+    told.open("/cab")
+    told.wait_for("#word", words)
 
 
 def test_a_device_that_is_offline_or_silent_is_unknown_and_not_calm(

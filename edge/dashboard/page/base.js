@@ -105,6 +105,7 @@ export class Device {
     this.name = "";
     this.link = { connected: false, problem: "" };
     this.thresholds = {};
+    this.wakes = [];
     this.newest = {};
     this.points = [];
     this.marks = [];
@@ -126,6 +127,7 @@ export class Device {
         this.name = told.device;
         this.link = told.link;
         this.thresholds = told.thresholds;
+        this.wakes = told.wakes;
         this.newest = told.newest;
         this.points = told.points;
         this.marks = told.marks;

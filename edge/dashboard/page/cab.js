@@ -10,11 +10,6 @@ function isNight() {
   return hour >= NIGHT.from || hour < NIGHT.to;
 }
 
-// what the newest alert of this kind comes of; kinds that go by the eyes tell one
-function causeOf(kind) {
-  return device.marks.findLast((mark) => mark.kind === kind && mark.phase !== "end")?.cause ?? null;
-}
-
 function draw() {
   document.documentElement.dataset.theme = isNight() ? "dark" : "";
   const { word, why, known } = device.overall();
@@ -23,7 +18,7 @@ function draw() {
   byId("state").dataset.state = word;
   drawShape(byId("shape"), word);
   if (first) {
-    put(byId("word"), say(causeOf(first[0]) ? "tell_wake" : "tell_look"));
+    put(byId("word"), say(device.wakes.includes(first[0]) ? "tell_wake" : "tell_look"));
     put(byId("why"), capital(kindName(first[0])));
   } else if (word === "calm") {
     put(byId("word"), say("all_well"));
