@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.board.kept import KeptFile
 from edge.config import Config
 from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.messages import Topics
@@ -64,8 +65,8 @@ class IdentityFile:
     """Remembers beside an outbox whose it is. A fault of the disk is logged once; alerts do not need the file."""
 
     def __init__(self, outbox: Path) -> None:
-        self._path = outbox.with_name(f"{outbox.name}.identity")
-        self._faulty = False
+        path = outbox.with_name(f"{outbox.name}.identity")
+        self._file = KeptFile(path, _log, "a changed device.id would leave its old topics behind")
 
     def remember(self, own: Identity) -> list[Identity]:
         """Note under which name the device speaks from now on; return the former ones whose topics are left behind."""
@@ -94,26 +95,14 @@ class IdentityFile:
             self._save(_Stored(own=stored.own, former=former))
 
     def _load(self) -> _Stored | None:
-        try:
-            return _Stored.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
+        content = self._file.read()
+        if content is None:
             return None
-        except OSError as error:
-            self._warn(error)
+        try:
+            return _Stored.model_validate_json(content)
         except ValidationError:
-            _log.warning("%s: damaged or of another version; writing it anew", self._path)
-        return None
+            _log.warning("%s: damaged or of another version; writing it anew", self._file.path)
+            return None
 
     def _save(self, stored: _Stored) -> None:
-        fresh = self._path.with_name(f"{self._path.name}.new")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(stored.model_dump_json(by_alias=True), encoding="utf-8")
-            fresh.replace(self._path)
-        except OSError as error:
-            self._warn(error)
-
-    def _warn(self, error: OSError) -> None:
-        if not self._faulty:
-            _log.warning("%s: %s; a changed device.id would leave its old topics behind", self._path, error.strerror)
-        self._faulty = True
+        self._file.replace(stored.model_dump_json(by_alias=True))

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from edge.board.kept import KeptFile
 from edge.config import Config
 from edge.domain import Kind, Stamp, Step
 from edge.mqtt.outbox import files as outbox_files
@@ -50,9 +51,8 @@ class BreaksFile:
     """Keeps one balance. A fault of the disk is logged once; monitoring does not need the file."""
 
     def __init__(self, path: Path, boot_id: Callable[[], str] | None = None) -> None:
-        self._path = path
+        self._file = KeptFile(path, _log, "the time driven is not kept over a restart")
         self._boot_id = boot_id or _boot_id
-        self._faulty = False
         self._loaded: _Stored | None = None
 
     @classmethod
@@ -63,15 +63,13 @@ class BreaksFile:
 
     def load(self) -> Balance | None:
         """What was kept; None where there is nothing that can be used."""
+        content = self._file.read()
+        if content is None:
+            return None
         try:
-            stored = self._loaded = _Stored.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._warn(error)
-            return None
+            stored = self._loaded = _Stored.model_validate_json(content)
         except ValidationError:
-            _log.warning("%s: damaged or of another version; time driven counts from zero", self._path)
+            _log.warning("%s: damaged or of another version; time driven counts from zero", self._file.path)
             return None
         return Balance(stored.driven_s, stored.rest_s, stored.first_part, stored.episodes)
 
@@ -90,18 +88,7 @@ class BreaksFile:
         """Replace what is kept."""
         about = {"schema": 1, "saved": now.time.isoformat(), "clock_synced": now.clock_synced}
         when = {"boot": self._boot_id(), "uptime_s": now.uptime_s, "resting": resting}
-        fresh = self._path.with_suffix(".new")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps({**about, **when, **asdict(balance)}), encoding="utf-8")
-            fresh.replace(self._path)
-        except OSError as error:
-            self._warn(error)
-
-    def _warn(self, error: OSError) -> None:
-        if not self._faulty:
-            _log.warning("%s: %s; the time driven is not kept over a restart", self._path, error.strerror)
-        self._faulty = True
+        self._file.replace(json.dumps({**about, **when, **asdict(balance)}))
 
 
 class BreaksSink:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge.board.kept import KeptFile
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.domain import Kind, Stamp, Step
 from edge.mqtt.outbox import files as outbox_files
@@ -64,8 +65,7 @@ class RestingFaceFile:
     """Keeps one resting face in ``folder``. A fault of the disk is logged once; monitoring does not need the file."""
 
     def __init__(self, folder: Path, name: str = FILE_NAME) -> None:
-        self._path = folder / name
-        self._faulty = False
+        self._file = KeptFile(folder / name, _log, "the resting face is not kept over a restart")
 
     @classmethod
     def beside(cls, outbox: Path) -> Self:
@@ -75,15 +75,13 @@ class RestingFaceFile:
 
     def load(self, now: Stamp, max_age_hours: float) -> RestingFace | None:
         """What was kept, if its age is known and no more than ``max_age_hours``; None otherwise."""
+        content = self._file.read()
+        if content is None:
+            return None
         try:
-            stored = _Stored.model_validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._warn(error)
-            return None
+            stored = _Stored.model_validate_json(content)
         except ValidationError:
-            _log.warning("%s: damaged or of another version; relearning the resting face", self._path)
+            _log.warning("%s: damaged or of another version; relearning the resting face", self._file.path)
             return None
         age = now.time - stored.saved
         if not now.clock_synced or not timedelta(0) <= age <= timedelta(hours=max_age_hours):
@@ -96,25 +94,11 @@ class RestingFaceFile:
             self.clear()
             return
         text = json.dumps({"schema": 4, "saved": now.time.isoformat(), **asdict(resting)})
-        fresh = self._path.with_suffix(".new")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(text, encoding="utf-8")
-            fresh.replace(self._path)
-        except OSError as error:
-            self._warn(error)
+        self._file.replace(text)
 
     def clear(self) -> None:
         """Keep nothing."""
-        try:
-            self._path.unlink(missing_ok=True)
-        except OSError as error:
-            self._warn(error)
-
-    def _warn(self, error: OSError) -> None:
-        if not self._faulty:
-            _log.warning("%s: %s; the resting face is not kept over a restart", self._path, error.strerror)
-        self._faulty = True
+        self._file.clear()
 
 
 class RestingFaceSink:

@@ -88,6 +88,6 @@ def test_a_disk_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pyte
 
 def test_services_whose_outboxes_share_a_folder_have_a_face_each(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("outbox.db", "cab.db", "trailer.db")]
-    files = {RestingFaceFile.beside(path)._path for path in paths}
+    files = {RestingFaceFile.beside(path)._file.path for path in paths}
     assert len(files) == 3
     assert tmp_path / FILE_NAME in files
