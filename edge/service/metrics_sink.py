@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, start_http_server
@@ -123,9 +124,6 @@ class Board:
         """Keep a step as the newest, count its alerts."""
         with self._lock:
             self._step, self._step_t = step, self._clock()
-            for kind in step.signals.kinds:
-                for phase in Phase:
-                    self._alerts[kind, phase] += 0
             self._alerts.update((transition.kind, transition.phase) for transition in step.transitions)
 
     def probe(self, health: Health) -> None:
@@ -136,12 +134,12 @@ class Board:
     def collect(self) -> Iterator[Metric]:
         """All figures of this moment; called in the scrape's thread."""
         with self._lock:
-            step, health, alerts = self._step, self._health, dict(self._alerts)
+            step, health, alerts = self._step, self._health, self._alerts.copy()
             age_s = self._clock() - self._step_t
         yield from self._told_always()
         if step is not None:
             yield _gauge("step_age_seconds", "Time since the newest step.", age_s)
-            yield _of_alerts(alerts)
+            yield _of_alerts(alerts, step.signals.kinds)
             if age_s <= STALE_S:
                 yield from _of_step(step)
         if health is not None:
@@ -168,10 +166,10 @@ class Board:
         yield _counter("outbox_lost", "Alerts that the disk has lost.", outbox.lost)
 
 
-def _of_alerts(alerts: dict[tuple[Kind, Phase], int]) -> Metric:
+def _of_alerts(alerts: Counter[tuple[Kind, Phase]], kinds: Iterable[Kind]) -> Metric:
     counted = _counters("alerts", "Alerts by their phase.", "kind", "phase")
-    for (kind, phase), count in alerts.items():
-        counted.add_metric([kind, phase], count)
+    for kind, phase in product(kinds, Phase):
+        counted.add_metric([kind, phase], alerts[kind, phase])
     return counted
 
 
