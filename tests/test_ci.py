@@ -23,9 +23,14 @@ in_ci = pytest.mark.skipif(not os.environ.get("CI"), reason="elsewhere than in C
     [
         "alembic",
         "amqtt",
+        "argon2",
+        "can",
+        "cantools",
         "duckdb",
         "gpiozero",
+        "grpc",
         "ibis",
+        "kuksa",
         "matplotlib",
         "prometheus_client",
         "psycopg",
@@ -44,6 +49,8 @@ def test_ci_has_the_package(module: str) -> None:
     [
         "chromedriver",
         "chromium",
+        "espeak-ng",
+        "gpsfake",
         "openssl",
         "mosquitto_passwd",
         "mosquitto_pub",
