@@ -30,9 +30,23 @@ ANSWER_S = 4.0
 """Longest wait for a device's answer to a command."""
 
 _PORT = re.compile(r":\d*$")
-PAGES = {"/": "now.html", "/cab": "cab.html", "/health": "health.html", "/login": "login.html"}
+PAGES = {
+    "/": "now.html",
+    "/cab": "cab.html",
+    "/health": "health.html",
+    "/login": "login.html",
+}
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-FILES = ("base.css", "base.js", "chart.js", "now.js", "cab.js", "health.js", "login.js", "icon.svg")
+FILES = (
+    "base.css",
+    "base.js",
+    "chart.js",
+    "now.js",
+    "cab.js",
+    "health.js",
+    "login.js",
+    "icon.svg",
+)
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -7,15 +7,21 @@ const POINT_S = 0.2;
 const SILENT_LIVE_S = 2.5; // no frame's numbers for so long: what holds is not known
 const SILENT_S = 35; // where only the state is sent, with its heartbeat
 const SERVER_S = 2.5; // the server says something every second
+const PAGES = [
+  ["now", "/"],
+  ["cab", "/cab"],
+  ["health", "/health"],
+];
 
 export const byId = (id) => document.getElementById(id);
 export const get = (table, key) => (table && Object.hasOwn(table, key) ? table[key] : undefined);
 
 let words = { page: {}, kind: {}, reason: {}, expression: {} };
+let shown = ""; // the page's name; words of that name are its own
 let session = { role: null, csrf: null, locked: true };
 
 export function say(key, values = {}) {
-  return fill(get(words.page, key) ?? key, values);
+  return fill(get(get(words, shown), key) ?? get(words.page, key) ?? key, values);
 }
 
 function fill(text, values) {
@@ -302,7 +308,7 @@ function drawBar(page) {
   const nav = made("nav");
   nav.setAttribute("aria-label", say("pages"));
   if (session.role) {
-    for (const [name, path] of [["now", "/"], ["cab", "/cab"], ["health", "/health"]]) {
+    for (const [name, path] of PAGES) {
       const link = made("a", say(name));
       link.href = path;
       if (name === page) link.setAttribute("aria-current", "page");
@@ -358,6 +364,7 @@ async function speak(language) {
 }
 
 export async function begin(page) {
+  shown = page;
   const asked = kept() ?? navigator.language.slice(0, 2);
   await Promise.all([speak(LANGUAGES.includes(asked) ? asked : "en"), look()]);
   document.title = `${say(page === "login" ? "log_in" : page)} · Evenkeel`;
