@@ -63,8 +63,17 @@ class AlertSaid:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What a state says of driving; None is not known."""
+
+    watched: bool
+    moves: bool | None
+    due: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSaid:
-    """A state or a health: its text, and the newest alert that it tells."""
+    """A state or a health: its text, and the newest alert that it tells. ``moment`` is a state's."""
 
     sender: Sender
     what: Literal["state", "health"]
@@ -72,6 +81,7 @@ class StatusSaid:
     payload: str
     epoch: int
     sequence: int
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +205,13 @@ def _status(
     said = model.model_validate_json(payload)
     if said.sequence > MAX_EPOCH:
         return Refused("invalid", f"sequence: more than {MAX_EPOCH}")
-    return StatusSaid(sender, what, said.time.astimezone(UTC), payload.decode(), said.epoch, said.sequence)
+    moment = _moment(said) if isinstance(said, StateMessage) else None
+    return StatusSaid(sender, what, said.time.astimezone(UTC), payload.decode(), said.epoch, said.sequence, moment)
+
+
+def _moment(state: StateMessage) -> Moment:
+    stands = None if state.context is None else state.context.standstill
+    return Moment(state.watching, None if stands is None else not stands, state.break_due)
 
 
 def _answer(sender: Sender, payload: bytes) -> Reading:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from edge.collect.database import SQLITE
 from edge.collect.gaps import StreamKey
-from edge.collect.tables import alerts, devices, erasures, losses, refusals, streams
+from edge.collect.tables import alerts, devices, erasures, hours, losses, refusals, streams
 
 
 class Statements:
@@ -32,6 +32,7 @@ class Statements:
         keys = ["prefix", "device", "epoch", "first"]
         self.loss: Executable = self._insert(losses).on_conflict_do_nothing(index_elements=keys)
         self.refusal = self._refusal()
+        self.hour = self._hour()
         self.erasure = self._newest(erasures, ["prefix", "device"], ["epoch", "sequence", "erased"])
 
     def _newest(self, table: Table, keys: list[str], names: list[str]) -> Executable:
@@ -60,6 +61,12 @@ class Statements:
             "ended": case((statement.excluded.newest > streams.c.newest, None), else_=streams.c.ended),
         }
         upsert: Executable = statement.on_conflict_do_update(index_elements=["prefix", "device", "epoch"], set_=told)
+        return upsert
+
+    def _hour(self) -> Executable:
+        statement = self._insert(hours)
+        both = {name: hours.c[name].op("|")(statement.excluded[name]) for name in ("watched", "known", "driven", "due")}
+        upsert: Executable = statement.on_conflict_do_update(index_elements=["prefix", "device", "hour"], set_=both)
         return upsert
 
     def _refusal(self) -> Executable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from edge.collect.database import empty_log
 from edge.collect.gaps import OpenStream, StreamKey
+from edge.collect.hours import Hours
 from edge.collect.missing import look_for_gaps, missing_of
 from edge.collect.ranges import Range, common, without
 from edge.collect.reading import (
@@ -40,7 +41,7 @@ from edge.collect.reading import (
     StatusSaid,
 )
 from edge.collect.statements import Statements, of_device, of_stream, settling
-from edge.collect.tables import alerts, devices, losses, streams
+from edge.collect.tables import alerts, devices, hours, losses, streams
 from edge.domain import Stamp
 from edge.mqtt.messages import Resent, Topics
 
@@ -100,6 +101,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._statements = Statements(engine.dialect.name)
+        self._hours = Hours()
 
     def write(self, batch: Sequence[Received], now: Stamp) -> Written:
         """Write what came, in order, as one transaction that is on the disk when this returns."""
@@ -124,6 +126,14 @@ class Store:
                 for loss in self._write_answer(connection, one.sender, one.resent, now, end=one.end)
             ]
             refused = self._write_refusals(connection, [*batch, *conflicts], now)
+            minutes = self._hours.news(said, now)
+            if minutes:
+                rows = [
+                    {"prefix": prefix, "device": device, "hour": hour} | asdict(minutes[prefix, device, hour])
+                    for prefix, device, hour in sorted(minutes)
+                ]
+                connection.execute(self._statements.hour, rows)
+        self._hours.written(minutes)
         return Written(
             [_stored(arrived[key], now) for key in sorted(stored)],
             duplicates=sum(isinstance(one, AlertSaid) for one in said) - len(stored) - len(conflicts),
@@ -148,11 +158,12 @@ class Store:
                 select(streams.c.epoch, streams.c.newest).where(mine).order_by(streams.c.epoch.desc()).limit(1)
             ).first()
             count = connection.execute(delete(alerts).where(of_device(alerts, prefix, device))).rowcount
-            for table in (devices, streams, losses):
+            for table in (devices, streams, losses, hours):
                 connection.execute(delete(table).where(of_device(table, prefix, device)))
             if newest is not None:
                 mark = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
                 connection.execute(self._statements.erasure, mark | {"erased": now})
+        self._hours.forget(prefix, device)
         empty_log(self._engine)
         return Erasure(prefix, device, count)
 
@@ -350,7 +361,8 @@ class Store:
         connection.execute(update(streams).where(of_stream(streams, key)).values(settled=max(deleted)))
 
     def _delete_unseen(self, connection: Connection, before: datetime) -> None:
-        """Delete devices that have not been seen since, and of which no alert is left."""
+        """Delete devices that have not been seen since, and of which no alert is left, and hours before then."""
+        connection.execute(delete(hours).where(hours.c.hour < before))
         mine = and_(alerts.c.prefix == devices.c.prefix, alerts.c.device == devices.c.device)
         old = and_(devices.c.last_seen < before, devices.c.seen_synced)
         unseen = connection.execute(
@@ -432,6 +444,7 @@ def _alert_row(said: AlertSaid, now: Stamp) -> dict[str, Any]:
         "phase": str(alert.phase),
         "level": str(alert.level),
         "started": said.started,
+        "happened": said.started if alert.clock_synced and said.started <= now.time else now.time,
         "resent": alert.resent,
         "received": now.time,
         "received_synced": now.clock_synced,

@@ -67,6 +67,7 @@ alerts = Table(
     Column("phase", String(16), nullable=False),
     Column("level", String(16), nullable=False),
     Column("started", UtcTime, nullable=False, comment="when the episode began"),
+    Column("happened", UtcTime, comment="the same by a clock that can be believed: else when it was received"),
     Column("resent", Boolean, nullable=False, comment="it came because it was asked for"),
     Column("received", UtcTime, nullable=False, comment="the collector's clock"),
     Column("received_synced", Boolean, nullable=False, comment="whether 'received' can be believed"),
@@ -74,6 +75,7 @@ alerts = Table(
     UniqueConstraint("prefix", "device", "epoch", "sequence", name="alerts_once"),
     Index("alerts_received", "received"),
     Index("alerts_time", "prefix", "device", "time"),
+    Index("alerts_happened", "happened"),
     sqlite_autoincrement=True,
 )
 
@@ -112,6 +114,23 @@ losses = Table(
         Column("last", BigInteger, nullable=False),
         Column("reason", String(64), nullable=False),
         Column("noted", UtcTime, nullable=False),
+    ),
+)
+
+hours = Table(
+    "hours",
+    metadata,
+    *_key(
+        Column("hour", UtcTime, primary_key=True, comment="its beginning, by the collector's clock"),
+        *(
+            Column(name, BigInteger, nullable=False, comment=f"bit m: in minute m of the hour {said}")
+            for name, said in (
+                ("watched", "somebody was looked at"),
+                ("known", "it was known whether the vehicle moved"),
+                ("driven", "the vehicle moved"),
+                ("due", "a break was due"),
+            )
+        ),
     ),
 )
 

@@ -119,6 +119,13 @@ class Desk:
             (f"evenkeel/{device}/state", payload("state", sequence=sequence, epoch=epoch)), retained=retained
         )
 
+    def drives(self, *, moves: bool | None, retained: bool = False) -> Written:
+        """Write a state that tells whether the vehicle moves."""
+        context = {"speed_kmh": None, "standstill": None if moves is None else not moves} | dict.fromkeys(
+            ("standing_s", "ignition")
+        )
+        return self.take(("evenkeel/van-7/state", payload("state", watching=True, context=context)), retained=retained)
+
     def answers(self, said: bytes, device: str = "van-7") -> Written:
         """Write a device's answer to ``resend``."""
         return self.take((f"evenkeel/{device}/command/resend/result", said))

@@ -11,23 +11,26 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, MetaData, Table, insert, make_url, select, text
 from typer.testing import CliRunner
 
 from benchmarks.collecting import CollectorProcess
 from benchmarks.mosquitto import Mosquitto
 from edge.cli import app
 from edge.collect.config import CollectConfig, load_collect_config
-from edge.collect.database import VERSION_TABLE, database_url, open_database, upgrade
+from edge.collect.database import VERSION_TABLE, _alembic, database_url, open_database, upgrade
 from edge.collect.meter import PrometheusMeter
-from edge.collect.tables import metadata
+from edge.collect.tables import alerts, metadata
 from edge.errors import ConfigError, EvenkeelError, UnavailableError
+from tests.collect.conftest import BEGINNING
 from tests.collect.said import payload
 
 if TYPE_CHECKING:
@@ -212,6 +215,26 @@ def test_a_newer_database_is_refused_and_an_older_one_brought_up(database: str) 
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608 - our own name
     with pytest.raises(ConfigError, match="newer version"):
         upgrade(engine)
+    engine.dispose()
+
+
+def test_what_an_older_version_stored_is_told_its_time(database: str) -> None:
+    engine = open_database(make_url(database))
+    with engine.begin() as connection:
+        command.upgrade(_alembic(connection), "0001")
+        old = Table("alerts", MetaData(), autoload_with=connection)
+        assert "happened" not in old.c
+        for number, (synced, started) in enumerate(((True, 1), (False, 1), (True, 20)), 1):
+            told: dict[str, Any] = {"sequence": number, "epoch": 1, "clock_synced": synced, "time": BEGINNING}
+            told |= {"started": BEGINNING + timedelta(hours=started), "received": BEGINNING + timedelta(hours=2)}
+            flags = {"resent": False, "received_synced": True}
+            values = dict.fromkeys(old.c.keys(), "") | told | flags
+            del values["id"]
+            connection.execute(insert(old).values(values))
+    upgrade(engine)
+    with engine.connect() as connection:
+        happened = list(connection.scalars(select(alerts.c.happened).order_by(alerts.c.sequence)))
+    assert happened == [BEGINNING + timedelta(hours=hours) for hours in (1, 2, 2)]
     engine.dispose()
 
 

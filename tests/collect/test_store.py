@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sqlalchemy import Engine, func, make_url, select
 from edge.collect.database import open_database
 from edge.collect.reading import read
 from edge.collect.store import Received, Store
-from edge.collect.tables import alerts, devices, erasures, losses, refusals, streams
+from edge.collect.tables import alerts, devices, erasures, hours, losses, refusals, streams
 from edge.domain import Stamp
 from tests.collect.said import answer, payload
 
@@ -338,3 +339,60 @@ def test_in_whatever_order_alerts_come_the_missing_ones_are_known(
         for number in range(one.first, one.last + 1)
     }
     assert found == expected
+
+
+def minutes(engine: Engine) -> list[tuple[str, int, str, str]]:
+    """Device, the hour, and the minutes watched and driven as text."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(hours).order_by(hours.c.device, hours.c.hour))
+        return [(row.device, row.hour.hour, bin(row.watched), bin(row.driven)) for row in rows]
+
+
+def test_time_driven_counts_by_the_minute_however_often_and_to_whomever_it_is_said(desk: Desk, engine: Engine) -> None:
+    other = Store(engine)
+    for _ in range(3):
+        desk.drives(moves=True)
+        desk.wait(seconds=10)
+    assert minutes(engine) == [("van-7", 9, bin(1 << 30), bin(1 << 30))]
+    desk.wait(minutes=2)
+    desk.drives(moves=False)
+    desk.drives(moves=None)
+    desk.store = other
+    desk.drives(moves=True)
+    desk.wait(hours=1)
+    desk.drives(moves=True, retained=True)  # of an earlier time
+    desk.synced = False
+    desk.drives(moves=True)
+
+    assert minutes(engine) == [("van-7", 9, bin(1 << 30 | 1 << 32), bin(1 << 30 | 1 << 32))]
+    with engine.connect() as connection:
+        row = connection.execute(select(hours)).one()
+    assert (row.known, row.due) == (1 << 30 | 1 << 32, 0)
+
+
+def test_a_device_that_was_erased_has_no_time_driven_until_it_drives_again(desk: Desk, engine: Engine) -> None:
+    desk.drives(moves=True)
+    desk.store.forget("evenkeel", "van-7", desk.now)
+    assert size(engine, hours) == 0
+    desk.wait(minutes=1)
+    desk.drives(moves=True)
+    assert minutes(engine) == [("van-7", 9, bin(1 << 31), bin(1 << 31))]
+
+
+def test_time_driven_grows_too_old_like_alerts(desk: Desk, engine: Engine) -> None:
+    desk.drives(moves=True)
+    desk.wait(days=40)
+    desk.drives(moves=True)
+    desk.store.delete_old(desk.now - timedelta(days=30), desk.now)
+    assert len(minutes(engine)) == 1
+
+
+def test_an_episode_happened_when_a_clock_says_so_that_can_be_believed(desk: Desk, engine: Engine) -> None:
+    desk.take(
+        ("evenkeel/van-7/alert", payload("alert", sequence=1)),
+        ("evenkeel/van-7/alert", payload("alert", sequence=2, clock_synced=False)),
+        ("evenkeel/van-7/alert", payload("alert", sequence=3, started="2046-05-04T09:29:58.000Z")),
+    )
+    with engine.connect() as connection:
+        told = list(connection.scalars(select(alerts.c.happened).order_by(alerts.c.sequence)))
+    assert told == [desk.now - timedelta(seconds=2), desk.now, desk.now]
