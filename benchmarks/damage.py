@@ -28,7 +28,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.messages import made_alert
+from edge.compat import UTC
 from edge.domain import Phase, Stamp
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import Bounds, Contents, Outbox, read_contents

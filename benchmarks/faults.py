@@ -6,7 +6,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+
+from edge.compat import StrEnum
 
 
 class What(StrEnum):

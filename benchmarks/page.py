@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from edge.compat import UTC
 from edge.config import VisionConfig
 from edge.config.reference import replaced
 from edge.service.versions import About

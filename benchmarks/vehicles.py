@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import paho.mqtt.client as paho
@@ -24,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from benchmarks.limits import raise_file_limit
 from benchmarks.messages import made_alert, made_health, made_state
+from edge.compat import UTC
 from edge.config import PublishConfig
 from edge.domain import Stamp
 from edge.mqtt.messages import OutboxPart, Topics

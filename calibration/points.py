@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 
+from edge.compat import Self
 from edge.tuning.score import Score
 
 DIGITS = 4

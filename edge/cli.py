@@ -10,13 +10,13 @@ import logging
 import os
 import shutil
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from edge import __version__
+from edge.compat import StrEnum
 from edge.config import Config, load_config, schema_json
 from edge.config.secrets import exposed, has_password, redact, with_camera_source
 from edge.errors import EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError, UnavailableError, UsageError, of_system
@@ -349,9 +349,11 @@ def collect(
     if sum((check, migrate, forget is not None)) > 1:
         raise UsageError("--check, --forget and --migrate exclude each other; give one of them")
     if check:
-        from datetime import UTC, datetime
+        from datetime import datetime
 
         from rich.console import Console
+
+        from edge.compat import UTC
 
         seen = view.look(database_url(configuration.collect, os.environ))
         if as_json:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from enum import StrEnum
 from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge.compat import StrEnum
 
 EXPRESSIONS: tuple[str, ...] = (
     "neutral",

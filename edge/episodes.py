@@ -22,7 +22,7 @@ def uuid7(time: datetime, entropy: bytes) -> UUID:
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"entropy must be {ENTROPY_BYTES} bytes, not {len(entropy)}")
     milliseconds = int(time.timestamp() * 1000) & (2**48 - 1)
-    value = milliseconds << 80 | int.from_bytes(entropy)
+    value = milliseconds << 80 | int.from_bytes(entropy, "big")
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0x3 << 62) | 2 << 62
     return UUID(int=value)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
 from benchmarks.board.root import Board
+from edge.compat import tomllib
 
 SOURCE = Path(__file__).parents[2]
 CLIP = SOURCE / "edge/tools/demo/clip.mp4"

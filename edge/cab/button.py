@@ -6,10 +6,11 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from edge.board.pins import REMEDY, pin_factory
 from edge.cab.presses import Press, Presses
+from edge.compat import Self
 from edge.config import ButtonConfig
 from edge.errors import UnavailableError
 

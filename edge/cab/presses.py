@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from enum import StrEnum
+
+from edge.compat import StrEnum
 
 BOUNCE_S = 0.03
 """A change counts once it has lasted so long: contacts bounce for some milliseconds, a finger takes longer, seconds."""

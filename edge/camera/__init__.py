@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from edge.board.clock import uptime_s
+from edge.compat import Self
 from edge.config import CameraConfig
 from edge.config.secrets import redact
 from edge.domain import Frame

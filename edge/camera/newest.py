@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.board.clock import uptime_s
 from edge.camera import Camera, Clock, EndOfStream
+from edge.compat import Self
 from edge.config import CameraConfig
 from edge.config.secrets import redact
 from edge.domain import Frame, Sight

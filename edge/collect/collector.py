@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -29,6 +29,7 @@ from edge.collect.meter import Meter, NoMeter
 from edge.collect.ranges import count
 from edge.collect.reading import END, RESEND, Refused, ResendSaid, StatusSaid, read
 from edge.collect.store import Received, Store, Stored, Written
+from edge.compat import UTC
 from edge.domain import Stamp
 from edge.mqtt.messages import Topics
 from edge.mqtt.session import Wake

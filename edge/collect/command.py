@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TextIO
 
 from sqlalchemy import Engine, select
@@ -21,6 +21,7 @@ from edge.collect.meter import PrometheusMeter
 from edge.collect.store import Erasure, Store, Stored
 from edge.collect.tables import devices, streams
 from edge.collect.view import open_existing
+from edge.compat import UTC
 from edge.domain import Stamp
 from edge.errors import UnavailableError, UsageError
 from edge.mqtt.messages import rfc3339

@@ -6,10 +6,11 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from edge.compat import Self
 from edge.config import TOPIC_PART, MqttConfig, load_as
 from edge.section import EXPERT, Layer, Section
 

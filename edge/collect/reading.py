@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from edge.compat import UTC
 from edge.config import TOPIC_PART
 from edge.mqtt.messages import (
     MAX_EPOCH,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import time
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.compat import Self
 from edge.decision.kinds import registered
 from edge.domain import Kind, Level, Phase
 from edge.section import Layer, Section, Share

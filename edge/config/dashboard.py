@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.compat import Self
 from edge.config.listen import check_listen, host_and_port
 from edge.section import Layer, Section
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from edge.compat import Self
 from edge.config.breaks import BreaksConfig
 from edge.config.cab import CabConfig
 from edge.config.dashboard import DashboardConfig

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from datetime import date, time
 from pathlib import Path
 from typing import Any
+
+from edge.compat import tomllib
 
 
 def toml_value(value: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edge.compat import Self
 from edge.config.cab import Pin
 from edge.config.hosts import check_host
 from edge.section import Layer, Section

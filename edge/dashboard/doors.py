@@ -7,11 +7,11 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from edge.compat import StrEnum
 from edge.config.dashboard import DashboardConfig
 from edge.mqtt.commands import RateLimit
 

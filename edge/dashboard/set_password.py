@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from edge.compat import tomllib
 from edge.dashboard.doors import LEAST_LENGTH, LONGEST, Role, hasher
 from edge.errors import ConfigError, UsageError
 

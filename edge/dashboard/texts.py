@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from importlib import resources
 from typing import Any
 
+from edge.compat import tomllib
 from edge.words.catalogue import catalogue
 
 LANGUAGES = ("en", "de")

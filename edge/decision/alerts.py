@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, SerializeAsAny, ValidationError, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, to_json
 
+from edge.compat import Self
 from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings, Sensitivity
 from edge.decision.kinds import registered

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from edge.compat import StrEnum
 from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandName, Topics
 
 PREFIX, DEVICE, KIND, WORD, HOME = "{prefix}", "{device_id}", "{kind}", "{word}", "{discovery_prefix}"

@@ -11,8 +11,8 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
 
+from edge.compat import Self
 from edge.config import Config
 from edge.domain import Phase, Stamp
 from edge.mqtt.commands import Budgets, Command, RateLimit

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.board.kept import KeptFile
+from edge.compat import Self
 from edge.config import Config
 from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.messages import Topics

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 from paho.mqtt.properties import Properties
+
+from edge.compat import Self
 
 WINDOW = 16
 """Messages on their way at once at most; below mosquitto's default of 20 (``max_inflight_messages``)."""

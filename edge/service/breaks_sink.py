@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from edge.board.kept import KeptFile
+from edge.compat import Self
 from edge.config import Config
 from edge.domain import Kind, Stamp, Step
 from edge.mqtt.outbox import files as outbox_files

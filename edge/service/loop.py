@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from edge.board.clock import uptime_s
@@ -21,6 +21,7 @@ from edge.board.watch import HEAT_PERIOD_S, HeatWatch
 from edge.cab.button import Button
 from edge.camera import EndOfStream, is_file_source, open_camera, without_credentials
 from edge.camera.newest import NewestFrame
+from edge.compat import UTC
 from edge.config import Config
 from edge.config.vss import VssConfig
 from edge.domain import UNKNOWN_CONTEXT, Frame, Sight, Stamp, State, Step

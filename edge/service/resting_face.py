@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.board.kept import KeptFile
+from edge.compat import Self
 from edge.decision.baseline import LEVELS, RestingFace
 from edge.domain import Kind, Stamp, Step
 from edge.mqtt.outbox import files as outbox_files

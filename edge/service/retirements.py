@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
 
+from edge.compat import Self
 from edge.config import Config
 from edge.errors import EvenkeelError
 from edge.mqtt.identity import Identity, IdentityFile

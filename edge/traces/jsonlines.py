@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
+from edge.compat import Self
 from edge.errors import UnavailableError
 
 

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edge.board.clock import uptime_s
+from edge.compat import Self
 from edge.config import TraceConfig
 from edge.domain import Step
 from edge.errors import UnavailableError

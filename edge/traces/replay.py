@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge.camera import EndOfStream, open_camera
+from edge.compat import UTC, Self
 from edge.config import Config, VisionConfig
 from edge.decision.decider import Decider
 from edge.decision.ordinary import OrdinaryFace

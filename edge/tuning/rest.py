@@ -86,7 +86,8 @@ class _Face:
 
     def _learn(self, where: NDArray[np.bool_]) -> None:
         at = (np.minimum(self._next, len(self._batch.t) - 1), self._drives)
-        self._learned.add(self._odds[:, *at], np.where(where & self._teaches[at], self._seen_s[at], 0.0))
+        of_each_kind = (slice(None), *at)
+        self._learned.add(self._odds[of_each_kind], np.where(where & self._teaches[at], self._seen_s[at], 0.0))
 
 
 class _Shown:

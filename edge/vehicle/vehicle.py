@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Self
 
+from edge.compat import Self
 from edge.config import Config
 from edge.config.vehicle import VehicleConfig
 from edge.domain import UNKNOWN_CONTEXT, Context

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.compat import Self
 from edge.config import VisionConfig
 from edge.domain import CUE_NAMES, EXPRESSIONS, Cues, Face, FaceReading
 from edge.errors import ModelError

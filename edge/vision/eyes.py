@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.compat import Self
 from edge.config import VisionConfig
 from edge.domain import EYE_NAMES, Face, Reading
 from edge.errors import ModelError

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, product
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.compat import Self
 from edge.config import VisionConfig
 from edge.domain import Face
 from edge.errors import ModelError

@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.compat import Self
 from edge.errors import ModelError, UnavailableError
 from edge.vision.manifest import Manifest, ModelName, TensorSpec, load_manifest, read_model
 

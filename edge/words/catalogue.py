@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from edge.compat import tomllib
 from edge.domain import Kind, Reason, ReasonCode
 from edge.errors import ConfigError
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.progress import track
 
+from edge.compat import Self
 from models.training.side_on import turn
 
 SIDE_IN_UNITS = 0.9

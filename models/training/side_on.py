@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.progress import track
 
+from edge.compat import Self
 from edge.vision.quality import pose
 from models.training.face_data import Picture, without_head
 

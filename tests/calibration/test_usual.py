@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import numpy as np
 import pytest
 
 from calibration.usual import LEAST, fit_usual, with_usual
+from edge.compat import tomllib
 from edge.vision.manifest import bundled
 
 

@@ -40,9 +40,9 @@ def _numbers(numbers: Mapping[int, int]) -> bytes:
 
 
 def _number(name: int, value: int) -> bytes:
-    return _element(name, value.to_bytes(8))
+    return _element(name, value.to_bytes(8, "big"))
 
 
 def _element(name: int, content: bytes) -> bytes:
-    size = (len(content) | 1 << 56).to_bytes(8)
-    return name.to_bytes((name.bit_length() + 7) // 8) + size + content
+    size = (len(content) | 1 << 56).to_bytes(8, "big")
+    return name.to_bytes((name.bit_length() + 7) // 8, "big") + size + content

@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from edge.collect.meter import NoMeter
 from edge.collect.reading import read
 from edge.collect.store import Received, Store, Stored, Written
 from edge.collect.tables import streams
+from edge.compat import UTC
 from edge.domain import Stamp
 from tests.collect.said import payload
 from tests.mqtt.conftest import certificates, passwords, publish_to  # noqa: F401 - fixtures

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.compat import tomllib
 from edge.config import Config, load_config, schema_json
 from edge.config.load import all_keys
 from edge.errors import ConfigError

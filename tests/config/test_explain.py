@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import pytest
 
+from edge.compat import tomllib
 from edge.config import Config, load_config
 from edge.config.explain import Setting, as_lines, explain
 from edge.config.load import all_keys

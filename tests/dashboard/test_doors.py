@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.compat import tomllib
 from edge.config import load_config
 from edge.config.dashboard import DashboardConfig
 from edge.dashboard.doors import GUESS_EVERY_S, GUESSES, SESSION_S, SESSIONS, Doors, Role

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from benchmarks.messages import made_alert, made_health, made_state
+from edge.compat import UTC
 from edge.dashboard.picture import HISTORY_S, KEPT_S, MAX_BYTES, MAX_KINDS, Picture, as_sent
 from edge.domain import Phase, Stamp, State
 from edge.mqtt.messages import KindPart, LiveMessage, OutboxPart, Topics

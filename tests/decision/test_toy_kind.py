@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from pydantic import Field
 from edge.board.clock import uptime_s
 from edge.camera import Source
 from edge.camera.newest import NewestFrame
+from edge.compat import Self
 from edge.config import Config, load_config
 from edge.decision.decider import Decider
 from edge.decision.judge import Judge, JudgeSettings, Moment, register, unregister

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 
 import pytest
 
 from docs.tutorials import ROOT
+from edge.compat import tomllib
 from edge.config import Config
 
 mock = pytest.importorskip("gpiozero.pins.mock", reason="gpiozero is not installed; pip install 'evenkeel[gpio]'")

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+
+from edge.compat import Self
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = (
     PacketTypes.CONNECT,
@@ -79,7 +81,7 @@ def connack(code: int = 0, **limits: Any) -> bytes:
 
 def puback(mid: int, code: int = 0) -> bytes:
     """PUBACK of MQTT 5."""
-    return packet(PUBACK, mid.to_bytes(2) + (bytes([code]) if code else b""))
+    return packet(PUBACK, mid.to_bytes(2, "big") + (bytes([code]) if code else b""))
 
 
 def disconnect(code: int, **more: Any) -> bytes:
@@ -141,7 +143,7 @@ class ScriptedBroker:
     def send(self, topic: str, payload: bytes = b"", *, retain: bool = False, **properties: Any) -> None:
         """Send a message of QoS 0 to the device that is connected, by MQTT 5; at most 127 bytes."""
         name = topic.encode()
-        body = len(name).to_bytes(2) + name + _properties(PUBLISH, properties) + payload
+        body = len(name).to_bytes(2, "big") + name + _properties(PUBLISH, properties) + payload
         self._open[-1].sendall(bytes([PUBLISH << 4 | retain, len(body)]) + body)
 
     def cut(self) -> None:
@@ -215,20 +217,20 @@ def _parse(number: int, header: int, body: bytes, version: int) -> Packet:
     if kind == CONNECT:
         return _parse_connect(number, body)
     if kind == PUBLISH:
-        size = int.from_bytes(body[:2])
+        size = int.from_bytes(body[:2], "big")
         topic, rest = body[2 : 2 + size].decode(), body[2 + size :]
-        mid, rest = (int.from_bytes(rest[:2]), rest[2:]) if qos else (0, rest)
+        mid, rest = (int.from_bytes(rest[:2], "big"), rest[2:]) if qos else (0, rest)
         payload = _behind_properties(rest) if version == 5 else rest
         return Packet(number, kind, mid, topic, payload, qos, bool(header & 1), size=len(body) + 2)
     if kind == SUBSCRIBE:
         rest = body[3 + body[2] :] if version == 5 else body[2:]
         filters, options = [], []
         while rest:
-            size = int.from_bytes(rest[:2])
+            size = int.from_bytes(rest[:2], "big")
             filters.append(rest[2 : 2 + size].decode())
             options.append(rest[2 + size])
             rest = rest[3 + size :]
-        return Packet(number, kind, int.from_bytes(body[:2]), filters=tuple(filters), options=tuple(options))
+        return Packet(number, kind, int.from_bytes(body[:2], "big"), filters=tuple(filters), options=tuple(options))
     return Packet(number, kind)
 
 
@@ -254,13 +256,13 @@ def _parse_connect(number: int, body: bytes) -> Packet:
         will_topic=will_topic,
         client_id=client_id,
         user=user,
-        keepalive_s=int.from_bytes(body[8:10]),
+        keepalive_s=int.from_bytes(body[8:10], "big"),
         user_properties=len(getattr(properties, "UserProperty", ())),
     )
 
 
 def _text(data: bytes) -> tuple[str, bytes]:
-    size = int.from_bytes(data[:2])
+    size = int.from_bytes(data[:2], "big")
     return data[2 : 2 + size].decode(), data[2 + size :]
 
 
@@ -281,5 +283,5 @@ def _ordinary(got: Packet, version: int) -> bytes:
     if got.kind == PUBLISH and got.qos:
         return puback(got.mid)
     if got.kind == SUBSCRIBE:
-        return packet(SUBACK, got.mid.to_bytes(2) + (b"\0" if version == 5 else b"") + bytes(len(got.filters)))
+        return packet(SUBACK, got.mid.to_bytes(2, "big") + (b"\0" if version == 5 else b"") + bytes(len(got.filters)))
     return packet(PINGRESP) if got.kind == PINGREQ else SILENCE

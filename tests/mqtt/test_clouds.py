@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import edge.mqtt
 from benchmarks.messages import made_alert, made_health, made_state
 from docs.tutorials import ROOT, files
+from edge.compat import tomllib
 from edge.config import CameraConfig, Config, OutboxConfig, PublishConfig
 from edge.domain import State
 from edge.mqtt.channels import Channel, Role, channels

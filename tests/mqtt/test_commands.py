@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.messages import made_alert, made_outbox
+from edge.compat import UTC
 from edge.config import Config
 from edge.domain import Stamp
 from edge.mqtt.client import Publisher

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import pytest
 
 import edge.mqtt
 from benchmarks.messages import made_outbox
+from edge.compat import UTC
 from edge.config import Config
 from edge.domain import (
     EXPRESSION,

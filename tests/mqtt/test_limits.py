@@ -487,7 +487,7 @@ def test_a_refused_subscription_is_a_problem(start: Start, until: Until) -> None
     def script(got: Packet) -> bytes | None:
         if got.kind != SUBSCRIBE:
             return None
-        return bytes([0x90, 3 + len(got.filters)]) + got.mid.to_bytes(2) + b"\0" + b"\x87" * len(got.filters)
+        return bytes([0x90, 3 + len(got.filters)]) + got.mid.to_bytes(2, "big") + b"\0" + b"\x87" * len(got.filters)
 
     device = start(script)
     until(lambda: device.says("refuses a subscription to commands: not authorised"), "the notice")

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.compat import UTC
 from edge.config import OutboxConfig
 from edge.domain import Level, Phase, Stamp
 from edge.mqtt.messages import AlertMessage, ModelsPart, Topics

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks.damage import OF_VERSION_1, ROOMY, Template, folder_in_memory, run_case, selected, templates
 from benchmarks.messages import made_alert
+from edge.compat import UTC
 from edge.domain import Stamp
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import Outbox, read_contents

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.messages import made_alert
+from edge.compat import UTC
 from edge.domain import Stamp
 from edge.mqtt.messages import Gone, Resent, Topics
 from edge.mqtt.outbox import Bounds, Outbox

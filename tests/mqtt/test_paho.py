@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -11,6 +10,7 @@ from packaging.requirements import Requirement
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.compat import tomllib
 from edge.mqtt.session import _Client
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.messages import made_outbox
+from edge.compat import UTC
 from edge.config import Config
 from edge.domain import Kind, Level, Phase, Stamp, State
 from edge.episodes import uuid7

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.messages import made_outbox
+from edge.compat import UTC
 from edge.config import Config, MqttConfig, TlsConfig, load_config
 from edge.domain import Stamp
 from edge.errors import ConfigError

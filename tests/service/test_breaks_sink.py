@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edge.compat import UTC
 from edge.config import Config
 from edge.domain import Context, Stamp
 from edge.service.breaks_sink import BreaksFile, BreaksSink

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 import edge.tools.demo
 from edge.board.clock import uptime_s
+from edge.compat import Self
 from edge.config import Config
 from edge.config.vehicle import VehicleConfig
 from edge.domain import Context, Phase, State

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from unittest.mock import MagicMock
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from edge.board.sensors import Heat
 from edge.cab.presses import Press
 from edge.camera import Camera, EndOfStream, Source
 from edge.camera.newest import NewestFrame
+from edge.compat import UTC, Self
 from edge.config import Config, HeatConfig, load_config
 from edge.decision.baseline import RestingFace
 from edge.decision.decider import Decider

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Self
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -14,6 +13,7 @@ from edge.board.notify import Notifier
 from edge.board.sensors import Heat
 from edge.camera import Camera, EndOfStream
 from edge.camera.newest import NewestFrame
+from edge.compat import Self
 from edge.config import CameraConfig, Config
 from edge.decision.decider import Decider
 from edge.domain import (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from edge.compat import UTC
 from edge.decision.baseline import RestingFace
 from edge.domain import Stamp
 from edge.service.resting_face import FILE_NAME, RestingFaceFile

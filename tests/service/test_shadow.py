@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -20,6 +20,7 @@ from edge.board.clock import uptime_s
 from edge.camera import Source
 from edge.camera.newest import NewestFrame
 from edge.cli import app
+from edge.compat import UTC
 from edge.config import Config
 from edge.decision.decider import Decider
 from edge.domain import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -21,6 +21,7 @@ from edge.camera.newest import NewestFrame
 from edge.camera.opencv import OpenCvCamera
 from edge.camera.picamera2 import PiCamera
 from edge.camera.video import VideoFile
+from edge.compat import UTC
 from edge.config import Config
 from edge.domain import Frame, Phase, Sight, Stamp
 from edge.service.loop import Service, build_service

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from edge.compat import Self, StrEnum
 from edge.decision.closures import Closures, Window
 from edge.decision.expression import FollowedExpression
 from edge.decision.judge import Judge, JudgeSettings, Moment, cool_down_field, min_speed_field, register

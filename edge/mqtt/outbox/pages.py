@@ -10,11 +10,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from edge.compat import Self
 from edge.mqtt.outbox.files import beside
 
 Value = int | float | str | bytes | None
@@ -97,7 +98,7 @@ class Log:
             return None
         if len(data) <= _WAL_HEADER_BYTES:
             return None
-        for page_bytes in dict.fromkeys((int.from_bytes(data[8:12]), DEFAULT_PAGE_BYTES)):
+        for page_bytes in dict.fromkeys((int.from_bytes(data[8:12], "big"), DEFAULT_PAGE_BYTES)):
             for big_endian in dict.fromkeys((bool(data[3] & 1), False, True)):
                 if _is_page_size(page_bytes) and (log := cls._read(data, page_bytes, big_endian=big_endian)).frames:
                     return log
@@ -108,7 +109,7 @@ class Log:
         head = Checksums(6, big_endian=big_endian)
         piece = Checksums(2 + page_bytes // 4, big_endian=big_endian)
         salts, seed = data[16:24], struct.unpack(">II", data[24:32])
-        whole = head.of(data[:24], (0, 0)) == seed and int.from_bytes(data[:4]) & ~1 == _WAL_MAGIC
+        whole = head.of(data[:24], (0, 0)) == seed and int.from_bytes(data[:4], "big") & ~1 == _WAL_MAGIC
         frames: list[Frame] = []
         broken, end, sound = not whole, 0, 0
         for at in range(
@@ -162,10 +163,10 @@ class Pages:
             start = HEADER_BYTES if number == 1 else 0
             if image[start] != TABLE_LEAF:
                 continue
-            cells = int.from_bytes(image[start + 3 : start + 5])
+            cells = int.from_bytes(image[start + 3 : start + 5], "big")
             for index in range(min(cells, self.page_bytes // 4)):
                 at = start + 8 + 2 * index
-                if (found := self._cell(image, int.from_bytes(image[at : at + 2]))) is not None:
+                if (found := self._cell(image, int.from_bytes(image[at : at + 2], "big"))) is not None:
                     yield found
 
     def _cell(self, image: bytes, at: int) -> tuple[int, tuple[Value, ...]] | None:
@@ -187,7 +188,7 @@ class Pages:
         local = least + (size - least) % (usable - 4)
         local = local if local <= longest else least
         parts, left = [image[at : at + local]], size - local
-        following = int.from_bytes(image[at + local : at + local + 4])
+        following = int.from_bytes(image[at + local : at + local + 4], "big")
         while left > 0:
             if following not in self.numbers:
                 # where it is the size that is damaged, the record is whole in this page
@@ -195,7 +196,7 @@ class Pages:
             page = self.image(following)
             parts.append(page[4 : 4 + min(left, usable - 4)])
             left -= usable - 4
-            following = int.from_bytes(page[:4])
+            following = int.from_bytes(page[:4], "big")
         return b"".join(parts)
 
 
@@ -223,7 +224,7 @@ def views(path: Path, file: BinaryIO) -> Iterator[Pages]:
 def _told_page_bytes(file: BinaryIO) -> int:
     try:
         file.seek(16)
-        size = int.from_bytes(file.read(2))
+        size = int.from_bytes(file.read(2), "big")
     except OSError:
         return DEFAULT_PAGE_BYTES
     return 65536 if size == 1 else size
@@ -261,7 +262,7 @@ def _record(payload: bytes) -> tuple[Value, ...]:
 def _value(payload: bytes, at: int, serial: int) -> tuple[Value, int]:
     if serial in _INTEGER_BYTES:
         size = _INTEGER_BYTES[serial]
-        return int.from_bytes(payload[at : at + size], signed=True), size
+        return int.from_bytes(payload[at : at + size], "big", signed=True), size
     if serial == 7:
         return struct.unpack(">d", payload[at : at + 8].ljust(8, b"\0"))[0], 8
     if serial in (0, 8, 9):

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
+from edge.compat import Self
 from edge.config import Config
 from edge.domain import Stamp
 from edge.mqtt.messages import AlertMessage, Newest, OutboxPart, Resent, Topics

@@ -6,8 +6,9 @@ import sqlite3
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any
 
+from edge.compat import Self
 from edge.domain import Phase
 from edge.mqtt.messages import AlertMessage
 

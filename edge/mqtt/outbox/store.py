@@ -17,10 +17,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from edge.compat import Self
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import layout1
+from edge.mqtt.outbox.codes import Code, code_of
 from edge.mqtt.outbox.files import beside
 from edge.mqtt.outbox.pages import DEFAULT_PAGE_BYTES, Log
 from edge.mqtt.outbox.rows import COLUMNS, Counter, DamageError, Removal, Row, Status, Totals, checked_row, values
@@ -69,21 +71,21 @@ _TABLES = (
 
 
 _UNUSABLE = {
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_AUTH,
+    Code.PERM,
+    Code.BUSY,
+    Code.LOCKED,
+    Code.NOMEM,
+    Code.READONLY,
+    Code.INTERRUPT,
+    Code.IOERR,
+    Code.FULL,
+    Code.CANTOPEN,
+    Code.PROTOCOL,
+    Code.NOLFS,
+    Code.AUTH,
 }
 # a block that cannot be read stays so: what else there is must go into a new file
-_BAD_READS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+_BAD_READS = {Code.IOERR_READ, Code.IOERR_SHORT_READ, Code.IOERR_CORRUPTFS}
 
 
 class LayoutError(sqlite3.DatabaseError):
@@ -340,8 +342,8 @@ FAULTS = (sqlite3.Error, UnicodeError, OverflowError)
 
 def is_damage(error: Exception) -> bool:
     """Whether the file is at fault, rather than the disk that does not let it be used now."""
-    # extended result codes: https://www.sqlite.org/rescode.html; without one the fault was found by us or in a value
-    code = getattr(error, "sqlite_errorcode", None)
+    # without a code the fault was found by us or in a value
+    code = code_of(error)
     return code is None or code in _BAD_READS or code & 0xFF not in _UNUSABLE
 
 

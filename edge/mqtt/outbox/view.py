@@ -10,14 +10,15 @@ from pathlib import Path
 from edge.errors import UnavailableError
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import layout1
+from edge.mqtt.outbox.codes import Code, code_of
 from edge.mqtt.outbox.files import beside
 from edge.mqtt.outbox.renew import DAMAGED
 from edge.mqtt.outbox.rows import Row, Status
 from edge.mqtt.outbox.store import FAULTS, LAYOUT, NEWEST_LAYOUT, Store
 
-_CLOSED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
-_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_CLOSED = {Code.CANTOPEN, Code.PERM, Code.READONLY, Code.AUTH}
+_DISK = {Code.FULL, Code.IOERR}
+_BUSY = {Code.BUSY, Code.LOCKED}
 _NOBODY = Topics("unknown", "unknown")
 
 
@@ -69,7 +70,7 @@ def _read(database: sqlite3.Connection, path: Path, owner: Topics) -> Contents:
 
 
 def _remedy(error: Exception, path: Path) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = (code_of(error) or 0) & 0xFF
     if code in _CLOSED:
         return "run this as the service's user"
     if code in _BUSY:
@@ -77,7 +78,7 @@ def _remedy(error: Exception, path: Path) -> str:
     if code in _DISK:
         return f"make room on the disk of {path.parent} where it is full (df), else look for its faults in dmesg"
     kept = beside(path, DAMAGED).name
-    if code == sqlite3.SQLITE_NOTADB:
+    if code == Code.NOTADB:
         return (
             f"where it is not yours, set outbox.path to another file; else start the service, which keeps it as {kept}"
         )

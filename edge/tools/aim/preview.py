@@ -13,12 +13,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.compat import Self
 from edge.errors import UnavailableError
 from edge.tools.aim.look import Look
 

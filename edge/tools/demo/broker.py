@@ -7,8 +7,8 @@ import logging
 import socket
 import threading
 from types import TracebackType
-from typing import Self
 
+from edge.compat import Self
 from edge.errors import UnavailableError
 
 START_S = 10.0
@@ -28,7 +28,7 @@ class EmbeddedBroker:
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="broker", daemon=True)
         self._ready = threading.Event()
         self._stop = asyncio.Event()
@@ -45,13 +45,13 @@ class EmbeddedBroker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOP_S)
 
     def _serve(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._run())
+            asyncio.run(self._run())
         except UnavailableError as error:
             self._fault = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread that waits must hear of it
@@ -74,6 +74,7 @@ class EmbeddedBroker:
             }
         )
         await broker.start()
+        self._loop = asyncio.get_running_loop()
         self._ready.set()
         await self._stop.wait()
         await broker.shutdown()

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
 
 from edge.camera import Camera, open_camera
+from edge.compat import Self
 from edge.config import CameraConfig
 from edge.domain import Frame, Sight, Stamp
 from edge.service.loop import board_stamp

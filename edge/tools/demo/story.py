@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from importlib import resources
 
+from edge.compat import tomllib
 from edge.domain import Kind
 
 CHANGE_S = 1.2

@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.compat import Self
 from edge.errors import UnavailableError
 
 SUBSCRIBE_S = 10.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from edge.board.clock import uptime_s
 from edge.board.sensors import clock_synced
+from edge.compat import UTC
 from edge.config import Config
 from edge.config.secrets import shown, source_file
 from edge.domain import Stamp

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from edge.compat import StrEnum
 from edge.errors import EXIT_UNAVAILABLE, EvenkeelError
 
 Figure = float | int | str | bool | None

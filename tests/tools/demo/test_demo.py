@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from edge.cab import alsa
 from edge.cli import app
+from edge.compat import UTC
 from edge.config import CameraConfig
 from edge.domain import Kind, Level, Phase, State
 from edge.errors import UnavailableError, UsageError
