@@ -378,11 +378,17 @@ def dashboard(
     listen: Annotated[
         str | None, typer.Option(help="Serve the pages here (ADDRESS:PORT), not where configured.")
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Show the history in this collector's database, not in the configured one.")
+    ] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect", help="Collect the broker's alerts into that database too, an SQLite file.")
+    ] = False,
     set_password: Annotated[
         str | None, typer.Option(metavar="operator|viewer", help="Ask for a new password, keep its hash, and exit.")
     ] = None,
 ) -> None:
-    """Serve pages that show the running service in a browser: now, for the driver, and the device's health."""
+    """Serve pages that show the running service in a browser: now, for the driver, its health, its history."""
     try:
         from edge.dashboard.command import Dashboard
         from edge.dashboard.doors import Role
@@ -407,7 +413,7 @@ def dashboard(
             typer.echo(f"{config}: the {role}'s password is set; start the dashboard anew")
         return
     served = Dashboard(
-        changed(configuration, broker=broker, device=device, listen=listen),
+        changed(configuration, broker=broker, device=device, listen=listen, database=database, collect=collect),
         os.environ,
         know_thresholds=config is not None or (broker is None and device is None),
     )

@@ -317,6 +317,7 @@ install_extras() {
     if configures 'vss'; then extras="$extras,vss"; fi
     if configures 'metrics'; then extras="$extras,metrics"; fi
     if configures 'dashboard'; then extras="$extras,dashboard"; fi
+    if configures 'dashboard\.history'; then extras="$extras,history"; fi
     if configures '(cab\.gpio|cab\.button|vehicle\.gpio)' && [ "$SYSTEM_SITE" = no ]; then extras="$extras,gpio"; fi
     [ -n "$extras" ] || return 0
     set -- "$PREFIX/$1/bin/pip" install --quiet --no-cache-dir --only-binary :all: \

@@ -36,8 +36,8 @@ _COLLISIONS = {"40001", "40P01"}
 _UPGRADE_LOCK = 0x6576656E6B65656C  # "evenkeel"
 
 
-def database_url(section: CollectSection, environ: Mapping[str, str]) -> URL:
-    """The database that the configuration names, with its password, which no text form shows.
+def database_url(section: CollectSection, environ: Mapping[str, str], table: str = "collect") -> URL:
+    """The database that the configuration names in its ``table``, with its password, which no text form shows.
 
     Raises:
         ConfigError: it is none that can be used, holds a password, or the password's file cannot be read.
@@ -48,22 +48,22 @@ def database_url(section: CollectSection, environ: Mapping[str, str]) -> URL:
         url = make_url(section.database)
     except ArgumentError:
         raise ConfigError(
-            f"collect.database = {section.database!r}: no database address; write 'sqlite:////path/collect.db' or "
+            f"{table}.database = {section.database!r}: no database address; write 'sqlite:////path/collect.db' or "
             "'postgresql+psycopg://user@host/name'"
         ) from None
     if url.password is not None:
         raise ConfigError(
-            f"collect.database = {str(url)!r}: contains a password; write it to a file and set "
-            "collect.database_password_file"
+            f"{table}.database = {str(url)!r}: contains a password; write it to a file and set "
+            f"{table}.database_password_file"
         )
     if url.drivername in (SQLITE, f"{SQLITE}+pysqlite"):
         if not url.database or url.database == ":memory:":
-            raise ConfigError(f"collect.database = {str(url)!r}: names no file; write 'sqlite:////path/collect.db'")
+            raise ConfigError(f"{table}.database = {str(url)!r}: names no file; write 'sqlite:////path/collect.db'")
         return url
     if url.drivername in (POSTGRESQL, f"{POSTGRESQL}+psycopg"):
-        return url.set(drivername=f"{POSTGRESQL}+psycopg", password=_password(section, environ))
+        return url.set(drivername=f"{POSTGRESQL}+psycopg", password=_password(section, environ, table))
     raise ConfigError(
-        f"collect.database = {str(url)!r}: {url.drivername} is not supported; use sqlite or postgresql+psycopg"
+        f"{table}.database = {str(url)!r}: {url.drivername} is not supported; use sqlite or postgresql+psycopg"
     )
 
 
@@ -194,7 +194,7 @@ def _default_path(environ: Mapping[str, str]) -> Path:
         raise ConfigError("no home directory here; set collect.database") from None
 
 
-def _password(section: CollectSection, environ: Mapping[str, str]) -> str | None:
+def _password(section: CollectSection, environ: Mapping[str, str], table: str) -> str | None:
     path = section.database_password_file
     if path is None:
         folder = environ.get("CREDENTIALS_DIRECTORY")
@@ -206,9 +206,9 @@ def _password(section: CollectSection, environ: Mapping[str, str]) -> str | None
         password = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"collect.database_password_file = {shown(path)}: cannot be read: {reason}") from None
+        raise ConfigError(f"{table}.database_password_file = {shown(path)}: cannot be read: {reason}") from None
     if not password and section.database_password_file is not None:
-        raise ConfigError(f"collect.database_password_file = {path}: empty; write the password into it")
+        raise ConfigError(f"{table}.database_password_file = {path}: empty; write the password into it")
     return password or None
 
 

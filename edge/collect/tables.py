@@ -78,6 +78,7 @@ alerts = Table(
     Index("alerts_received", "received"),
     Index("alerts_time", "prefix", "device", "time"),
     Index("alerts_happened", "happened"),
+    Index("alerts_episode", "episode"),
     sqlite_autoincrement=True,
 )
 

@@ -14,6 +14,33 @@ from edge.section import Layer, Section
 _HASH = r"^\$argon2id\$[A-Za-z0-9+/=,$]{20,200}$"
 
 
+class HistoryConfig(Section):
+    """What the page *History* of `evenkeel dashboard` reads: the database of a collector."""
+
+    layer: ClassVar = Layer.EXPERT
+
+    database: str | None = Field(
+        examples=["sqlite:////var/lib/evenkeel/history.db"],
+        default=None,
+        description="SQLAlchemy address of the database, without a password, as 'database' of `evenkeel collect`; with "
+        "'collect' by default its default.",
+    )
+    database_password_file: Path | None = Field(
+        default=None, description="File with the database's password, as for `evenkeel collect`."
+    )
+    collect: bool = Field(
+        default=False,
+        description="Collect what the broker's devices say into the database too, which is an SQLite file then: for a "
+        "device on its own, beside which no `evenkeel collect` runs.",
+    )
+    keep_days: float = Field(
+        default=92.0,
+        gt=0,
+        le=36500,
+        description="With 'collect': delete what was received longer ago than this, days.",
+    )
+
+
 class DashboardConfig(Section):
     """The pages of `evenkeel dashboard`: by default for this machine alone, where everybody on it may do everything."""
 
@@ -44,6 +71,9 @@ class DashboardConfig(Section):
     )
     key_file: Path | None = Field(
         examples=["/etc/evenkeel/dashboard.key"], default=None, description="The certificate's key (PEM)."
+    )
+    history: HistoryConfig = Field(
+        default_factory=HistoryConfig, description="Where the page History has its episodes from."
     )
 
     @field_validator("listen")

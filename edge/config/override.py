@@ -9,9 +9,17 @@ from edge.errors import UsageError
 
 
 def changed(
-    config: Config, *, broker: str | None = None, device: str | None = None, listen: str | None = None
+    config: Config,
+    *,
+    broker: str | None = None,
+    device: str | None = None,
+    listen: str | None = None,
+    database: str | None = None,
+    collect: bool = False,
 ) -> Config:
-    """``config`` with another broker (HOST or HOST:PORT), ``device.id`` or address of the dashboard.
+    """``config`` with another broker (HOST or HOST:PORT), ``device.id``, or address or database of the dashboard.
+
+    ``collect``: the dashboard collects, whatever is configured.
 
     Raises:
         UsageError: one of them cannot be; the message names the option.
@@ -23,6 +31,11 @@ def changed(
         config = _with(config, "--device", device, "device", {"id": device})
     if listen is not None:
         config = _with(config, "--listen", listen, "dashboard", {"listen": listen})
+    history = ({} if database is None else {"database": database}) | ({"collect": True} if collect else {})
+    if history:
+        kept = config.dashboard.history.model_dump(exclude_unset=True)
+        option = "--collect" if database is None else "--database"
+        config = _with(config, option, database or "", "dashboard", {"history": kept | history})
     return config
 
 

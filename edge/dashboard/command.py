@@ -13,18 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.routing import Route
 
 from edge.config import Config
 from edge.dashboard.doors import Doors
 from edge.dashboard.hub import Hub
 from edge.dashboard.link import Link
 from edge.dashboard.picture import Picture
-from edge.dashboard.server import Pages
+from edge.dashboard.server import Pages, no_history
 from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.messages import Topics
 from edge.mqtt.security import is_loopback
+
+if TYPE_CHECKING:
+    from edge.dashboard.archive import Archive
+    from edge.dashboard.collecting import Collecting
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +92,7 @@ class Dashboard:
         self._secure = dashboard.cert_file is not None
         self._socket = _listen(host, port, dashboard.listen)
         self._files = (dashboard.cert_file, dashboard.key_file)
+        self._archive, self._collecting = _history(config, environ)
         self._server: uvicorn.Server | None = None
 
     @property
@@ -110,7 +117,7 @@ class Dashboard:
         pages = Pages(self._hub, self._doors, self._link.command, secure=self._secure)
         cert, key = self._files
         settings = uvicorn.Config(
-            pages.app(local=self._local and not self._doors.locked),
+            pages.app(local=self._local and not self._doors.locked, more=self._more(pages)),
             lifespan="off",
             log_config=None,
             log_level="warning",
@@ -130,12 +137,26 @@ class Dashboard:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._loop.add_signal_handler(number, self.stop)
         self._link.start()
+        if self._collecting is not None:
+            self._collecting.start()
         ready()
         try:
             await self._server.serve([self._socket])
         finally:
             self._loop = None
             self._link.stop()
+            if self._collecting is not None:
+                self._collecting.stop()
+            if self._archive is not None:
+                self._archive.close()
+
+    def _more(self, pages: Pages) -> list[Route]:
+        if self._archive is None:
+            return [Route("/history/{_:path}", no_history)]
+        from edge.dashboard.history_pages import HistoryPages  # noqa: PLC0415 - needs an extra
+
+        collecting = self._collecting
+        return HistoryPages(pages, self._archive, lambda: "" if collecting is None else collecting.problem).routes
 
     # ---- from the link's thread ----
 
@@ -167,6 +188,24 @@ def _check_certificate(cert_file: Path | None, key_file: Path | None) -> None:
             f"dashboard.cert_file = {cert_file}, dashboard.key_file = {key_file}: "
             f"no PEM certificate with its key ({error.reason or 'not readable'})"
         ) from None
+
+
+def _history(config: Config, environ: Mapping[str, str]) -> tuple[Archive | None, Collecting | None]:
+    """The database behind the page *History*, and who fills it; None where there is none."""
+    wanted = config.dashboard.history
+    if wanted.database is None and not wanted.collect:
+        return None, None
+    try:
+        from edge.collect.database import database_url  # noqa: PLC0415 - needs an extra
+        from edge.dashboard.archive import Archive  # noqa: PLC0415 - as above
+        from edge.dashboard.collecting import Collecting, collect_config  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"dashboard.history needs the package {error.name}; install it: pip install 'evenkeel[history]'"
+        ) from None
+    collect = collect_config(config)
+    url = database_url(collect.collect, environ, "dashboard.history")
+    return Archive(url), Collecting(collect, url, environ) if wanted.collect else None
 
 
 def _listen(host: str, port: int, told: str) -> socket.socket:

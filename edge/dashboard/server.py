@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib import resources
 from typing import Any, Literal, TypeVar
@@ -34,6 +34,7 @@ PAGES = {
     "/": "now.html",
     "/cab": "cab.html",
     "/health": "health.html",
+    "/history": "history.html",
     "/login": "login.html",
 }
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -41,9 +42,11 @@ FILES = (
     "base.css",
     "base.js",
     "chart.js",
+    "history.css",
     "now.js",
     "cab.js",
     "health.js",
+    "history.js",
     "login.js",
     "icon.svg",
 )
@@ -79,7 +82,9 @@ class _Password(BaseModel):
     password: str = Field(max_length=LONGEST)
 
 
-class _Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """What is answered instead: a status, and why in words."""
+
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
@@ -131,8 +136,11 @@ class Pages:
         folder = resources.files("edge.dashboard") / "page"
         self._files = {name: (folder / name).read_bytes() for name in (*PAGES.values(), *FILES)}
 
-    def app(self, *, local: bool) -> Starlette:
-        """The application; ``local`` where no password is needed, so only this machine's own names are answered."""
+    def app(self, *, local: bool, more: Sequence[Route] = ()) -> Starlette:
+        """The application; ``local`` where no password is needed, so only this machine's own names are answered.
+
+        ``more`` are routes of other pages.
+        """
         files = [*PAGES, *(f"/page/{name}" for name in FILES)]
         routes = [
             *(Route(path, self._file) for path in files),
@@ -142,11 +150,12 @@ class Pages:
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
             Route("/command/{name}", self._obey, methods=["POST"]),
+            *more,
         ]
         middleware = [Middleware(_Headers)]
         if local:
             middleware.append(Middleware(_LocalNames))
-        return Starlette(routes=routes, middleware=middleware, exception_handlers={_Refusal: _refuse})
+        return Starlette(routes=routes, middleware=middleware, exception_handlers={Refusal: _refuse})
 
     async def _file(self, request: Request) -> Response:
         name = PAGES.get(request.url.path) or request.url.path.removeprefix("/page/")
@@ -165,9 +174,9 @@ class Pages:
             return self._doors.session(token) is not None
 
         if not allowed():
-            raise _Refusal(401, "log in first")
+            raise Refusal(401, "log in first")
         if self._hub.full:
-            raise _Refusal(503, "too many browsers look already")
+            raise Refusal(503, "too many browsers look already")
         live = request.query_params.get("live") == "1"
         headers = {"X-Accel-Buffering": "no"}
         events = self._hub.events(live=live, allowed=allowed)
@@ -176,33 +185,33 @@ class Pages:
     async def _words(self, request: Request) -> Response:
         language = request.path_params["language"]
         if language not in LANGUAGES:
-            raise _Refusal(404, f"languages: {', '.join(LANGUAGES)}")
+            raise Refusal(404, f"languages: {', '.join(LANGUAGES)}")
         return JSONResponse(words(language), headers={"Cache-Control": "no-cache"})
 
     async def _log_in(self, request: Request) -> Response:
         _check_origin(request)
-        asked = await _read(request, _Password)
+        asked = await read_body(request, _Password)
         address = request.client.host if request.client else ""
         if not self._doors.may_guess(address):
-            raise _Refusal(429, "too many attempts; wait a moment")
+            raise Refusal(429, "too many attempts; wait a moment")
         async with self._one_guess:  # a hash takes 19 MiB
             role = await asyncio.to_thread(self._doors.role_of, asked.password)
         if role is None:
-            raise _Refusal(403, "wrong password")
+            raise Refusal(403, "wrong password")
         response = JSONResponse({"role": role})
         token = self._doors.let_in(role)
         response.set_cookie(COOKIE, token, secure=self._secure, httponly=True, samesite="strict", path="/")
         return response
 
     async def _log_out(self, request: Request) -> Response:
-        self._check_change(request, Role.VIEWER)
+        self.check_change(request, Role.VIEWER)
         self._doors.let_out(request.cookies.get(COOKIE))
         response = JSONResponse({})
         response.delete_cookie(COOKIE, path="/")
         return response
 
     async def _obey(self, request: Request) -> Response:
-        self._check_change(request, Role.OPERATOR)
+        self.check_change(request, Role.OPERATOR)
         name = request.path_params["name"]
         allowed: dict[str, Literal["kind", "seconds"] | None] = {
             CommandName.ACKNOWLEDGE: "kind",
@@ -211,31 +220,43 @@ class Pages:
             CommandName.RECALIBRATE: None,
         }
         if name not in allowed:
-            raise _Refusal(404, "no such command")
-        asked = (await _read(request, _Asked)).model_dump(exclude_none=True)
+            raise Refusal(404, "no such command")
+        asked = (await read_body(request, _Asked)).model_dump(exclude_none=True)
         if asked.keys() - {allowed[name]}:
-            raise _Refusal(400, f"{', '.join(asked)}: not for this command")
+            raise Refusal(400, f"{', '.join(asked)}: not for this command")
         answer = self._command(CommandName(name), asked)
         try:
             result = await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_S)
         except (TimeoutError, asyncio.CancelledError):
-            raise _Refusal(504, "no answer from the device") from None
+            raise Refusal(504, "no answer from the device") from None
         return JSONResponse({"ok": result.ok, "message": result.message})
 
-    def _check_change(self, request: Request, least: Role) -> None:
+    def check_look(self, request: Request) -> None:
+        """Refuse whoever may not look."""
+        if self._doors.session(request.cookies.get(COOKIE)) is None:
+            raise Refusal(401, "log in first")
+
+    def check_change(self, request: Request, least: Role) -> None:
+        """Refuse a change that another page asks for, or somebody who may less than ``least``."""
         _check_origin(request)
         session = self._doors.session(request.cookies.get(COOKIE))
         if session is None:
-            raise _Refusal(401, "log in first")
+            raise Refusal(401, "log in first")
         if not same(request.headers.get("x-csrf-token"), session.csrf):
-            raise _Refusal(403, "the page is of an earlier session; load it anew")
+            raise Refusal(403, "the page is of an earlier session; load it anew")
         if least is Role.OPERATOR and session.role is not Role.OPERATOR:
-            raise _Refusal(403, "only an operator may do that")
+            raise Refusal(403, "only an operator may do that")
+
+
+async def no_history(request: Request) -> Response:
+    """Without a database there is none; the page says how to get one."""
+    del request
+    raise Refusal(404, "no database (dashboard.history.database, or --database)")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     del request
-    status = error.status if isinstance(error, _Refusal) else 500
+    status = error.status if isinstance(error, Refusal) else 500
     return JSONResponse({"error": str(error)}, status_code=status)
 
 
@@ -243,22 +264,23 @@ def _check_origin(request: Request) -> None:
     """Refuse what another page has a browser send. A browser names the page's origin with each POST."""
     origin = request.headers.get("origin")
     if origin is None or origin.partition("://")[2] != request.headers.get("host"):
-        raise _Refusal(403, "not from one of these pages")
+        raise Refusal(403, "not from one of these pages")
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise _Refusal(415, "JSON is expected")
+        raise Refusal(415, "JSON is expected")
 
 
-async def _read(request: Request, model: type[Body]) -> Body:
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """What was sent, as ``model`` takes it; anything else is refused."""
     body = b""
     try:
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_BODY_BYTES:
-                raise _Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
+                raise Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
     except ClientDisconnect:
-        raise _Refusal(400, "the request ended before its end") from None  # nobody hears it
+        raise Refusal(400, "the request ended before its end") from None  # nobody hears it
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise _Refusal(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        raise Refusal(400, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -103,6 +103,6 @@ def test_a_broker_is_a_host_with_or_without_a_port(broker: str, host: str, port:
         ({"listen": "80"}, "--listen 80: an address and a port are needed"),
     ],
 )
-def test_what_cannot_be_is_named_by_its_option(wrong: dict[str, str], why: str) -> None:
+def test_what_cannot_be_is_named_by_its_option(wrong: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=re.escape(why)):
         changed(Config(), **wrong)

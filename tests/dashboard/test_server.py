@@ -149,7 +149,7 @@ def locked_page(served: Callable[[Config], str], config_of: Callable[..., Config
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/cab", "/health", "/login", "/page/base.js", "/words/de", "/session", "/nothing"]
+    "path", ["/", "/cab", "/health", "/history", "/login", "/page/base.js", "/words/de", "/session", "/nothing"]
 )
 def test_every_answer_keeps_strangers_scripts_out(path: str, open_page: Browser) -> None:
     status, headers, body = open_page.ask("GET", path)

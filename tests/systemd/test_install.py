@@ -205,6 +205,7 @@ def test_what_the_configuration_uses_is_allowed_before_the_service_starts(script
         (("vehicle.can",), "can"),
         (("vss", "metrics"), "vss,metrics"),
         (("dashboard",), "dashboard"),
+        (("dashboard", "dashboard.history"), "dashboard,history"),
         (("vehicle.gpio",), "gpio"),
         (("vehicle.mqtt", "vehicle.gpsd"), None),
     ],

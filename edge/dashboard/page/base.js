@@ -11,6 +11,7 @@ const PAGES = [
   ["now", "/"],
   ["cab", "/cab"],
   ["health", "/health"],
+  ["history", "/history"],
 ];
 
 export const byId = (id) => document.getElementById(id);
@@ -28,6 +29,9 @@ function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(get(values, name) ?? ""));
 }
 
+// how dates are written: as the browser's user does where that is in the page's language
+export const locale = () => navigator.languages.find((one) => one.split("-")[0] === words.language) ?? words.language;
+export const kinds = () => Object.keys(words.kind);
 export const kindName = (kind) => get(words.kind, kind) ?? kind;
 export const expressionName = (name) => get(words.expression, name) ?? name;
 

@@ -46,7 +46,7 @@ function draw() {
   const box = health?.outbox;
   list(byId("outbox"), [
     [say("depth"), number(box?.depth)],
-    [say("history"), number(box?.history)],
+    [say("kept"), number(box?.history)],
     [say("given_up"), number(box?.dropped)],
     [say("lost"), number(box?.lost)],
     [say("set_aside"), number(box?.set_aside)],

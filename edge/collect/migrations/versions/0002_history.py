@@ -30,6 +30,7 @@ def upgrade() -> None:
     believed = sa.and_(alerts.c.clock_synced, alerts.c.started <= alerts.c.received)
     op.execute(sa.update(alerts).values(happened=sa.case((believed, alerts.c.started), else_=alerts.c.received)))
     op.create_index("alerts_happened", "alerts", ["happened"])
+    op.create_index("alerts_episode", "alerts", ["episode"])
     op.create_table(
         "hours",
         sa.Column("prefix", sa.String(64), primary_key=True),
