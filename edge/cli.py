@@ -384,11 +384,12 @@ def dashboard(
     collect: Annotated[
         bool, typer.Option("--collect", help="Collect the broker's alerts into that database too, an SQLite file.")
     ] = False,
+    fleet: Annotated[bool, typer.Option("--fleet", help="Show every device of the broker, not one alone.")] = False,
     set_password: Annotated[
         str | None, typer.Option(metavar="operator|viewer", help="Ask for a new password, keep its hash, and exit.")
     ] = None,
 ) -> None:
-    """Serve pages that show the running service in a browser: now, for the driver, its health, its history."""
+    """Serve pages in a browser: what holds now, for the driver, health, history; of a device or of a fleet."""
     try:
         from edge.dashboard.command import Dashboard
         from edge.dashboard.doors import Role
@@ -413,7 +414,15 @@ def dashboard(
             typer.echo(f"{config}: the {role}'s password is set; start the dashboard anew")
         return
     served = Dashboard(
-        changed(configuration, broker=broker, device=device, listen=listen, database=database, collect=collect),
+        changed(
+            configuration,
+            broker=broker,
+            device=device,
+            listen=listen,
+            database=database,
+            collect=collect,
+            fleet=fleet,
+        ),
         os.environ,
         know_thresholds=config is not None or (broker is None and device is None),
     )

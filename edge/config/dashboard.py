@@ -51,6 +51,10 @@ class DashboardConfig(Section):
         default="127.0.0.1:8470",
         description="Serve the pages at this address and port; beyond this machine with a password only.",
     )
+    fleet: bool = Field(
+        default=False,
+        description="Show every device below 'mqtt.prefix', not this one alone; also by `evenkeel dashboard --fleet`.",
+    )
     operator_password: str | None = Field(
         default=None,
         pattern=_HASH,

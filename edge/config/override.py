@@ -16,10 +16,11 @@ def changed(
     listen: str | None = None,
     database: str | None = None,
     collect: bool = False,
+    fleet: bool = False,
 ) -> Config:
     """``config`` with another broker (HOST or HOST:PORT), ``device.id``, or address or database of the dashboard.
 
-    ``collect``: the dashboard collects, whatever is configured.
+    ``collect``: the dashboard collects; ``fleet``: it shows every device, whatever is configured.
 
     Raises:
         UsageError: one of them cannot be; the message names the option.
@@ -36,6 +37,10 @@ def changed(
         kept = config.dashboard.history.model_dump(exclude_unset=True)
         option = "--collect" if database is None else "--database"
         config = _with(config, option, database or "", "dashboard", {"history": kept | history})
+    if fleet:
+        if device is not None:
+            raise UsageError(f"--device {device}: with --fleet every device is shown; leave one of them out")
+        config = _with(config, "--fleet", "", "dashboard", {"fleet": True})
     return config
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from edge.collect.database import SQLITE, check_form, explain, open_database, where
 from edge.collect.store import Erasure, Store
+from edge.compat import UTC
 from edge.dashboard.history import is_known
 from edge.errors import EvenkeelError, UnavailableError, UsageError
 

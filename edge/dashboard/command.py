@@ -20,12 +20,12 @@ from starlette.routing import Route
 
 from edge.config import Config
 from edge.dashboard.doors import Doors
-from edge.dashboard.hub import Hub
+from edge.dashboard.fleet import Fleet
+from edge.dashboard.fleet_hub import FleetHub
+from edge.dashboard.hubs import Hubs
 from edge.dashboard.link import Link
-from edge.dashboard.picture import Picture
 from edge.dashboard.server import Pages, no_history
 from edge.errors import ConfigError, UnavailableError
-from edge.mqtt.messages import Topics
 from edge.mqtt.security import is_loopback
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class _Server(uvicorn.Server):
 
 
 class Dashboard:
-    """Serves the pages of one device. ``know_thresholds``: the configuration is the device's own.
+    """Serves the pages of one device, or of a fleet where ``dashboard.fleet`` says so.
+
+    ``know_thresholds``: the configuration is the device's own.
 
     Raises:
         ConfigError: no password where one is needed; credentials or certificates cannot be used.
@@ -83,12 +85,18 @@ class Dashboard:
         self._local = is_loopback(host)
         if not self._local and dashboard.cert_file is None:
             _log.warning("dashboard.listen = %s without TLS: passwords cross the network readable", dashboard.listen)
-        topics = Topics(config.mqtt.prefix, config.device.id)
-        picture = Picture(topics, thresholds(config) if know_thresholds else {})
         self._doors = Doors(dashboard, time.monotonic)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = Link(config, environ, received=self._received, linked=self._linked)
-        self._hub = Hub(picture, self._link.watch)
+        self._link = Link(config, environ, received=self._received, linked=self._linked, fleet=dashboard.fleet)
+        self._fleet = Fleet() if dashboard.fleet else None
+        self._rows = None if self._fleet is None else FleetHub(self._fleet)
+        self._hubs = Hubs(
+            config.mqtt.prefix,
+            None if dashboard.fleet else config.device.id,
+            self._link.watch,
+            fleet=self._fleet,
+            thresholds=thresholds(config) if know_thresholds and not dashboard.fleet else {},
+        )
         self._secure = dashboard.cert_file is not None
         self._socket = _listen(host, port, dashboard.listen)
         self._files = (dashboard.cert_file, dashboard.key_file)
@@ -108,13 +116,18 @@ class Dashboard:
 
     def stop(self) -> None:
         """Ask for the end; from any thread."""
-        self._soon(self._hub.close)  # an open stream would hold up the end
+        self._soon(self._close_streams)  # an open stream would hold up the end
         if self._server is not None:
             self._server.should_exit = True
 
+    def _close_streams(self) -> None:
+        self._hubs.close()
+        if self._rows is not None:
+            self._rows.close()
+
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        pages = Pages(self._hub, self._doors, self._link.command, secure=self._secure)
+        pages = Pages(self._hubs, self._doors, self._link.command, secure=self._secure, rows=self._rows)
         cert, key = self._files
         settings = uvicorn.Config(
             pages.app(local=self._local and not self._doors.locked, more=self._more(pages)),
@@ -160,11 +173,20 @@ class Dashboard:
 
     # ---- from the link's thread ----
 
-    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a callback
-        self._soon(lambda: self._hub.received(topic, payload, retained=retained))
+    def _received(self, device: str, name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a callback
+        t = time.monotonic()
+        if self._fleet is not None:
+            self._fleet.received(device, name, payload, t, retained=retained)
+        if self._hubs.follows(device):
+            self._soon(lambda: self._hubs.received(device, name, payload, retained=retained, t=t))
 
     def _linked(self, connected: bool, problem: str) -> None:  # noqa: FBT001 - a callback
-        self._soon(lambda: self._hub.linked(connected, problem))
+        def tell() -> None:
+            self._hubs.linked(connected, problem)
+            if self._rows is not None:
+                self._rows.linked(connected, problem)
+
+        self._soon(tell)
 
     def _soon(self, act: Callable[[], None]) -> None:
         loop = self._loop

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, desc, func, select,
 
 from edge.collect.statements import of_device
 from edge.collect.tables import alerts, devices, hours
+from edge.compat import UTC
 from edge.domain import Phase
 
 MOST_EPISODES = 1000

@@ -13,12 +13,52 @@ QUEUE = 128
 """Events that wait for one browser at most: some eight seconds."""
 TICK_S = 1.0
 """A browser hears something this often, so that it can tell a server that is gone."""
-MOST = 200
-"""Browsers at once."""
+
+
+class Streams:
+    """The browsers' queues. All of it happens in the server's event loop."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[str | None], bool] = {}
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    @property
+    def lively(self) -> bool:
+        """Whether anybody wants what is live."""
+        return any(self._queues.values())
+
+    @contextmanager
+    def browser(self, *, live: bool = False) -> Iterator[asyncio.Queue[str | None]]:
+        """A queue for one that listens; what is None ends it."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE)
+        self._queues[queue] = live
+        try:
+            yield queue
+        finally:
+            del self._queues[queue]
+
+    def publish(self, text: str, *, live: bool = False) -> None:
+        """Tell all, or those who want what is ``live``; one whose queue is full is told no more."""
+        for queue, wanted in self._queues.items():
+            if live and not wanted:
+                continue
+            if queue.full():
+                _end(queue)
+            else:
+                queue.put_nowait(text)
+
+    def close(self) -> None:
+        """End what every browser is told."""
+        self.closed = True
+        for queue in self._queues:
+            _end(queue)
 
 
 class Hub:
-    """Keeps the picture and tells each browser what is new. All of it happens in the server's event loop.
+    """Keeps the picture of a device and tells each browser what is new. All of it happens in the server's event loop.
 
     ``watch`` hears whether anybody wants what is live.
     """
@@ -29,17 +69,21 @@ class Hub:
         self._picture = picture
         self._watch = watch
         self._clock = clock
-        self._queues: dict[asyncio.Queue[str | None], bool] = {}
-        self._closed = False
+        self._streams = Streams()
 
     @property
-    def full(self) -> bool:
-        """Whether there are too many browsers already."""
-        return len(self._queues) >= MOST
+    def device(self) -> str:
+        """Whose it is."""
+        return self._picture.topics.device_id
 
-    def received(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """Take a message from the broker."""
-        event = self._picture.received(topic, payload, self._clock(), retained=retained)
+    @property
+    def browsers(self) -> int:
+        """How many listen."""
+        return len(self._streams)
+
+    def received(self, topic: str, payload: bytes, *, retained: bool = False, t: float | None = None) -> None:
+        """Take a message from the broker; it came at ``t``, now if that is not told."""
+        event = self._picture.received(topic, payload, self._clock() if t is None else t, retained=retained)
         if event is not None:
             self._publish(event)
 
@@ -51,10 +95,10 @@ class Hub:
         """Everything that is known, then everything that is new, while ``allowed``; ends where it comes too fast."""
         with self._browser(live=live) as queue:
             yield "retry: 1000\n\n" + as_sent(self._picture.snapshot(self._clock()))
-            while not self._closed:
+            while not self._streams.closed:
                 try:
                     text = await asyncio.wait_for(queue.get(), TICK_S)
-                except TimeoutError:
+                except asyncio.TimeoutError:
                     doubted = self._picture.doubt(self._clock())
                     if doubted is not None:  # the queue has it next
                         self._publish(doubted)
@@ -65,33 +109,22 @@ class Hub:
 
     @contextmanager
     def _browser(self, *, live: bool) -> Iterator[asyncio.Queue[str | None]]:
-        queue: asyncio.Queue[str | None] = asyncio.Queue(QUEUE)
-        self._queues[queue] = live
-        self._say_watched()
         try:
-            yield queue
+            with self._streams.browser(live=live) as queue:
+                self._say_watched()
+                yield queue
         finally:
-            del self._queues[queue]
             self._say_watched()
 
     def _say_watched(self) -> None:
-        self._watch(any(self._queues.values()))
+        self._watch(self._streams.lively)
 
     def close(self) -> None:
         """End what every browser is told; one that comes now is told what is known and no more."""
-        self._closed = True
-        for queue in self._queues:
-            _end(queue)
+        self._streams.close()
 
     def _publish(self, event: Event) -> None:
-        text = as_sent(event)
-        for queue, live in self._queues.items():
-            if event[0] == "live" and not live:
-                continue
-            if queue.full():
-                _end(queue)
-            else:
-                queue.put_nowait(text)
+        self._streams.publish(as_sent(event), live=event[0] == "live")
 
 
 def _end(queue: asyncio.Queue[str | None]) -> None:

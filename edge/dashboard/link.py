@@ -38,9 +38,10 @@ _LISTENING = Delivery("dashboard")
 
 
 class Link:
-    """Tells ``received(topic, payload, retained)`` and ``linked(connected, problem)``, both from its own thread.
+    """Tells ``received(device, name, payload, retained)`` and ``linked(connected, problem)``, both from its own thread.
 
-    While somebody watches (``watch``), the device is asked again and again for what is live.
+    It listens to the configured device, or to every one below the prefix (``fleet``). While somebody watches one
+    (``watch``), that one is asked again and again for what is live.
 
     Raises:
         ConfigError: credentials or certificates are missing, unreadable, or would be sent in the clear.
@@ -51,12 +52,14 @@ class Link:
         config: Config,
         environ: Mapping[str, str],
         *,
-        received: Callable[[str, bytes, bool], None],
+        received: Callable[[str, str, bytes, bool], None],
         linked: Callable[[bool, str], None],
+        fleet: bool = False,
     ) -> None:
         quick = config.mqtt.model_copy(update={"answer_s": min(config.mqtt.answer_s, ANSWER_S)})
         config = config.model_copy(update={"mqtt": quick})
-        self._topics = Topics(config.mqtt.prefix, config.device.id)
+        self._prefix = config.mqtt.prefix
+        self._topics = Topics(config.mqtt.prefix, "+" if fleet else config.device.id)
         self._where = f"{config.mqtt.host}:{config.mqtt.port}"
         self._tell = received
         self._linked = linked
@@ -66,8 +69,8 @@ class Link:
         self._connector = Connector(config, environ, client_id=name, will=None, wake=self._wake)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._watched = False
-        self._ask_t = 0.0
+        self._watched: set[str] = set()
+        self._ask_t: dict[str, float] = {}
         self._sign_t = 0.0
         self._waiting: deque[tuple[str, bytes, Future[CommandResult]]] = deque()
         self._pending: dict[str, Future[CommandResult]] = {}
@@ -83,15 +86,20 @@ class Link:
         self._wake.set()
         self._thread.join(STOP_S)
 
-    def watch(self, somebody: bool) -> None:  # noqa: FBT001 - what it is about
-        """Have the device asked for what is live, or no more."""
+    def watch(self, device: str, somebody: bool) -> None:  # noqa: FBT001 - what it is about
+        """Have a device asked for what is live, or no more."""
+        now = time.monotonic()
         with self._lock:
-            if somebody and not self._watched:
-                self._ask_t = min(self._ask_t, time.monotonic() + 1.0)  # browsers that come and go ask once a second
-            self._watched = somebody
+            if not somebody:
+                self._watched.discard(device)
+            elif device not in self._watched:
+                self._watched.add(device)
+                self._ask_t = {one: t for one, t in self._ask_t.items() if one in self._watched or t > now}
+                # browsers that come and go ask once a second
+                self._ask_t[device] = min(self._ask_t.get(device, 0.0), now + 1.0)
         self._wake.set()
 
-    def command(self, name: CommandName, payload: Mapping[str, Any]) -> Future[CommandResult]:
+    def command(self, device: str, name: CommandName, payload: Mapping[str, Any]) -> Future[CommandResult]:
         """Send a command; the future has the device's answer, if one comes. The oldest of too many is given up.
 
         What is cancelled before there is a broker is never sent: its sender was told that nothing answered.
@@ -102,7 +110,8 @@ class Link:
             while len(self._pending) >= PENDING:
                 self._pending.pop(next(iter(self._pending))).cancel()
             self._pending[number] = answer
-            self._waiting.append((self._topics.command(name), json.dumps({**payload, "id": number}).encode(), answer))
+            topic = Topics(self._prefix, device).command(name)
+            self._waiting.append((topic, json.dumps({**payload, "id": number}).encode(), answer))
         self._wake.set()
         return answer
 
@@ -130,7 +139,8 @@ class Link:
         topics = self._topics
         said = (topics.availability, topics.state, topics.alert, topics.health, topics.live, topics.result("+"))
         session.subscribe(_LISTENING, said, retained=True, as_published=False)
-        self._ask_t = 0.0
+        with self._lock:
+            self._ask_t.clear()
 
     def pump(self, session: Session) -> None:
         """Send what waits, ask for what is live, ask the broker for a sign of life."""
@@ -140,11 +150,12 @@ class Link:
             return
         with self._lock:
             waiting = [(topic, payload) for topic, payload, answer in self._waiting if not answer.cancelled()]
-            due = self._watched and now >= self._ask_t
+            for device in self._watched:
+                if now >= self._ask_t.get(device, 0.0):
+                    self._ask_t[device] = now + ASK_EVERY_S
+                    topic = Topics(self._prefix, device).command(LIVE)
+                    waiting.append((topic, json.dumps({"seconds": ASK_S}).encode()))
             self._waiting.clear()
-        if due:
-            self._ask_t = now + ASK_EVERY_S
-            waiting.append((self._topics.command(LIVE), json.dumps({"seconds": ASK_S}).encode()))
         for topic, payload in waiting:
             session.send(Delivery(topic), payload, retain=False, extras=Extras(STALE_S))
         if session.idle and now >= self._sign_t:
@@ -163,12 +174,14 @@ class Link:
     def received(self, topic: str, payload: bytes, *, retained: bool, reply: Reply | None = None) -> None:
         """Hand on what the device says; keep what answers a command of ours."""
         del reply
-        if topic.startswith(self._topics.command("")):
+        device, name = _device_and_name(topic)
+        if name.startswith("command/"):
             self._answered(payload)
             return
-        if topic == self._topics.availability and payload == b"online" and not retained:
-            self._ask_t = 0.0  # a device that begins anew has forgotten that somebody watches
-        self._tell(topic, payload, retained)
+        if name == "availability" and payload == b"online" and not retained:
+            with self._lock:
+                self._ask_t.pop(device, None)  # a device that begins anew has forgotten that somebody watches
+        self._tell(device, name, payload, retained)
 
     def _answered(self, payload: bytes) -> None:
         try:
@@ -179,3 +192,9 @@ class Link:
             answer = self._pending.pop(result.id or "", None)
         if answer is not None and answer.set_running_or_notify_cancel():
             answer.set_result(result)
+
+
+def _device_and_name(topic: str) -> tuple[str, str]:
+    """Of ``<prefix>/<device>/<name>``; the name may hold more slashes."""
+    device, _, name = topic.partition("/")[2].partition("/")
+    return device, name

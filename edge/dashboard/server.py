@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib import resources
 from typing import Any, Literal, TypeVar
@@ -14,12 +14,14 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.dashboard.doors import LONGEST, Doors, Role, same
+from edge.dashboard.fleet_hub import FleetHub
 from edge.dashboard.hub import Hub
+from edge.dashboard.hubs import Hubs
 from edge.dashboard.texts import LANGUAGES, words
 from edge.mqtt.messages import CommandName, CommandResult
 from edge.mqtt.security import is_loopback
@@ -29,14 +31,18 @@ MAX_BODY_BYTES = 4096
 ANSWER_S = 4.0
 """Longest wait for a device's answer to a command."""
 
+_NUMBER = re.compile(r"\d{1,15}")
 _PORT = re.compile(r":\d*$")
 PAGES = {
     "/": "now.html",
     "/cab": "cab.html",
+    "/fleet": "fleet.html",
     "/health": "health.html",
     "/history": "history.html",
     "/login": "login.html",
 }
+OF_A_DEVICE = ("/", "/cab", "/health")
+"""Pages that a fleet's dashboard shows for one device at a time."""
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 FILES = (
     "base.css",
@@ -45,6 +51,8 @@ FILES = (
     "history.css",
     "now.js",
     "cab.js",
+    "fleet.css",
+    "fleet.js",
     "health.js",
     "history.js",
     "login.js",
@@ -63,7 +71,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-SendCommand = Callable[[CommandName, Mapping[str, Any]], "Future[CommandResult]"]
+MOST = 200
+"""Browsers that listen at once."""
+
+SendCommand = Callable[[str, CommandName, Mapping[str, Any]], "Future[CommandResult]"]
 
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -125,10 +136,16 @@ class _LocalNames:
 
 
 class Pages:
-    """Answers requests. ``command`` sends one to the device; ``secure`` says whether TLS is spoken here."""
+    """Answers requests. ``command`` sends one to a device; ``secure`` says whether TLS is spoken here.
 
-    def __init__(self, hub: Hub, doors: Doors, command: SendCommand, *, secure: bool) -> None:
-        self._hub = hub
+    ``rows`` are those of a fleet: then each request of a device's page names its device.
+    """
+
+    def __init__(
+        self, hubs: Hubs, doors: Doors, command: SendCommand, *, secure: bool, rows: FleetHub | None = None
+    ) -> None:
+        self._hubs = hubs
+        self._rows = rows
         self._doors = doors
         self._command = command
         self._secure = secure
@@ -146,6 +163,8 @@ class Pages:
             *(Route(path, self._file) for path in files),
             Route("/session", self._session),
             Route("/events", self._events),
+            Route("/fleet/rows", self._fleet_rows),
+            Route("/fleet/events", self._fleet_events),
             Route("/words/{language}", self._words),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
@@ -158,16 +177,43 @@ class Pages:
         return Starlette(routes=routes, middleware=middleware, exception_handlers={Refusal: _refuse})
 
     async def _file(self, request: Request) -> Response:
-        name = PAGES.get(request.url.path) or request.url.path.removeprefix("/page/")
+        path = request.url.path
+        if path in OF_A_DEVICE and self._rows is not None and "device" not in request.query_params:
+            return RedirectResponse("/fleet", 303)
+        name = PAGES.get(path) or path.removeprefix("/page/")
         kind = TYPES[name.rpartition(".")[2]]
         return Response(self._files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
 
     async def _session(self, request: Request) -> Response:
         session = self._doors.session(request.cookies.get(COOKIE))
         told = {"role": session.role, "csrf": session.csrf} if session else {"role": None, "csrf": None}
-        return JSONResponse(told | {"locked": self._doors.locked})
+        return JSONResponse(told | {"locked": self._doors.locked, "fleet": self._rows is not None})
 
     async def _events(self, request: Request) -> Response:
+        allowed = self._let_look(request)
+        live = request.query_params.get("live") == "1"
+        return self._stream(self._hub_of(request).events(live=live, allowed=allowed))
+
+    async def _fleet_rows(self, request: Request) -> Response:
+        self._let_look(request)
+        small = "gzip" in request.headers.get("accept-encoding", "")
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if small else {})
+        return Response(self._fleet().rows(small=small), media_type="application/json", headers=headers)
+
+    async def _fleet_events(self, request: Request) -> Response:
+        allowed = self._let_look(request)
+        since = request.query_params.get("since", "")
+        if not _NUMBER.fullmatch(since):
+            raise Refusal(400, "since: the number of a beat is needed")
+        return self._stream(self._fleet().events(since=int(since), allowed=allowed))
+
+    def _fleet(self) -> FleetHub:
+        if self._rows is None:
+            raise Refusal(404, "this dashboard shows one device; start it with --fleet")
+        return self._rows
+
+    def _let_look(self, request: Request) -> Callable[[], bool]:
+        """What tells from now on whether this browser may still look."""
         token = request.cookies.get(COOKIE)
 
         def allowed() -> bool:
@@ -175,12 +221,20 @@ class Pages:
 
         if not allowed():
             raise Refusal(401, "log in first")
-        if self._hub.full:
+        return allowed
+
+    def _stream(self, events: AsyncIterator[str]) -> Response:
+        if self._hubs.browsers + (self._rows.browsers if self._rows is not None else 0) >= MOST:
             raise Refusal(503, "too many browsers look already")
-        live = request.query_params.get("live") == "1"
-        headers = {"X-Accel-Buffering": "no"}
-        events = self._hub.events(live=live, allowed=allowed)
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    def _hub_of(self, request: Request) -> Hub:
+        """The hub of the device that is asked for."""
+        device = request.query_params.get("device")
+        hub = self._hubs.of(device)
+        if hub is None:
+            raise Refusal(404, "no such device" if device else "which device? name it: ?device=ID")
+        return hub
 
     async def _words(self, request: Request) -> Response:
         language = request.path_params["language"]
@@ -224,7 +278,7 @@ class Pages:
         asked = (await read_body(request, _Asked)).model_dump(exclude_none=True)
         if asked.keys() - {allowed[name]}:
             raise Refusal(400, f"{', '.join(asked)}: not for this command")
-        answer = self._command(CommandName(name), asked)
+        answer = self._command(self._hub_of(request).device, CommandName(name), asked)
         try:
             result = await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_S)
         except (TimeoutError, asyncio.CancelledError):

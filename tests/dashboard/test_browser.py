@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +142,18 @@ def told(
     return Page(driver, served(config_of(mosquitto)))
 
 
+def no_barriers(page: Page) -> None:
+    """What axe-core calls serious is not there."""
+    if not AXE.exists():
+        lacking("no axe-core (make axe)")
+    page.driver.execute_script(AXE.read_text(encoding="utf-8"))
+    found = page.driver.execute_async_script("axe.run().then(arguments[0])")
+    assert found["passes"]
+    barriers = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
+    serious = {each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")}
+    assert not serious, barriers
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
@@ -152,14 +166,7 @@ def test_each_page_fits_and_has_no_barriers(size: str, scheme: str, page: str, p
     played.shoot(f"{page}-{size}-{scheme}")
     if size == "tablet":
         return  # the same page in other columns
-    if not AXE.exists():
-        lacking("no axe-core (make axe)")
-    played.driver.execute_script(AXE.read_text(encoding="utf-8"))
-    found = played.driver.execute_async_script("axe.run().then(arguments[0])")
-    assert found["passes"]
-    barriers = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
-    serious = {each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")}
-    assert not serious, barriers
+    no_barriers(played)
 
 
 def test_by_day_and_night_the_colours_differ(played: Page) -> None:
@@ -283,6 +290,110 @@ def test_a_device_that_is_offline_or_silent_is_unknown_and_not_calm(
     told.wait_for("#why", "The device is offline")
     assert told.text("#word") == "Unknown"
     told.wait_for("#expression", "Unknown")
+
+
+@pytest.fixture
+def fleet(
+    driver: webdriver.Chrome,
+    served: Callable[[Config], str],
+    config_of: Callable[..., Config],
+    mosquitto: Mosquitto,
+    subscribe: Callable[..., Subscriber],
+) -> Iterator[Page]:
+    """A browser at the dashboard of a fleet: 60 calm devices, one that warns, one that is offline, one not heard."""
+    desk = subscribe(mosquitto.port, "nothing")
+    page = Page(driver, served(config_of(mosquitto, "fleet = true\n")))
+    page.open("/fleet")
+
+    def say(number: int, state: State, **changes: Any) -> None:
+        topics = Topics("evenkeel", f"van-{number}")
+        desk.publish(topics.state, made_state(board_stamp(), "", state).model_copy(update=changes).payload())
+
+    page.wait_for("#none", "No device has been heard of so far.")
+    desk.publish(Topics("evenkeel", "van-61").availability, "offline", retain=True)
+    desk.publish(Topics("evenkeel", "van-62").availability, "online", retain=True)
+    nobody = OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
+    stopped = threading.Event()
+
+    def beat() -> None:
+        for number in range(60):
+            say(number, State.CALM)
+        say(60, State.WARNING, kinds={"fatigue": KindPart(signal=0.9, level=Level.WARNING, readable=True)})
+        desk.publish(Topics("evenkeel", "van-3").health, made_health(board_stamp(), nobody, (SCRIPT,)).payload())
+
+    def drive() -> None:
+        while not stopped.wait(3.0):
+            with suppress(RuntimeError):  # a test may kill the broker
+                beat()
+
+    driving = threading.Thread(target=drive)
+    driving.start()
+    page.wait_for("#found", "63 of 63 devices")
+    yield page
+    stopped.set()
+    driving.join()
+
+
+def column(page: Page, name: str) -> list[str]:
+    """What stands in a column of the rows in the page."""
+    script = "return [...document.querySelectorAll(`#rows [data-of=${arguments[0]}]`)].map((one) => one.innerText)"
+    return [str(text).strip() for text in page.driver.execute_script(script, name)]
+
+
+def test_a_fleet_fits_and_has_no_barriers(fleet: Page) -> None:
+    worst = ["Warning", "Unknown", "Offline"]
+    for size, scheme in product(SIZES, ("light", "dark")):
+        fleet.as_device(size, scheme)
+        fleet.wait(lambda: [text.split("\n")[0] for text in column(fleet, "state")[:3]] == worst, "the worst first")
+        assert fleet.driver.execute_script("return document.documentElement.scrollWidth") == SIZES[size][0]
+        fleet.shoot(f"fleet-{size}-{scheme}")
+        if size == "phone":  # a card a device
+            no_barriers(fleet)
+    no_barriers(fleet)
+    assert fleet.faults() == []
+
+
+def test_a_fleet_is_searched_sorted_and_leads_to_each_device(fleet: Page, mosquitto: Mosquitto) -> None:
+    fleet.as_device("tablet", "light")
+    assert column(fleet, "open")[0] == "Fatigue: Warning"
+    assert len(column(fleet, "device")) == 50
+    fleet.click("#on")
+    assert len(column(fleet, "device")) == 13
+    head = fleet.driver.find_elements(By.CSS_SELECTOR, "#head button")
+    head[0].send_keys(Keys.ENTER)
+    assert column(fleet, "device")[:3] == ["van-0", "van-1", "van-2"]
+    head[0].send_keys(Keys.ENTER)
+    assert column(fleet, "device")[:3] == ["van-62", "van-61", "van-60"]
+    assert fleet.driver.find_element(By.CSS_SELECTOR, "#head [aria-sort]").get_attribute("aria-sort") == "descending"
+    assert "ago" in column(fleet, "seen")[0]
+    assert column(fleet, "seen")[1:3] == ["not known", "just now"]
+    search = fleet.driver.find_element(By.ID, "search")
+    search.send_keys("onerror")
+    fleet.wait_for("#found", "1 of 63")
+    assert column(fleet, "problems") == [f"1 · {SCRIPT}"]
+    assert fleet.driver.execute_script("return window.taken ?? null") is None
+    search.clear()
+    search.send_keys("fatigue", Keys.ENTER)
+    fleet.wait_for("#found", "1 of 63")
+    mosquitto.kill()
+    fleet.wait_for("#why", "No connection to the broker")
+    fleet.wait_for("#words", "Unknown: 63")
+    search.clear()
+    search.send_keys("van-60", Keys.ENTER)
+    assert [column(fleet, name) for name in ("state", "open", "problems")] == [
+        ["Unknown"],
+        ["not known"],
+        ["not known"],
+    ]
+    fleet.shoot("fleet-no-broker")
+    mosquitto.start()
+    fleet.wait(lambda: not fleet.driver.find_element(By.ID, "lost").is_displayed(), "the broker")
+    fleet.click("#rows th a")
+    fleet.wait_for("#device", "van-60")
+    assert fleet.text("nav").split()[:4] == ["Fleet", "Now", "Cab", "Health"]
+    fleet.click("nav a[href^='/health']")
+    fleet.wait_for("#device", "van-60")
+    assert fleet.driver.current_url.endswith("/health?device=van-60")
 
 
 def test_a_viewer_logs_in_and_is_shown_no_controls(

@@ -101,6 +101,7 @@ def test_a_broker_is_a_host_with_or_without_a_port(broker: str, host: str, port:
         ({"broker": "other:99999"}, "--broker other:99999: "),
         ({"device": "a/b"}, "--device a/b: "),
         ({"listen": "80"}, "--listen 80: an address and a port are needed"),
+        ({"device": "van-7", "fleet": True}, "--device van-7: with --fleet every device is shown"),
     ],
 )
 def test_what_cannot_be_is_named_by_its_option(wrong: dict[str, Any], why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from benchmarks.messages import made_alert
 from edge.collect.database import open_database, upgrade
 from edge.collect.store import Store
 from edge.collect.tables import alerts, devices, erasures, hours
+from edge.compat import UTC
 from edge.config import Config, load_config
 from edge.dashboard.history import Wanted, episodes, overview
 from edge.errors import ConfigError

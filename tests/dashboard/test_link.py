@@ -28,7 +28,7 @@ class Broker:
 @pytest.mark.parametrize("given_up", [True, False])
 def test_a_command_whose_sender_was_told_that_nothing_answered_is_not_sent_later(given_up: bool) -> None:  # noqa: FBT001
     link = Link(Config(), {}, received=lambda *_: None, linked=lambda *_: None)
-    answer = link.command(CommandName.PAUSE, {"seconds": 600.0})
+    answer = link.command("van-7", CommandName.PAUSE, {"seconds": 600.0})
     if given_up:
         answer.cancel()
     broker = Broker()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -25,9 +27,11 @@ from edge.config.dashboard import DashboardConfig
 from edge.dashboard.command import Dashboard
 from edge.dashboard.doors import Doors
 from edge.dashboard.hub import Hub
+from edge.dashboard.hubs import Hubs
 from edge.dashboard.picture import Picture
 from edge.dashboard.server import Pages
 from edge.dashboard.texts import LANGUAGES, words
+from edge.domain import State
 from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.mqtt.messages import CommandName, Topics
@@ -63,7 +67,7 @@ class Browser:
             usual |= {"Origin": f"http://{self.host}", "Content-Type": "application/json", "X-CSRF-Token": self.csrf}
         told = usual | {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
-        connection.putrequest(method, path, skip_host="Host" in told)
+        connection.putrequest(method, path, skip_host="Host" in told, skip_accept_encoding="Accept-Encoding" in told)
         for name, value in told.items():
             if value is not None:
                 connection.putheader(name, value)
@@ -98,10 +102,10 @@ class Browser:
         return status
 
     @contextmanager
-    def events(self, live: int = 1) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
+    def events(self, path: str = "/events?live=1") -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
         """The stream, from its first event on."""
         connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
-        connection.request("GET", f"/events?live={live}", headers={"Cookie": self.cookie})
+        connection.request("GET", path, headers={"Cookie": self.cookie})
         answer = connection.getresponse()
         assert (answer.status, answer.headers.get_content_type()) == (200, "text/event-stream")
 
@@ -149,7 +153,8 @@ def locked_page(served: Callable[[Config], str], config_of: Callable[..., Config
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/cab", "/health", "/history", "/login", "/page/base.js", "/words/de", "/session", "/nothing"]
+    "path",
+    ["/", "/cab", "/health", "/history", "/fleet", "/login", "/page/base.js", "/words/de", "/session", "/nothing"],
 )
 def test_every_answer_keeps_strangers_scripts_out(path: str, open_page: Browser) -> None:
     status, headers, body = open_page.ask("GET", path)
@@ -163,7 +168,8 @@ def test_every_answer_keeps_strangers_scripts_out(path: str, open_page: Browser)
     if headers["content-type"].startswith("text/html"):
         assert b"<script>" not in body
         assert b"style=" not in body
-        assert b"//" not in body.replace(b"<!doctype", b"")  # nothing comes from elsewhere
+        assert b'="//' not in body  # nothing comes from elsewhere
+        assert not re.search(rb"\w+://", body.replace(b"sqlite://", b""))
 
 
 @pytest.mark.parametrize(
@@ -232,8 +238,10 @@ def test_a_certificate_that_cannot_be_used_is_named_before_anything_is_served(
 
 
 def test_before_log_in_nothing_is_told_and_nothing_done(locked_page: Browser) -> None:
-    assert locked_page.session() == {"role": None, "csrf": None, "locked": True}
+    assert locked_page.session() == {"role": None, "csrf": None, "locked": True, "fleet": False}
     assert locked_page.ask("GET", "/events")[0] == 401
+    for path in ("/fleet/rows", "/fleet/events?since=0"):
+        assert locked_page.ask("GET", path)[0] == 401
     for path in ("/command/acknowledge", "/logout"):
         assert locked_page.post(path)[0] == 401
     locked_page.cookie = "evenkeel_session=forged"
@@ -311,7 +319,8 @@ def test_only_few_commands_are_passed_on_and_only_whole_ones(
 
 
 def test_who_goes_away_in_the_middle_of_a_request_leaves_no_fault_behind() -> None:
-    pages = Pages(Hub(Picture(TOPICS), print), Doors(DashboardConfig(), lambda: 0.0), lambda *_: Future(), secure=False)
+    hubs = Hubs("evenkeel", "van-7", lambda *_: None)
+    pages = Pages(hubs, Doors(DashboardConfig(), lambda: 0.0), lambda *_: Future(), secure=False)
     said = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
     headers = {"host": "van", "origin": "http://van", "content-type": "application/json"}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -355,12 +364,12 @@ def test_the_device_is_asked_for_what_is_live_only_where_somebody_looks(
     open_page: Browser, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
 ) -> None:
     desk = subscribe(mosquitto.port)
-    with open_page.events(live=0) as events:
+    with open_page.events("/events?live=0") as events:
         found(events, "link", connected=True)
         desk.publish(TOPICS.availability, "online")
         found(events, "availability", word="online")
         assert desk.payloads(TOPICS.command("live")) == []
-        with open_page.events(live=1) as lively:
+        with open_page.events() as lively:
             next(lively)
             assert json.loads(desk.wait_for(TOPICS.command("live"))) == {"seconds": 20.0}
 
@@ -456,6 +465,66 @@ def test_a_hundred_browsers_are_told_the_same(open_page: Browser, mosquitto: Mos
     for thread in threads:
         thread.join(PATIENCE_S)
     assert heard == ["for all"] * 100
+
+
+@pytest.fixture
+def fleet_page(served: Callable[[Config], str], config_of: Callable[..., Config], mosquitto: Mosquitto) -> Browser:
+    """A browser at a dashboard of a fleet."""
+    return Browser(served(config_of(mosquitto, "fleet = true\n")))
+
+
+def test_a_fleet_s_dashboard_shows_each_device_and_commands_the_one_that_is_named(
+    fleet_page: Browser, mosquitto: Mosquitto, subscribe: Callable[..., Subscriber]
+) -> None:
+    desk = subscribe(mosquitto.port)
+    said = {name: Topics("evenkeel", name) for name in ("van-1", "van-2")}
+    for name, topics in said.items():
+        desk.publish(topics.availability, "online", retain=True)
+        desk.publish(topics.state, made_state(board_stamp(), name).payload(), retain=True)
+    assert fleet_page.ask("GET", "/")[0] == fleet_page.ask("GET", "/health")[0] == 303
+    assert fleet_page.ask("GET", "/?device=van-2")[0] == 200
+    status, headers, body = fleet_page.ask("GET", "/fleet/rows", Accept_Encoding="gzip")
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    beat = json.loads(gzip.decompress(body))["beat"]
+    with fleet_page.events(f"/fleet/events?since={beat}") as events:
+        desk.publish(said["van-1"].state, made_state(board_stamp(), state=State.BLIND).payload(), retain=True)
+        for _, told in events:
+            if any(row[:2] == ["van-1", "blind"] for row in told.get("rows", ())):
+                break
+    with fleet_page.events("/events?live=1&device=van-2") as events:
+        assert found(events, "state")["reason"] == "van-2"
+        assert json.loads(desk.wait_for(said["van-2"].command("live"))) == {"seconds": 20.0}
+        assert desk.payloads(said["van-1"].command("live")) == []
+    fleet_page.session()
+    asking = threading.Thread(target=fleet_page.post, args=("/command/pause?device=van-1", {"seconds": 60}))
+    asking.start()
+    assert json.loads(desk.wait_for(said["van-1"].command("pause")))["seconds"] == 60
+    asking.join(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/events?device=a%2Fb", 404),
+        ("/events?device=%2B", 404),
+        ("/events?device=..%2F..", 404),
+        ("/events", 404),
+        ("/fleet/events?since=x", 400),
+        ("/fleet/events?since=" + 50 * "9", 400),
+        ("/fleet/events", 400),
+    ],
+)
+def test_of_no_device_nothing_is_told(path: str, status: int, fleet_page: Browser) -> None:
+    assert fleet_page.ask("GET", path)[0] == status
+    fleet_page.session()
+    assert fleet_page.post("/command/pause?device=%23", {"seconds": 60})[0] == 404
+
+
+def test_a_dashboard_of_one_device_tells_of_no_other(open_page: Browser) -> None:
+    assert open_page.ask("GET", "/events?device=van-8")[0] == 404
+    assert open_page.ask("GET", "/fleet/rows")[0] == open_page.ask("GET", "/fleet/events?since=0")[0] == 404
+    with open_page.events("/events?live=0&device=van-7") as events:
+        assert next(events)[0] == "snapshot"
 
 
 def test_both_languages_say_the_same_things() -> None:

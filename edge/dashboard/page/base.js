@@ -13,6 +13,8 @@ const PAGES = [
   ["health", "/health"],
   ["history", "/history"],
 ];
+const OF_A_DEVICE = ["now", "cab", "health"]; // in a fleet they need its name
+const asked = new URLSearchParams(location.search).get("device");
 
 export const byId = (id) => document.getElementById(id);
 export const get = (table, key) => (table && Object.hasOwn(table, key) ? table[key] : undefined);
@@ -20,6 +22,12 @@ export const get = (table, key) => (table && Object.hasOwn(table, key) ? table[k
 let words = { page: {}, kind: {}, reason: {}, expression: {} };
 let shown = ""; // the page's name; words of that name are its own
 let session = { role: null, csrf: null, locked: true };
+
+// an address with the device that this page is about, where there are several
+export function about(path, device = asked) {
+  if (!device) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}device=${encodeURIComponent(device)}`;
+}
 
 export function say(key, values = {}) {
   return fill(get(get(words, shown), key) ?? get(words.page, key) ?? key, values);
@@ -41,6 +49,8 @@ export function reason(code, kinds, text) {
   if (known === undefined || known.includes("{text}")) return text || code;
   return fill(known, { kinds: kinds.map(kindName).join(words.and) });
 }
+
+export const language = () => words.language;
 
 export function percent(value) {
   return typeof value === "number" ? `${Math.round(value * 100)} %` : say("not_known");
@@ -92,6 +102,7 @@ const SHAPES = {
   blind: "M2 12c5-8 15-8 20 0-5 8-15 8-20 0zM4 20 20 4",
   paused: "M3 3h18v18H3zM9.5 8v8M14.5 8v8",
   shadow: "M3 3h18v18H3zM8 12h8",
+  offline: "M12 2a10 10 0 1 1 0 20 10 10 0 0 1 0-20zM5 5l14 14",
   unknown: "M3 3h18v18H3zM9.6 9a2.4 2.4 0 1 1 3.4 2.2c-.7.4-1 .9-1 2.2M12 16.2v.8",
 };
 
@@ -244,7 +255,7 @@ export function watch(device, live, changed) {
     clearTimeout(again);
     source?.close();
     device.heard = performance.now();
-    source = new EventSource(`/events?live=${live ? 1 : 0}`);
+    source = new EventSource(about(`/events?live=${live ? 1 : 0}`));
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
         device.take(name, JSON.parse(event.data));
@@ -277,7 +288,7 @@ export function watch(device, live, changed) {
 
 // ---- who is looking, and what is sent
 
-async function look() {
+export async function look() {
   const answer = await fetch("/session");
   session = await answer.json();
   return session;
@@ -297,7 +308,7 @@ export async function send(path, body = {}) {
 export async function command(name, body, told) {
   put(told, "…");
   try {
-    const { status, told: result } = await send(`/command/${name}`, body);
+    const { status, told: result } = await send(about(`/command/${name}`), body);
     if (status === 200) put(told, result.message);
     else put(told, status === 504 ? say("no_answer") : status === 403 ? say("not_allowed") : result.error);
   } catch {
@@ -312,19 +323,22 @@ function drawBar(page) {
   const nav = made("nav");
   nav.setAttribute("aria-label", say("pages"));
   if (session.role) {
-    for (const [name, path] of PAGES) {
+    const pages = session.fleet ? [["fleet", "/fleet"], ...PAGES] : PAGES;
+    for (const [name, path] of pages) {
+      const ofOne = OF_A_DEVICE.includes(name);
+      if (session.fleet && ofOne && !asked) continue;
       const link = made("a", say(name));
-      link.href = path;
+      link.href = ofOne ? about(path) : path;
       if (name === page) link.setAttribute("aria-current", "page");
       nav.append(link);
     }
   }
   const other = words.language === "en" ? "de" : "en";
-  const language = made("button", say("language"), "quiet");
-  language.type = "button";
-  language.lang = other;
-  language.id = "language";
-  language.addEventListener("click", async () => {
+  const change = made("button", say("language"), "quiet");
+  change.type = "button";
+  change.lang = other;
+  change.id = "language";
+  change.addEventListener("click", async () => {
     keep(other);
     await speak(other);
     drawBar(page);
@@ -332,7 +346,7 @@ function drawBar(page) {
   });
   const name = made("span", "", "device");
   name.id = "device";
-  bar.replaceChildren(nav, name, language);
+  bar.replaceChildren(nav, name, change);
   if (session.locked && session.role) {
     const out = made("button", say("log_out"), "quiet");
     out.type = "button";
@@ -369,8 +383,8 @@ async function speak(language) {
 
 export async function begin(page) {
   shown = page;
-  const asked = kept() ?? navigator.language.slice(0, 2);
-  await Promise.all([speak(LANGUAGES.includes(asked) ? asked : "en"), look()]);
+  const wished = kept() ?? navigator.language.slice(0, 2);
+  await Promise.all([speak(LANGUAGES.includes(wished) ? wished : "en"), look()]);
   document.title = `${say(page === "login" ? "log_in" : page)} · Evenkeel`;
   drawBar(page);
   if (page !== "login" && !session.role) location.href = "/login";
