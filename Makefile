@@ -34,7 +34,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
+	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-holding evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -166,6 +166,9 @@ contact-sheet: $(VENV)/.dev ## Draw how the driver in CLIP is followed into the 
 
 evaluate-decisions: $(VENV)/.dev ## Measure the decision on simulated drives made from DATA, peers' rules beside it
 	$(VENV)/bin/python -m calibration.evaluate_decisions --data $(DATA) $(ARGS)
+
+evaluate-holding: $(VENV)/.dev ## Decide the simulated drives and the clips with every frame read and with calm readings held, side by side
+	$(VENV)/bin/python -m calibration.evaluate_holding --data $(DATA) --peers $(PEERS) $(ARGS)
 
 evaluate-fatigue: $(VENV)/.dev ## Measure the judge of fatigue on simulated drives of eyes made from DATA, plain thresholds beside it
 	$(VENV)/bin/python -m calibration.evaluate_fatigue --data $(DATA) $(ARGS)

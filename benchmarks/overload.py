@@ -37,6 +37,7 @@ from edge.service.ports import Steps
 from edge.service.resting_face import RestingFaceFile, RestingFaceSink
 from edge.service.versions import About
 from edge.timing import StageTimes
+from edge.vision.crop import FaceView
 
 FPS = 30.0
 SLOWER = 2.0
@@ -63,7 +64,7 @@ class SlowSteps:
         step = self._pipeline.step(frame, context)
         while time.monotonic() < end:
             if (face := step.observation.face) is not None:
-                self._pipeline.reader.read_all(frame.luma, face)
+                self._pipeline.reader.read_all(FaceView(frame.luma, face))
             else:
                 self._pipeline.finder.find_all(frame.luma)
         return step

@@ -288,7 +288,10 @@ class FaceReading:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that was seen in one moment. ``readings`` holds what the models said, by the models' names."""
+    """Everything that was seen in one moment. ``readings`` holds what the models said, by the models' names.
+
+    ``held`` names those that were read of an earlier frame and stand for this one too.
+    """
 
     t: float
     sight: Sight
@@ -296,6 +299,7 @@ class Observation:
     quality: Quality | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     reason: Reason = NO_REASON
+    held: tuple[str, ...] = ()
 
     @property
     def probabilities(self) -> NDArray[np.float32] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.compat import Self
 from edge.config import Config
 from edge.decision.decider import Decider
+from edge.decision.holding import Since, stands
 from edge.decision.kinds import going_by
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
@@ -33,6 +34,7 @@ from edge.domain import (
 )
 from edge.timing import StageTimes
 from edge.vision import follow
+from edge.vision.crop import FaceView, change
 from edge.vision.quality import assess, fault, picture_fault
 from edge.vision.seat import moved, seat_pixels
 
@@ -72,8 +74,8 @@ class Reader(Protocol):
     def manifest(self) -> NamedReader:
         """What is said of the model."""
 
-    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:
-        """What the face in the picture (H, W) shows."""
+    def read_all(self, view: FaceView) -> FaceReading:
+        """What a face in a picture shows."""
 
 
 class OpennessReader(Protocol):
@@ -89,12 +91,13 @@ class OpennessReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldReading:
-    """What the expression model read, by name, of which face, in how many frames it was used and when last."""
+    """What the expression model read, by name, of which face at ``t``, how it looked and how much its frame weighed."""
 
     readings: Mapping[str, Reading]
     face: Face
     t: float
-    frames: int = 1
+    small: NDArray[np.uint8]
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ class OpenEyes:
     face: Face
     t: float
 
+
+_Read = tuple[Mapping[str, Reading], tuple[str, ...]]
+"""Readings by name, and the names of those that are an earlier frame's."""
 
 WIDE_OPEN = 0.8
 """Both eyes are wide open, and said to be readable, from this openness and this probability."""
@@ -162,7 +168,7 @@ class Pipeline:
         if self.decider.paused:
             paused = Observation(frame.t, Sight.NO_PICTURE, reason=Reason(ReasonCode.PAUSED))
             return self._decide(paused, context)
-        return self._decide(self._observe(frame), context)
+        return self._decide(self._observe(frame, context), context)
 
     def step_blind(self, t: float, sight: Sight, reason: str, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Decide on a moment without a picture: ``sight`` and ``reason``, the camera's words, say why there is none."""
@@ -174,7 +180,7 @@ class Pipeline:
         self._config = config
         self.decider.reconfigure(config)
 
-    def _observe(self, frame: Frame) -> Observation:
+    def _observe(self, frame: Frame, context: Context) -> Observation:
         quality_config = self._config.quality
         with self.times.measure("picture"):
             sight = picture_fault(frame.luma, quality_config)
@@ -189,44 +195,51 @@ class Pipeline:
         if quality.weight < quality_config.min_weight:
             poor = Reason(fault(quality, face.score, quality_config))
             return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
-        seen = Observation(frame.t, Sight.FACE, face, quality, self._read(frame, face))
+        readings, held = self._read(frame, face, quality.weight, context)
+        seen = Observation(frame.t, Sight.FACE, face, quality, readings, held=held)
         if quality.weight * seen.familiar < quality_config.min_weight:
             return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
         return seen
 
-    def _read(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
-        """What the models say of the face."""
-        expression = self._read_expression(frame, face)
-        eyes = None if self.eyes is None else self._read_eyes(self.eyes, frame, face)
-        return expression if eyes is None else {**expression, EYES: eyes}
+    def _read(self, frame: Frame, face: Face, weight: float, context: Context) -> _Read:
+        """What the models say of the face in a frame of this weight."""
+        expression, is_held = self._read_expression(frame, face, weight, context)
+        held = (*expression,) if is_held else ()
+        if self.eyes is None:
+            return expression, held
+        eyes, is_held = self._read_eyes(self.eyes, frame, face)
+        if eyes is None:
+            return expression, held
+        return {**expression, EYES: eyes}, (*held, EYES) if is_held else held
 
-    def _read_eyes(self, reader: OpennessReader, frame: Frame, face: Face) -> Reading | None:
+    def _read_eyes(self, reader: OpennessReader, frame: Frame, face: Face) -> tuple[Reading | None, bool]:
         """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
         last = self._open_eyes
         if last is not None and 0 <= frame.t - last.t <= EYES_HOLD_S and _near(face, last.face):
-            return last.reading
+            return last.reading, True
         with self.times.measure("eyes"):
             reading = reader.read(frame.luma, face)
         wide = reading is not None and min(reading.values.tolist()) >= WIDE_OPEN
         self._open_eyes = OpenEyes(reading, face, frame.t) if reading is not None and wide else None
-        return reading
+        return reading, False
 
-    def _read_expression(self, frame: Frame, face: Face) -> Mapping[str, Reading]:
-        """What the model says of the face; between the frames that are read, the same face's last reading holds."""
-        if (held := self._held(frame, face)) is not None:
-            self._reading = replace(held, frames=held.frames + 1, t=frame.t)
-        else:
-            with self.times.measure("expression"):
-                read = self.reader.read_all(frame.luma, face).readings()
-            self._reading = HeldReading(read, face, frame.t)
-        return self._reading.readings
-
-    def _held(self, frame: Frame, face: Face) -> HeldReading | None:
-        """The last reading where it may stand for this frame too: not for another face, nor across a gap."""
+    def _read_expression(
+        self, frame: Frame, face: Face, weight: float, context: Context
+    ) -> tuple[Mapping[str, Reading], bool]:
+        """What the model says of the face, and whether that is an earlier frame's: calm, still, and not long ago."""
         last = self._reading
-        if last is None or last.frames >= self._config.vision.expression_every:
-            return None
-        return last if _near(face, last.face) and 0 <= frame.t - last.t <= follow.KEEP_S else None
+        with self.times.measure("crop"):
+            view = FaceView(frame.luma, face)
+            small = view.small
+        if last is not None and _near(face, last.face):
+            since = Since(frame.t - last.t, change(small, last.small), weight - last.weight)
+            hold_s, stirred = self._config.vision.expression_hold_s, self.decider.stirred
+            if stands(since, hold_s, stirred=stirred, speed_kmh=context.speed_kmh):
+                return last.readings, True
+        with self.times.measure("expression"):
+            read = self.reader.read_all(view).readings()
+        self._reading = HeldReading(read, face, frame.t, small, weight)
+        return read, False
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""

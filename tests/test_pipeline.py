@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import Config
+from edge.decision.holding import LONGEST_M, LONGEST_S, STIRRED_S
 from edge.decision.ordinary import OrdinaryFace
 from edge.domain import (
     CUES,
@@ -19,6 +20,8 @@ from edge.domain import (
     EXPRESSIONS,
     EYE_NAMES,
     EYES,
+    UNKNOWN_CONTEXT,
+    Context,
     Cues,
     Face,
     FaceReading,
@@ -31,6 +34,7 @@ from edge.domain import (
 )
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
+from edge.vision.crop import FaceView
 from edge.words import say
 
 Luma = NDArray[np.uint8]
@@ -52,6 +56,7 @@ class FakeFinder:
     def __init__(self, at: tuple[float, float] | None = (0.5, 0.5), size: float = 120.0) -> None:
         self.at = at
         self.size = size
+        self.score = 0.9
         self.seen: list[Luma] = []
 
     def find_all(self, luma: Luma, limit: int = 8) -> list[Face]:
@@ -82,7 +87,7 @@ class FakeFinder:
         x, y = self.at[0] * luma.shape[1], self.at[1] * luma.shape[0]
         shape = np.array([(-0.2, -0.15), (0.2, -0.15), (0.0, 0.1), (-0.15, 0.28), (0.15, 0.28)])
         points = (np.array([x, y]) + shape * self.size).astype(np.float32)
-        return Face((x - self.size / 2, y - self.size / 2, self.size, self.size), points, 0.9)
+        return Face((x - self.size / 2, y - self.size / 2, self.size, self.size), points, self.score)
 
 
 @dataclass(frozen=True)
@@ -93,19 +98,20 @@ class ReaderModel(Model):
 
 
 class FakeReader:
-    """Reads anger in every face; keeps the faces."""
+    """Reads ``look`` in every face, by default anger; keeps the faces."""
 
     manifest = ReaderModel("expression")
 
-    def __init__(self) -> None:
+    def __init__(self, look: str = "anger") -> None:
+        self.look = look
         self.faces: list[Face] = []
         self.cues: Cues | None = None
         self.familiar = 1.0
 
-    def read_all(self, luma: Luma, face: Face) -> FaceReading:
-        assert luma.ndim == 2
-        self.faces.append(face)
-        return FaceReading(np.array([name == "anger" for name in EXPRESSIONS], np.float32), self.cues, self.familiar)
+    def read_all(self, view: FaceView) -> FaceReading:
+        assert view.luma.ndim == 2
+        self.faces.append(view.face)
+        return FaceReading(np.array([name == self.look for name in EXPRESSIONS], np.float32), self.cues, self.familiar)
 
 
 class FakeEyes:
@@ -136,8 +142,10 @@ def frames(luma: Luma, seconds: float = 4.0) -> Iterator[Frame]:
         yield Frame(luma, n / 10)
 
 
-def build(finder: FakeFinder | None = None, **sections: object) -> tuple[Pipeline, FakeFinder, FakeReader]:
-    finder, reader = finder or FakeFinder(), FakeReader()
+def build(
+    finder: FakeFinder | None = None, look: str = "anger", **sections: object
+) -> tuple[Pipeline, FakeFinder, FakeReader]:
+    finder, reader = finder or FakeFinder(), FakeReader(look)
     return Pipeline(Config.model_validate(sections), finder, reader), finder, reader
 
 
@@ -169,12 +177,11 @@ def test_an_observation_holds_no_eyes_without_a_model_or_of_a_small_face() -> No
 
 
 def test_eyes_are_read_in_every_frame_though_the_expression_is_held() -> None:
-    config = Config.model_validate({"vision": {"expression_every": 3}})
-    reader, eyes = FakeReader(), FakeEyes()
-    pipeline = Pipeline(config, FakeFinder(), reader, eyes=eyes)
-    for frame in frames(cabin(), 0.6):
-        pipeline.step(frame)
-    assert (len(reader.faces), len(eyes.faces)) == (2, 6)
+    reader, eyes = FakeReader("neutral"), FakeEyes(0.7)
+    pipeline = Pipeline(Config(), FakeFinder(), reader, eyes=eyes)
+    steps = [pipeline.step(frame) for frame in frames(cabin(), 6.0)]
+    assert len(eyes.faces) == len(steps) >= 3 * len(reader.faces)
+    assert (EXPRESSION,) in {step.observation.held for step in steps}
 
 
 @pytest.mark.parametrize(
@@ -308,42 +315,123 @@ def test_a_moment_without_a_picture_is_blind_for_its_reason() -> None:
     assert (step.state, say(step.reason)) == (State.BLIND, "camera unplugged")
 
 
-def test_the_expression_is_read_in_every_third_frame_and_holds_between_them() -> None:
-    pipeline, finder, reader = build(vision={"expression_every": 3})
-    steps = [pipeline.step(frame) for frame in frames(cabin(), 1.0)]
-    assert len(reader.faces) == 4  # the 1st, 4th, 7th and 10th
-    assert len(finder.seen) >= len(steps) == 10
+def read_times(pipeline: Pipeline, pictures: Iterable[Frame], context: Context = UNKNOWN_CONTEXT) -> list[float]:
+    """When the expression was read."""
+    observations = (pipeline.step(frame, context).observation for frame in pictures)
+    return [seen.t for seen in observations if EXPRESSION in seen.readings and EXPRESSION not in seen.held]
+
+
+def at(fps: float, seconds: float, luma: Luma, start_s: float = 0.0) -> Iterator[Frame]:
+    for n in range(round(seconds * fps)):
+        yield Frame(luma, start_s + n / fps)
+
+
+CALM_AFTER_S = 3.0
+"""By then a neutral face is calm, and its readings are held."""
+
+
+def calm(fps: float = 15.0, **vision: float) -> tuple[Pipeline, FakeFinder, FakeReader]:
+    """A pipeline that has watched a calm face that does not move."""
+    pipeline, finder, reader = build(look="neutral", vision=vision)
+    read_times(pipeline, at(fps, CALM_AFTER_S, cabin()))
+    return pipeline, finder, reader
+
+
+def with_another_face(luma: Luma) -> Luma:
+    """The same cabin, but the middle of the face is lighter and darker in other places."""
+    changed = luma.copy()
+    changed[200:240, 280:360] = changed[200:240, 280:360] // 2
+    return changed
+
+
+@pytest.mark.parametrize("fps", [5, 10, 15, 30])
+def test_a_calm_still_face_is_read_twice_a_second_and_its_reading_stands_between(fps: int) -> None:
+    pipeline, _, _ = calm(fps)
+    steps = [pipeline.step(frame) for frame in at(fps, 6.0, cabin(), CALM_AFTER_S)]
+    read = [step.observation.t for step in steps if not step.observation.held]
+    assert max(np.diff(read)) <= LONGEST_S + 1 / fps + 1e-6
+    assert len(read) <= 6.0 / LONGEST_S
     assert all(step.observation.probabilities is not None for step in steps)
+    assert steps[-1].signals.confidence > 0.95
+
+
+def test_a_face_that_changes_is_read_in_that_frame() -> None:
+    for shown in range(1, 9):  # so many frames after the last one of the calm face
+        pipeline, _, _ = calm()
+        read_times(pipeline, at(15, shown / 15, cabin(), CALM_AFTER_S))
+        sudden = CALM_AFTER_S + shown / 15
+        assert read_times(pipeline, [Frame(with_another_face(cabin()), sudden)]) == [sudden]
+
+
+def test_so_is_one_in_another_light_or_another_place() -> None:
+    for luma, place in ((np.asarray(cabin() * 0.8, np.uint8), 0.5), (cabin(), 0.7)):
+        pipeline, finder, reader = calm()
+        pipeline.step(Frame(cabin(), CALM_AFTER_S))
+        count, finder.at = len(reader.faces), (place, 0.5)
+        pipeline.step(Frame(luma, CALM_AFTER_S + 1 / 15))
+        assert len(reader.faces) == count + 1
+
+
+def test_a_face_that_is_seen_better_is_read_and_one_that_is_seen_worse_is_not() -> None:
+    for first, second, read in ((0.4, 0.9, 1), (0.9, 0.4, 0)):
+        pipeline, finder, reader = calm()
+        finder.score = first
+        for frame in at(15, 1.0, cabin(), CALM_AFTER_S):
+            pipeline.step(frame)
+        reader.faces.clear()
+        finder.score = second
+        pipeline.step(Frame(cabin(), CALM_AFTER_S + 1.0))
+        assert len(reader.faces) == read
+
+
+def test_where_something_may_build_up_every_other_frame_is_read() -> None:
+    pipeline, _, reader = calm()
+    for frame in at(15, 1.0, cabin(), CALM_AFTER_S):
+        pipeline.step(frame)
+    reader.look = "anger"
+    stirred = read_times(pipeline, at(15, 4.0, cabin(), CALM_AFTER_S + 1.0))
+    assert max(np.diff(stirred)) <= STIRRED_S + 1 / 15
+    assert len(stirred) >= 27
+
+
+def test_at_speed_a_reading_stands_for_a_shorter_time() -> None:
+    times = {}
+    for speed_kmh in (50.0, 130.0):
+        pipeline, _, _ = calm()
+        times[speed_kmh] = read_times(pipeline, at(15, 6.0, cabin(), CALM_AFTER_S), Context(speed_kmh=speed_kmh))
+    assert max(np.diff(times[130.0])) <= LONGEST_M / (130.0 / 3.6) + 1 / 15
+    assert len(times[130.0]) > len(times[50.0])
+
+
+def test_configured_to_hold_nothing_each_frame_is_read() -> None:
+    pipeline, _, reader = build(look="neutral", vision={"expression_hold_s": 0})
+    steps = [pipeline.step(frame) for frame in frames(cabin())]
+    assert len(reader.faces) == len(steps)
 
 
 @pytest.mark.parametrize("gap", ["nobody", "no picture", "asleep"])
 def test_after_a_gap_the_expression_is_read_at_once(gap: str) -> None:
-    pipeline, finder, reader = build(vision={"expression_every": 10})
-    pipeline.step(Frame(cabin(), 0.0))
+    pipeline, finder, reader = calm(fps=30)
+    pipeline.step(Frame(cabin(), CALM_AFTER_S))
+    count = len(reader.faces)
     if gap == "nobody":
         finder.at = None
-        assert pipeline.step(Frame(cabin(), 0.1)).observation.probabilities is None
+        assert pipeline.step(Frame(cabin(), CALM_AFTER_S + 0.03)).observation.probabilities is None
         finder.at = (0.5, 0.5)
     elif gap == "no picture":
-        pipeline.step_blind(0.1, Sight.NO_PICTURE, "frozen")
-    pipeline.step(Frame(cabin(), 8 * 3600.0 if gap == "asleep" else 0.2))
-    assert len(reader.faces) == 2
+        pipeline.step_blind(CALM_AFTER_S + 0.03, Sight.NO_PICTURE, "frozen")
+    pipeline.step(Frame(cabin(), 8 * 3600.0 if gap == "asleep" else CALM_AFTER_S + 0.06))
+    assert len(reader.faces) == count + 1
 
 
-def test_another_place_of_the_face_is_read_at_once() -> None:
-    pipeline, finder, reader = build(vision={"expression_every": 10})
-    pipeline.step(Frame(cabin(), 0.0))
-    finder.at = (0.7, 0.5)
-    pipeline.step(Frame(cabin(), 0.1))
-    assert [face.box[0] for face in reader.faces] == [320.0 - 60.0, 448.0 - 60.0]
-
-
-def test_an_angry_face_that_is_read_seldom_becomes_the_same_alert() -> None:
+def test_an_angry_face_that_comes_unnoticed_becomes_the_same_alert_half_a_second_later_at_most() -> None:
     started = []
-    for every in (1, 5):
-        pipeline, _, _ = build(vision={"expression_every": every})
-        started.append([x.t for frame in frames(cabin()) for x in pipeline.step(frame).transitions])
-    assert started[0] == started[1] != []
+    for hold_s in (0.0, LONGEST_S):
+        pipeline, _, reader = calm(expression_hold_s=hold_s)
+        reader.look = "anger"
+        started.append([x.t for frame in at(15, 6.0, cabin(), CALM_AFTER_S) for x in pipeline.step(frame).transitions])
+    assert len(started[0]) == len(started[1]) == 1
+    assert 0 <= started[1][0] - started[0][0] <= LONGEST_S + STIRRED_S
 
 
 def test_in_a_pause_no_picture_is_looked_at() -> None:
@@ -384,7 +472,7 @@ def test_each_stage_is_timed_and_one_that_is_not_needed_is_not() -> None:
     pipeline.step(Frame(cabin(), 0.0))
     finder.at = None
     pipeline.step(Frame(cabin(), 0.1))
-    stages = ("picture", "face", "quality", "expression", "eyes", "decision")
+    stages = ("picture", "face", "quality", "crop", "expression", "eyes", "decision")
     counts = {name: times.count(name) for name in stages}
-    assert counts == {"picture": 2, "face": 2, "quality": 1, "expression": 1, "eyes": 1, "decision": 2}
+    assert counts == {"picture": 2, "face": 2, "quality": 1, "crop": 1, "expression": 1, "eyes": 1, "decision": 2}
     assert times.percentiles(50)["face"] == (1000.0,)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.camera import EndOfStream, open_camera
 from edge.config import CameraConfig, Config
-from edge.domain import Frame, Phase, State, Step
+from edge.domain import EXPRESSION, EXPRESSIONS, Frame, Phase, State, Step
 from edge.pipeline import Pipeline
 from tests.steady import steady
 
@@ -92,6 +92,15 @@ def beside(driver: Luma, passenger: Luma) -> Luma:
 def test_the_frames_as_they_are_give_calm_and_an_anger_alert(clip: dict[str, list[Luma]]) -> None:
     assert settled(watch(clip["calm"])) == {State.CALM}
     assert started(watch(clip["angry"])) == ["anger"]
+
+
+@pytest.mark.parametrize("shown", [20, 21, 22])
+def test_a_face_that_is_suddenly_angry_is_read_in_that_frame(clip: dict[str, list[Luma]], shown: int) -> None:
+    *calm, sudden = watch([*clip["calm"][:shown], clip["angry"][12]])
+    assert sum(EXPRESSION in step.observation.held for step in calm[-9:]) == 6
+    assert EXPRESSION not in sudden.observation.held
+    assert sudden.observation.probabilities is not None
+    assert sudden.observation.probabilities[EXPRESSIONS.index("anger")] > 0.5
 
 
 @pytest.mark.parametrize("look", ["calm", "angry"])

@@ -22,6 +22,7 @@ from edge.config.metrics import MetricsConfig
 from edge.config.vehicle import VehicleConfig
 from edge.config.vss import VssConfig
 from edge.decision.alerts import AlertsConfig
+from edge.decision.holding import LONGEST_S
 from edge.decision.settings import BaselineConfig, StatesConfig
 from edge.section import BASIC, Layer, Section, Share
 
@@ -121,6 +122,10 @@ class VisionConfig(Section):
     """Models and how they are run."""
 
     layer: ClassVar = Layer.EXPERT
+    renamed: ClassVar = {
+        "expression_every": "became expression_hold_s: seconds instead of frames, and only while the face is calm and "
+        "still; leave it out, or say 0 where it was 1"
+    }
 
     runtime: Literal["auto", "litert", "tflite"] = Field(
         default="auto",
@@ -145,11 +150,12 @@ class VisionConfig(Section):
     min_face_score: Share | None = Field(
         default=None, description="Minimum detector score of a face; default: the face model's own."
     )
-    expression_every: int = Field(
-        default=1,
-        ge=1,
-        le=10,
-        description="Read the expression in every n-th frame with a face; the last reading holds in between.",
+    expression_hold_s: float = Field(
+        default=LONGEST_S,
+        ge=0,
+        le=LONGEST_S,
+        description="Longest time that a reading of a calm, still face's expression stands for the frames after it, "
+        "seconds; 0: each frame is read.",
     )
 
 

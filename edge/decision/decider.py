@@ -80,6 +80,11 @@ class Decider:
         return self._pause_left_s > 0
 
     @property
+    def stirred(self) -> bool:
+        """Whether anything may build up, or the driver cannot be read: then the expression is worth reading anew."""
+        return self._tracker.unknown is not None or any(judge.stirred for judge in self._judges.values())
+
+    @property
     def calibrated_percent(self) -> float | None:
         """How far the driver's resting face is learned, 0 to 100; None where the configuration has that off."""
         return self._expression.calibrated_percent

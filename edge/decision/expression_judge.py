@@ -126,6 +126,12 @@ class ExpressionJudge(Judge):
         anew = self.expression.relearning and self.level is None
         return super().reason or (Reason(ReasonCode.RECALIBRATING) if anew else NO_REASON)
 
+    @property
+    def stirred(self) -> bool:
+        """Whether there is evidence, or was in the newest frame, or the signal is not calm: an alert may be near."""
+        newest = self.expression.shares[self._index] < SELDOM
+        return newest or self._evidence_s > 0 or self.episode.is_open or self.signal >= self.settings.exit
+
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:
         """Take in a moment's signals; at most one transition comes of it."""
         interval, score = moment.interval, self.signal

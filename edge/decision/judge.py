@@ -159,6 +159,11 @@ class Judge(ABC):
         return True
 
     @property
+    def stirred(self) -> bool:
+        """Whether something may build up, so that the expression is worth reading at once; where in doubt, yes."""
+        return True
+
+    @property
     def figures(self) -> Mapping[str, float | None]:
         """What it tells of the driver besides, by names that are its own; None is not known now."""
         return {}

@@ -380,6 +380,10 @@ class HealthMessage(Telling):
         ge=0, description="Frames that could not be read and were passed over since the service started."
     )
     stages: dict[str, StagePart] = Field(description="Time of each stage, by its name.")
+    read_share: dict[str, float] = Field(
+        default_factory=dict,
+        description="Share of the frames, by a reading's name, that were read; an earlier one stands for others.",
+    )
     camera_age_s: float | None = Field(description="Age of the newest frame, seconds.")
     memory_mb: float | None = Field(description="Resident memory, megabytes.")
     temperature_c: float | None = Field(description="Temperature of the board, degrees Celsius.")
@@ -525,6 +529,7 @@ def health_message(
     dropped_frames: int,
     bad_frames: int = 0,
     stages: Mapping[str, StagePart],
+    read_share: Mapping[str, float] | None = None,
     fps: float | None = None,
     fps_limit: float | None = None,
     camera_age_s: float | None = None,
@@ -547,6 +552,7 @@ def health_message(
         dropped_frames=dropped_frames,
         bad_frames=bad_frames,
         stages=dict(stages),
+        read_share={name: _share(share) for name, share in (read_share or {}).items()},
         camera_age_s=_rounded(camera_age_s),
         memory_mb=_rounded(memory_mb),
         temperature_c=_rounded(temperature_c),

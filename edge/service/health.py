@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
-from edge.domain import UNKNOWN_CONTEXT, Context, ReasonCode, State, Step
+from edge.domain import EXPRESSION, EYES, UNKNOWN_CONTEXT, Context, Observation, ReasonCode, State, Step
 from edge.service.ports import DriverButton, Frames, VehicleData
 from edge.timing import StageTimes
 from edge.vehicle.store import SourceHealth
 from edge.words import say
+
+_MODELS = (EXPRESSION, EYES)
+"""Names of the readings that are each a model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,9 @@ class Health:
     """One look at the device.
 
     ``frames``, ``dropped_frames`` and ``bad_frames`` count since the start and never go back; ``fps`` is the rate since
-    the look before. ``stages`` are (p50, p95) in milliseconds. ``problems`` say in words what is wrong with camera,
-    board and vehicle, and what is hidden of a driver who is there. None is what cannot be told.
+    the look before. ``stages`` are (p50, p95) in milliseconds. ``read_share`` tells by the reading's name what share of
+    the frames since then was read, and had no earlier reading stand for it. ``problems`` say in words what is wrong
+    with camera, board and vehicle, and what is hidden of a driver who is there. None is what cannot be told.
     """
 
     state: State
@@ -43,6 +48,7 @@ class Health:
     temperature_c: float | None
     throttled: bool | None
     problems: tuple[str, ...] = ()
+    read_share: Mapping[str, float] = field(default_factory=dict)
     sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
     context: Context = UNKNOWN_CONTEXT
     vehicle: Mapping[str, SourceHealth] = field(default_factory=dict)
@@ -72,11 +78,15 @@ class HealthProbe:
         self._button = button
         self._clock = clock
         self._read = self._read_before = 0
+        self._readings: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._t = clock()
 
-    def count_frame(self) -> None:
+    def count_frame(self, observation: Observation) -> None:
         """One more frame was read."""
         self._read += 1
+        self._readings.update(observation.readings)
+        self._held.update(observation.held)
 
     @property
     def due(self) -> bool:
@@ -88,6 +98,9 @@ class HealthProbe:
         now = self._clock()
         elapsed_s, count = now - self._t, self._read - self._read_before
         self._t, self._read_before = now, self._read
+        read_share = {name: 1.0 - self._held[name] / self._readings[name] for name in _MODELS if self._readings[name]}
+        self._readings.clear()
+        self._held.clear()
         blind = self._frames.blindness()
         vehicle = self._vehicle.health(now)
         told = [f"vehicle {name}: {source.problem}" for name, source in vehicle.items() if source.problem]
@@ -114,6 +127,7 @@ class HealthProbe:
                 )
                 if text
             ),
+            read_share=read_share,
             sinks=self._sinks(),
             context=self._vehicle.context(now),
             vehicle=vehicle,

@@ -414,7 +414,7 @@ class Service:
         with self._times.measure("step"):
             step = self._pipeline.step(frame, self._vehicle.context(self._clock()))
         self._times.add("age", max(0.0, self._clock() - frame.t) * 1000.0)
-        self._probe.count_frame()
+        self._probe.count_frame(step.observation)
         self._notifier.alive()
         return step
 

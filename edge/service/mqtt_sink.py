@@ -166,6 +166,7 @@ class MqttSink:
                     name: StagePart(p50_ms=round(p50, 2), p95_ms=round(p95, 2))
                     for name, (p50, p95) in health.stages.items()
                 },
+                read_share=health.read_share,
                 fps=health.fps,
                 fps_limit=health.fps_limit,
                 camera_age_s=health.camera_age_s,

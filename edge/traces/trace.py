@@ -112,6 +112,7 @@ class TraceLine(_Part):
     """One line of a trace.
 
     ``t`` is in seconds from the trace's origin. ``readings`` holds what each model said of this one frame, by name;
+    ``held`` names those that were read of an earlier frame and stood for this one too.
     ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``. ``signals`` are each kind's
     evidence when the line was written, ``confidence`` beside them; ``unread`` has the code of each kind's reason where
     the state's own does not say it. Version 1 has no context, reasons in words alone, and one reading, the expression's
@@ -125,6 +126,7 @@ class TraceLine(_Part):
     face: FacePart | None
     quality: QualityPart | None
     readings: Readings = Field(default_factory=dict)
+    held: tuple[str, ...] = ()
     vehicle: ContextPart = ContextPart()
     signals: dict[Kind, Share]
     unread: dict[Kind, str] = Field(default_factory=dict)
@@ -151,6 +153,7 @@ class TraceLine(_Part):
             quality=Quality(**{name.removesuffix("_deg"): value for name, value in quality}) if quality else None,
             readings={name: _reading(name, values) for name, values in self.readings.items()},
             reason=Reason(self.sight_reason.code, tuple(self.sight_reason.kinds), self.sight_reason.text),
+            held=self.held,
         )
 
     def context(self) -> Context:
@@ -259,6 +262,7 @@ def _to_json(step: Step, origin_t: float) -> str:
             name: {each: _rounded(value, -1.0) for each, value in zip(reading.names, reading.values, strict=True)}
             for name, reading in observation.readings.items()
         },
+        **({"held": observation.held} if observation.held else {}),
         **_vehicle(step.context),
         "signals": {
             **{kind: _share(judged.signal) for kind, judged in signals.kinds.items()},

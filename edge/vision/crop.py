@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.domain import Face
 from edge.vision.shrink import STEP_PX, halve
 
 SINGLE_STEP_PX = 1.25
@@ -32,6 +33,12 @@ class CropRule:
     centre_x: float
     centre_y: float
     unit: float
+
+
+FACE = CropRule(size_px=48, centre_x=0.5, centre_y=0.575, unit=0.376)
+"""How a face is cut out for all who look at it; the shipped expression model's crop is the same."""
+SMALL_STEPS = 2
+"""How often that crop is halved for ``FaceView.small``: to 12 x 12 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,29 @@ def _turn(across: complex, unit: float, at: complex, rule: CropRule) -> _Turn:
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
     to_x, to_y = rule.centre_x * rule.size_px - 0.5, rule.centre_y * rule.size_px - 0.5
     return _Turn(cos, sin, to_x - cos * at.real - sin * at.imag, to_y + sin * at.real - cos * at.imag)
+
+
+class FaceView:
+    """A ``face`` in a picture ``luma`` (H, W), cut out once for all who look at it."""
+
+    def __init__(self, luma: NDArray[np.uint8], face: Face) -> None:
+        self.luma, self.face = luma, face
+        self.crop = cut_crop(luma, face.points, FACE)
+        """The face as FACE has it, (48, 48) uint8."""
+
+    def cut(self, rule: CropRule) -> NDArray[np.uint8]:
+        """The crop (size, size) uint8 by any rule."""
+        return self.crop if rule == FACE else cut_crop(self.luma, self.face.points, rule)
+
+    @property
+    def small(self) -> NDArray[np.uint8]:
+        """The crop shrunk to (12, 12) uint8: what is left of it changes with face and light and hardly with noise."""
+        return halve(self.crop, 2**SMALL_STEPS)[0]
+
+
+def change(small: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Mean difference of two such small pictures, grey levels."""
+    return cv2.norm(small, other, cv2.NORM_L1) / small.size
 
 
 def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from edge.compat import Self
 from edge.config import VisionConfig
 from edge.domain import CUE_NAMES, EXPRESSIONS, Cues, Face, FaceReading
 from edge.errors import ModelError
-from edge.vision.crop import CropRule, cut_crop
+from edge.vision.crop import CropRule, FaceView
 from edge.vision.manifest import FamiliarSpec, Manifest, bundled
 from edge.vision.tflite import TfliteModel
 
@@ -70,11 +70,11 @@ class ExpressionReader:
 
     def read(self, luma: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
         """Probabilities (9,) in the order EXPRESSIONS for a ``face`` in the (H, W) picture; they add up to 1."""
-        return self.read_all(luma, face).probabilities
+        return self.read_all(FaceView(luma, face)).probabilities
 
-    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:
-        """Probabilities, and cues where the model tells any, for a ``face`` in the (H, W) picture: one inference."""
-        return self.read_crop_all(cut_crop(luma, face.points, self._rule))
+    def read_all(self, view: FaceView) -> FaceReading:
+        """Probabilities, and cues where the model tells any, of a face in a picture: one inference."""
+        return self.read_crop_all(view.cut(self._rule))
 
     def read_crop(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (9,) for a crop (side, side) that was cut by the model's rule."""

@@ -296,6 +296,7 @@ def test_a_key_that_moved_is_answered_with_its_place(tmp_path: Path, key: str, p
         ("[alerts.anger]\nexit = 0.3\n", "alerts.anger.exit: follows 'enter' now: 0.6 of it"),
         ("[alerts.anger]\nrelease_s = 3.0\n", "alerts.anger.release_s: is part of the rule now"),
         ("[baseline]\nfloor_s = 25.0\n", "baseline.floor_s: is no key any more"),
+        ("[vision]\nexpression_every = 3\n", "vision.expression_every: became expression_hold_s"),
         ("[smoothing]\ntime_constant_s = 0.7\n", "smoothing: is no table any more"),
     ],
 )

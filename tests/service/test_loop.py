@@ -544,6 +544,23 @@ def test_health_tells_rates_stages_and_problems() -> None:
     assert any(message.startswith("STATUS=") and "calm" in message for message in bench.notifier.sent)
 
 
+def test_health_tells_what_share_of_the_frames_was_read() -> None:
+    class Holding(FakePipeline):
+        def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
+            step = super().step(frame, context)
+            held = (EXPRESSION, EYES) if len(self.seen) % 4 else (EXPRESSION,) if len(self.seen) % 8 else ()
+            reading = Reading.expression(np.eye(len(EXPRESSIONS), dtype=np.float32)[0])
+            readings = {EXPRESSION: reading, EYES: AWAKE}
+            return replace(step, observation=replace(step.observation, readings=readings, held=held))
+
+    config = quick()
+    config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.3})})
+    with Bench(Ticker, config, pipeline=Holding()) as bench:
+        eventually(lambda: len(bench.publisher.health) >= 2)
+    told = bench.publisher.health[-1].read_share
+    assert 0 < told["expression"] < told["eyes"] < 0.5
+
+
 def test_health_tells_of_a_driver_whose_eyes_are_hidden() -> None:
     class Sunglasses(FakePipeline):
         def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:

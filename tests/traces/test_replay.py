@@ -37,6 +37,7 @@ from edge.pipeline import Pipeline
 from edge.traces.replay import replay
 from edge.traces.timeline import Timeline, _thinned, clock, compose, episodes_table
 from edge.traces.trace import TraceWriter, read_trace
+from edge.vision.crop import FaceView
 from edge.words import say
 from tests.awake import AWAKE
 from tests.steady import steady
@@ -86,8 +87,8 @@ class Reader:
 
     manifest = ReaderModel()
 
-    def read_all(self, luma: NDArray[np.uint8], face: Face) -> FaceReading:  # noqa: ARG002 - the interface
-        return FaceReading(probabilities("anger" if luma.mean() > ANGRY_LUMA else "neutral"))
+    def read_all(self, view: FaceView) -> FaceReading:
+        return FaceReading(probabilities("anger" if view.luma.mean() > ANGRY_LUMA else "neutral"))
 
 
 class OpenEyes:

@@ -115,6 +115,19 @@ def test_cues_are_read_again_with_their_signs(tmp_path: Path) -> None:
     assert set(second.observation().readings) == {EXPRESSION, EYES}
 
 
+def test_what_stands_for_an_earlier_frame_is_told_and_decides_the_same(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    with TraceWriter(path) as writer:
+        for n in range(50):
+            writer.write(decider.update(replace(angry(n / 10), held=(EXPRESSION,) if n % 2 else ())))
+    lines = list(read_trace(path))
+    assert [line.observation().held for line in lines[:3]] == [(), (EXPRESSION,), ()]
+    assert "held" not in json.loads(path.read_text().splitlines()[0])
+    again = Decider(Config())
+    states = [again.update(line.observation(), line.context()).state for line in lines]
+    assert states == [line.state for line in lines]
+
+
 def test_how_familiar_a_face_is_is_read_again(tmp_path: Path) -> None:
     path, decider = tmp_path / "drive.jsonl", Decider(Config())
     seen = angry(0.0)

@@ -20,7 +20,7 @@ from edge.config import CameraConfig, VisionConfig
 from edge.decision.alerts import AlertsConfig
 from edge.domain import CUE_NAMES, EXPRESSIONS, Face
 from edge.errors import EXIT_CONFIG, ModelError, UnavailableError
-from edge.vision.crop import CropRule
+from edge.vision.crop import CropRule, FaceView
 from edge.vision.expression import ExpressionReader, require_outputs
 from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
@@ -240,7 +240,7 @@ def test_one_run_of_the_model_gives_probabilities_and_cues() -> None:
     reader = ExpressionReader(cast("TfliteModel", model), CropRule(48, 0.5, 0.575, 0.376))
     luma = np.zeros((100, 100), np.uint8)
     face = Face((20, 20, 60, 60), np.array([[35, 40], [65, 40], [50, 55], [38, 70], [62, 70]], np.float32), 0.9)
-    read = reader.read_all(luma, face)
+    read = reader.read_all(FaceView(luma, face))
     assert model.runs == 1
     assert read.probabilities.tolist() == pytest.approx([0.4, 0, 0, 0, 0.6, 0, 0, 0, 0])
     assert read.cues is not None

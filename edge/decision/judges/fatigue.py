@@ -134,6 +134,7 @@ class FatigueJudge(Judge):
         super().__init__(settings, count_episode, expression)
         self.settings: FatigueSettings = settings
         self._eyes, self._signs = Closures(), SupportingSigns()
+        self._shut = self._yawning = False
         self._drowsy = False
         """Whether the episode is one of drowsiness, by its start or its escalation, whatever microsleeps are in it."""
 
@@ -153,6 +154,11 @@ class FatigueJudge(Judge):
     def holds_up_calm(self) -> bool:
         """Whether calm waits for it; settings say so."""
         return self.settings.holds_up_calm
+
+    @property
+    def stirred(self) -> bool:
+        """Whether the eyes are shut, for which a laugh may be the reason, or a yawn is to be timed."""
+        return self._shut or self._yawning or self._eyes.closed_s > 0 or self.level is not None
 
     @property
     def figures(self) -> Mapping[str, float | None]:
@@ -177,10 +183,12 @@ class FatigueJudge(Judge):
         del beside
         now = moment.interval
         openness = None if moment.paused else both_eyes(moment.observation)
-        screwed_up = shuts_the_eyes(moment.observation.probabilities)
-        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up)
+        seen = moment.observation.probabilities
+        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=shuts_the_eyes(seen))
+        self._shut = openness is not None and openness < self.closes_below
+        self._yawning = seen is not None and seen.item(_YAWN) > 0.5
         if not moment.paused:
-            self._look_for_signs(moment, openness)
+            self._look_for_signs(moment)
         self.readable = moment.unknown is None
         self.episode.wait(now.elapsed_s)
         self.episode.rise(self.signal)
@@ -193,14 +201,14 @@ class FatigueJudge(Judge):
         self._drowsy = cause is Cause.DROWSY
         return self.episode.start(now.t, self.signal, self.signal, cause=cause)
 
-    def _look_for_signs(self, moment: Moment, openness: float | None) -> None:
-        seen, quality = moment.observation.probabilities, moment.observation.quality
+    def _look_for_signs(self, moment: Moment) -> None:
+        quality = moment.observation.quality
         self._signs.update(
             moment.interval.t,
             moment.interval.spoken_s,
-            yawning=seen is not None and seen.item(_YAWN) > 0.5,
+            yawning=self._yawning,
             pitch=None if quality is None else quality.pitch,
-            closed=openness is not None and openness < self.closes_below,
+            closed=self._shut,
         )
 
     def forget(self) -> None:

@@ -1,0 +1,44 @@
+"""For how long what was read of a face may stand for the frames after it. Pure: time comes in with the frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LONGEST_S = 0.5
+"""No reading stands for longer, whatever is configured: by then a face that changed unnoticed is read."""
+LONGEST_M = 12.0
+"""Nor while the vehicle drives farther than this: at 130 km/h a reading stands for a third of a second."""
+STIRRED_S = 0.07
+"""Nor for longer than this where something may build up: at 15 frames a second every other frame is read then, at 10
+every one. Evidence gathers over seconds."""
+CHANGED = 8.0
+"""A face whose small picture differs by so many grey levels in the mean is read again. On the clips at 15 frames a
+second that is six times what it differs by from one frame to the next at rest (median), and less than a drawn or real
+face differs by from its rest in anger, sadness, a smile or a yawn (medians from 9 to 31)."""
+BETTER = 0.1
+"""So is one that is seen better, by so much of a frame's weight, than when it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What came after a reading.
+
+    ``age_s`` is its age in seconds, ``change`` how much the small picture of the face differs, grey levels, and
+    ``better`` by how much more this frame weighs.
+    """
+
+    age_s: float
+    change: float
+    better: float
+
+
+def stands(since: Since, hold_s: float, *, stirred: bool, speed_kmh: float | None) -> bool:
+    """Whether a reading stands for this frame too, where ``hold_s`` is configured at most.
+
+    ``stirred`` is what the decision says (``Decider.stirred``). A speed that is not known shortens nothing: LONGEST_S
+    is short enough for it.
+    """
+    longest_s = min(hold_s, STIRRED_S if stirred else LONGEST_S)
+    if speed_kmh is not None and speed_kmh > 0:
+        longest_s = min(longest_s, LONGEST_M * 3.6 / speed_kmh)
+    return 0 <= since.age_s <= longest_s and since.change <= CHANGED and since.better <= BETTER
