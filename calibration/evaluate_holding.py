@@ -29,7 +29,7 @@ from calibration.workshop import PEOPLE, Workshop
 from edge.config import Config
 from edge.config.reference import replaced
 from edge.decision.decider import Decider
-from edge.decision.holding import Since, stands
+from edge.decision.holding import BETTER, stands
 from edge.domain import EXPRESSION, Observation
 from edge.tools.bench import bundled_clip
 from edge.traces.replay import replay
@@ -66,8 +66,8 @@ class Holder:
         self.seen += 1
         last = self._last
         if last is not None and last.quality is not None:
-            since = Since(seen.t - last.t, change=0.0, better=seen.quality.weight - last.quality.weight)
-            if stands(since, self._hold_s, stirred=self._decider.stirred, speed_kmh=None):
+            age_s, better = seen.t - last.t, seen.quality.weight - last.quality.weight
+            if better <= BETTER and stands(age_s, 0.0, self._hold_s, stirred=self._decider.stirred, speed_kmh=None):
                 return replace(seen, readings=last.readings, held=(EXPRESSION,))
         self._last = seen
         self.read += 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.compat import Self
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.decision.holding import Since, stands
+from edge.decision.holding import BETTER, stands
 from edge.decision.kinds import going_by
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
@@ -35,7 +35,7 @@ from edge.domain import (
 from edge.timing import StageTimes
 from edge.vision import follow
 from edge.vision.crop import FaceView, change
-from edge.vision.quality import assess, fault, picture_fault
+from edge.vision.quality import Detail, detail_of, fault, picture_fault, weigh
 from edge.vision.seat import moved, seat_pixels
 
 
@@ -90,13 +90,14 @@ class OpennessReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HeldReading:
-    """What the expression model read, by name, of which face at ``t``, how it looked and how much its frame weighed."""
+class LastReading:
+    """What the expression model read, by name, of which face at ``t``; how that looked, and what its frame weighed."""
 
     readings: Mapping[str, Reading]
     face: Face
     t: float
     small: NDArray[np.uint8]
+    detail: Detail
     weight: float
 
 
@@ -121,9 +122,9 @@ EYES_HOLD_S = 0.07
 class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
-    ``times`` collects how long the stages take: picture, face, quality, expression, eyes, decision. A stage that a
-    frame does not need (no face: no quality, no expression; a held reading: neither) gets no sample. Without
-    ``eyes`` no frame has a reading of them.
+    ``times`` collects how long the stages take: picture, face, crop, quality, eyes, expression, decision. A stage
+    that a frame does not need (no face: no quality, no expression; a reading that stands: no expression) gets no
+    sample. Without ``eyes`` no frame has a reading of them.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class Pipeline:
         self._follower = follow.DriverFollower(finder)
         self.reader = reader
         self.eyes = eyes
-        self._reading: HeldReading | None = None
+        self._last: LastReading | None = None
         self._open_eyes: OpenEyes | None = None
         self.decider = Decider(config, reader.manifest.ordinary_face)
         self.times = times or StageTimes()
@@ -181,65 +182,61 @@ class Pipeline:
         self.decider.reconfigure(config)
 
     def _observe(self, frame: Frame, context: Context) -> Observation:
-        quality_config = self._config.quality
+        config = self._config.quality
         with self.times.measure("picture"):
-            sight = picture_fault(frame.luma, quality_config)
+            sight = picture_fault(frame.luma, config)
         if sight is not None:
             return Observation(frame.t, sight, reason=reason_of(sight))
         with self.times.measure("face"):
             face = self._find_driver(frame)
         if face is None:
             return Observation(frame.t, Sight.NO_FACE)
-        with self.times.measure("quality"):
-            quality = assess(frame.luma, face, quality_config)
-        if quality.weight < quality_config.min_weight:
-            poor = Reason(fault(quality, face.score, quality_config))
-            return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
-        readings, held = self._read(frame, face, quality.weight, context)
-        seen = Observation(frame.t, Sight.FACE, face, quality, readings, held=held)
-        if quality.weight * seen.familiar < quality_config.min_weight:
-            return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
-        return seen
-
-    def _read(self, frame: Frame, face: Face, weight: float, context: Context) -> _Read:
-        """What the models say of the face in a frame of this weight."""
-        expression, is_held = self._read_expression(frame, face, weight, context)
-        held = (*expression,) if is_held else ()
-        if self.eyes is None:
-            return expression, held
-        eyes, is_held = self._read_eyes(self.eyes, frame, face)
-        if eyes is None:
-            return expression, held
-        return {**expression, EYES: eyes}, (*held, EYES) if is_held else held
-
-    def _read_eyes(self, reader: OpennessReader, frame: Frame, face: Face) -> tuple[Reading | None, bool]:
-        """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
-        last = self._open_eyes
-        if last is not None and 0 <= frame.t - last.t <= EYES_HOLD_S and _near(face, last.face):
-            return last.reading, True
-        with self.times.measure("eyes"):
-            reading = reader.read(frame.luma, face)
-        wide = reading is not None and min(reading.values.tolist()) >= WIDE_OPEN
-        self._open_eyes = OpenEyes(reading, face, frame.t) if reading is not None and wide else None
-        return reading, False
-
-    def _read_expression(
-        self, frame: Frame, face: Face, weight: float, context: Context
-    ) -> tuple[Mapping[str, Reading], bool]:
-        """What the model says of the face, and whether that is an earlier frame's: calm, still, and not long ago."""
-        last = self._reading
         with self.times.measure("crop"):
             view = FaceView(frame.luma, face)
             small = view.small
-        if last is not None and _near(face, last.face):
-            since = Since(frame.t - last.t, change(small, last.small), weight - last.weight)
-            hold_s, stirred = self._config.vision.expression_hold_s, self.decider.stirred
-            if stands(since, hold_s, stirred=stirred, speed_kmh=context.speed_kmh):
-                return last.readings, True
-        with self.times.measure("expression"):
-            read = self.reader.read_all(view).readings()
-        self._reading = HeldReading(read, face, frame.t, small, weight)
-        return read, False
+        last = self._standing(frame, face, small, context)
+        with self.times.measure("quality"):
+            detail = detail_of(frame.luma, face) if last is None else last.detail
+            quality = weigh(detail, face, config)
+        if quality.weight < config.min_weight:
+            poor = Reason(fault(quality, face.score, config))
+            return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
+        # the eyes first: behind the expression's larger model what cuts and levels them is out of the cache
+        eyes, held = self._read_eyes(frame, face)
+        if last is not None and quality.weight <= last.weight + BETTER:
+            read, held = last.readings, (*last.readings, *held)
+        else:
+            with self.times.measure("expression"):
+                read = self.reader.read_all(view).readings()
+            self._last = LastReading(read, face, frame.t, small, detail, quality.weight)
+        seen = Observation(frame.t, Sight.FACE, face, quality, {**read, **eyes}, held=held)
+        if quality.weight * seen.familiar < config.min_weight:
+            return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
+        return seen
+
+    def _standing(self, frame: Frame, face: Face, small: NDArray[np.uint8], context: Context) -> LastReading | None:
+        """What was read last where it may stand for this frame: calm, still, and not long ago."""
+        last = self._last
+        if last is None or not _near(face, last.face):
+            return None
+        hold_s, stirred = self._config.vision.expression_hold_s, self.decider.stirred
+        still = stands(
+            frame.t - last.t, change(small, last.small), hold_s, stirred=stirred, speed_kmh=context.speed_kmh
+        )
+        return last if still else None
+
+    def _read_eyes(self, frame: Frame, face: Face) -> _Read:
+        """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
+        if self.eyes is None:
+            return {}, ()
+        last = self._open_eyes
+        if last is not None and 0 <= frame.t - last.t <= EYES_HOLD_S and _near(face, last.face):
+            return {EYES: last.reading}, (EYES,)
+        with self.times.measure("eyes"):
+            reading = self.eyes.read(frame.luma, face)
+        wide = reading is not None and min(reading.values.tolist()) >= WIDE_OPEN
+        self._open_eyes = OpenEyes(reading, face, frame.t) if reading is not None and wide else None
+        return {} if reading is None else {EYES: reading}, ()
 
     def _find_driver(self, frame: Frame) -> Face | None:
         """The driver's face in pixels of the whole picture; only the seat's part of it is looked at, as a view."""
@@ -249,7 +246,7 @@ class Pipeline:
 
     def _decide(self, observation: Observation, context: Context) -> Step:
         if EXPRESSION not in observation.readings:
-            self._reading = None
+            self._last = None
         with self.times.measure("decision"):
             return self.decider.update(observation, context)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 LONGEST_S = 0.5
 """No reading stands for longer, whatever is configured: by then a face that changed unnoticed is read."""
 LONGEST_M = 12.0
@@ -19,26 +17,13 @@ BETTER = 0.1
 """So is one that is seen better, by so much of a frame's weight, than when it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Since:
-    """What came after a reading.
+def stands(age_s: float, change: float, hold_s: float, *, stirred: bool, speed_kmh: float | None) -> bool:
+    """Whether what was read ``age_s`` ago stands for this frame too, where ``hold_s`` is configured at most.
 
-    ``age_s`` is its age in seconds, ``change`` how much the small picture of the face differs, grey levels, and
-    ``better`` by how much more this frame weighs.
-    """
-
-    age_s: float
-    change: float
-    better: float
-
-
-def stands(since: Since, hold_s: float, *, stirred: bool, speed_kmh: float | None) -> bool:
-    """Whether a reading stands for this frame too, where ``hold_s`` is configured at most.
-
-    ``stirred`` is what the decision says (``Decider.stirred``). A speed that is not known shortens nothing: LONGEST_S
-    is short enough for it.
+    ``change`` is how much the small picture of the face differs since then, grey levels; ``stirred`` is what the
+    decision says (``Decider.stirred``). A speed that is not known shortens nothing: LONGEST_S is short enough for it.
     """
     longest_s = min(hold_s, STIRRED_S if stirred else LONGEST_S)
     if speed_kmh is not None and speed_kmh > 0:
         longest_s = min(longest_s, LONGEST_M * 3.6 / speed_kmh)
-    return 0 <= since.age_s <= longest_s and since.change <= CHANGED and since.better <= BETTER
+    return 0 <= age_s <= longest_s and change <= CHANGED

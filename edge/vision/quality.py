@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -49,14 +50,31 @@ def picture_fault(luma: NDArray[np.uint8], config: QualityConfig) -> Sight | Non
 
 def assess(luma: NDArray[np.uint8], face: Face, config: QualityConfig) -> Quality:
     """Quality of ``face`` in the picture ``luma`` (H, W); the weight is the product of one ramp for each measure."""
+    return weigh(detail_of(luma, face), face, config)
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What must be measured in the pixels of a face: see ``Quality``."""
+
+    brightness: float
+    sharpness: float
+
+
+def detail_of(luma: NDArray[np.uint8], face: Face) -> Detail:
+    """Brightness and sharpness of ``face`` in the picture ``luma`` (H, W); none where it lies outside."""
     patch = _patch(luma, face)
-    mean, spread = (0.0, 0.0) if patch is None else _mean_and_spread(patch)
-    brightness, sharp = mean / 255.0, 0.0 if patch is None else _share_of_detail(patch, spread)
+    if patch is None:
+        return Detail(0.0, 0.0)
+    mean, spread = _mean_and_spread(patch)
+    return Detail(mean / 255.0, _share_of_detail(patch, spread))
+
+
+def weigh(detail: Detail, face: Face, config: QualityConfig) -> Quality:
+    """As ``assess``, for a face whose pixels have been measured."""
     size_px = math.sqrt(max(0.0, face.box[2]) * max(0.0, face.box[3]))
-    yaw, pitch, roll = pose(face.points)
-    measured = Quality(brightness, sharp, size_px, yaw, pitch, roll, weight=0.0)
-    weight = math.prod(_ramps(measured, face.score, config).values())
-    return Quality(brightness, sharp, size_px, yaw, pitch, roll, weight)
+    measured = Quality(detail.brightness, detail.sharpness, size_px, *pose(face.points), weight=0.0)
+    return replace(measured, weight=math.prod(_ramps(measured, face.score, config).values()))
 
 
 def fault(quality: Quality, score: float, config: QualityConfig) -> ReasonCode:

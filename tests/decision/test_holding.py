@@ -8,36 +8,35 @@ import pytest
 
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.decision.holding import BETTER, CHANGED, LONGEST_M, LONGEST_S, STIRRED_S, Since, stands
+from edge.decision.holding import CHANGED, LONGEST_M, LONGEST_S, STIRRED_S, stands
 from edge.domain import Eyes, Observation
 
 Look = Callable[..., Observation]
 
 
 @pytest.mark.parametrize(
-    ("since", "stirred", "speed_kmh", "told"),
+    ("age_s", "change", "stirred", "speed_kmh", "told"),
     [
-        (Since(LONGEST_S, 0.0, 0.0), False, None, True),
-        (Since(LONGEST_S + 0.01, 0.0, 0.0), False, None, False),
-        (Since(-0.01, 0.0, 0.0), False, None, False),
-        (Since(0.1, CHANGED + 0.1, 0.0), False, None, False),
-        (Since(0.1, 0.0, BETTER + 0.01), False, None, False),
-        (Since(0.1, 0.0, -1.0), False, None, True),
-        (Since(STIRRED_S, 0.0, 0.0), True, None, True),
-        (Since(STIRRED_S + 0.01, 0.0, 0.0), True, None, False),
-        (Since(LONGEST_S, 0.0, 0.0), False, 0.0, True),
-        (Since(0.4, 0.0, 0.0), False, LONGEST_M / 0.41 * 3.6, True),
-        (Since(0.4, 0.0, 0.0), False, LONGEST_M / 0.39 * 3.6, False),
+        (LONGEST_S, 0.0, False, None, True),
+        (LONGEST_S + 0.01, 0.0, False, None, False),
+        (-0.01, 0.0, False, None, False),
+        (0.1, CHANGED + 0.1, False, None, False),
+        (STIRRED_S, 0.0, True, None, True),
+        (STIRRED_S + 0.01, 0.0, True, None, False),
+        (LONGEST_S, 0.0, False, 0.0, True),
+        (0.4, 0.0, False, LONGEST_M / 0.41 * 3.6, True),
+        (0.4, 0.0, False, LONGEST_M / 0.39 * 3.6, False),
     ],
 )
 def test_a_reading_stands_while_it_is_fresh_and_nothing_speaks_against_it(
-    since: Since,
+    age_s: float,
+    change: float,
     stirred: bool,  # noqa: FBT001 - columns
     speed_kmh: float | None,
     told: bool,  # noqa: FBT001 - columns
 ) -> None:
-    assert stands(since, LONGEST_S, stirred=stirred, speed_kmh=speed_kmh) is told
-    assert not stands(since, 0.0, stirred=stirred, speed_kmh=speed_kmh) or since.age_s == 0
+    assert stands(age_s, change, LONGEST_S, stirred=stirred, speed_kmh=speed_kmh) is told
+    assert not stands(age_s, change, 0.0, stirred=stirred, speed_kmh=speed_kmh)
 
 
 def watched(look: Look, seconds: float = 40.0) -> Decider:
