@@ -42,6 +42,8 @@ FLUSH_TICK_S = 0.05
 WAITING = 1000
 """What waits for a disk that hangs, at most: alerts, and states at the rate above, for a quarter of an hour."""
 
+_Word = tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]]
+
 
 class MqttSink:
     """Gives the publisher what it is to bring to the broker, in a thread of its own: a slow disk holds up no frame.
@@ -77,7 +79,7 @@ class MqttSink:
         self._due: tuple[str, ...] = ()
         self._episodes = Episodes(entropy)
         self._begun = False
-        self._said: tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]] | None = None
+        self._said: _Word | None = None
         self._why: Reason = NO_REASON
         self._said_t = float("-inf")
         self._worker: Worker[Callable[[], None]] = Worker("mqtt sink", lambda tell: tell(), WAITING)
@@ -90,12 +92,14 @@ class MqttSink:
 
     def take(self, step: Step) -> None:
         """Have published what a step says, alerts first."""
-        news = self._is_news(step)
+        word, breaks = _word(step), None if self._breaks is None else self._breaks()
+        due = self._due if breaks is None else breaks.reasons
+        news = self._is_news(step, word, due)
         if news:
-            self._note(step)
+            self._note(step, word, due)
         if news or step.transitions:
-            breaks = None if self._breaks is None else _breaks_part(self._breaks())
-            self._hand_on(partial(self._tell, step, self._stamp(), breaks, news=news))
+            part = None if breaks is None else _breaks_part(breaks)
+            self._hand_on(partial(self._tell, step, self._stamp(), part, news=news))
 
     def probe(self, health: Health) -> None:
         """Have health published."""
@@ -191,19 +195,17 @@ class MqttSink:
             )
         )
 
-    def _is_news(self, step: Step) -> bool:
+    def _is_news(self, step: Step, word: _Word, due: tuple[str, ...]) -> bool:
         since_s = self._clock() - self._said_t
-        if _word(step) != self._said or since_s >= self._config.publish.heartbeat_s:
-            return True
-        if self._breaks is not None and self._breaks().reasons != self._due:
+        if word != self._said or due != self._due or since_s >= self._config.publish.heartbeat_s:
             return True
         return step.reason != self._why and since_s >= REASON_PERIOD_S
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: Step, word: _Word, due: tuple[str, ...]) -> None:
         if self._said is None or self._said[0] is not step.state:
             _log.info("state %s%s", step.state, f": {say(step.reason)}" if step.reason else "")
-        self._said, self._why, self._said_t = _word(step), step.reason, self._clock()
-        if self._breaks is not None and (due := self._breaks().reasons) != self._due:
+        self._said, self._why, self._said_t = word, step.reason, self._clock()
+        if due != self._due:
             _log.info("%s", f"a break is due: {', '.join(due)}" if due else "no break is due any more")
             self._due = due
 
@@ -226,7 +228,7 @@ def _breaks_part(status: BreakStatus) -> BreaksPart:
     )
 
 
-def _word(step: Step) -> tuple[State, Mapping[Kind, tuple[Level | None, bool, bool]]]:
+def _word(step: Step) -> _Word:
     """What is said at once where it changes: the state, and of each kind the level, if it is readable, acknowledged."""
     kinds = step.signals.kinds.items()
     return step.state, {kind: (judged.level, judged.readable, judged.acknowledged) for kind, judged in kinds}

@@ -15,7 +15,9 @@ from edge.config import Config
 from edge.domain import Context, Stamp
 from edge.service.breaks_sink import BreaksFile, BreaksSink
 from edge.service.loop import board_stamp
-from edge.vehicle.breaks import Balance
+from edge.service.mqtt_sink import MqttSink
+from edge.service.versions import About
+from edge.vehicle.breaks import Balance, BreakStatus
 from tests.service.test_loop import FakePublisher, quick, speak_of
 from tests.vehicle.test_breaks import DRIVES, STANDS, step_of
 
@@ -140,3 +142,34 @@ def test_a_break_that_becomes_due_is_news_and_said_in_the_log(tmp_path: Path, ca
     assert told is not None
     assert (told.reasons, told.driven_min, told.left_min) == (["driving"], 270.0, 0.0)
     assert "a break is due: driving" in caplog.text
+
+
+def test_whether_a_break_is_due_is_asked_once_a_step_and_is_news_as_soon_as_it_is() -> None:
+    publisher, asked = FakePublisher(), list[tuple[str, ...]]()
+    told: list[tuple[str, ...]] = [(), (), ("driving",), ("driving",)]
+
+    def status() -> BreakStatus:
+        reasons = told[len(asked)]
+        asked.append(reasons)
+        return BreakStatus(bool(reasons), reasons, None, None, 0.0)
+
+    about = About("litert", "face 1", "expression 1", "eyes 1")
+    sink = MqttSink(
+        quick(),
+        publisher=publisher,
+        about=about,
+        entropy=lambda: b"",
+        clock=lambda: 0.0,
+        stamp=board_stamp,
+        breaks=status,
+    )
+    counts = []
+    for n in range(4):
+        sink.take(step_of(n / 15, DRIVES))
+        handed_on = threading.Event()
+        sink._worker.put(handed_on.set)
+        assert handed_on.wait(60)
+        counts.append(len(publisher.states))
+    sink.close()
+    assert len(asked) == 4
+    assert counts == [1, 1, 2, 2]
