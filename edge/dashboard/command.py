@@ -24,6 +24,7 @@ from edge.dashboard.fleet import Fleet
 from edge.dashboard.fleet_hub import FleetHub
 from edge.dashboard.hubs import Hubs
 from edge.dashboard.link import Link
+from edge.dashboard.patience import Patience
 from edge.dashboard.server import Pages, no_history
 from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.security import is_loopback
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 STOP_S = 1
 HEADER_BYTES = 16_384
-CONNECTIONS = 300
+HANDSHAKE_S = 10.0
 
 
 def check_doors(config: Config) -> None:
@@ -59,12 +60,30 @@ def thresholds(config: Config) -> dict[str, float | None]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn would end the process by the signal that asked it to stop, before the link has said goodbye."""
+    """uvicorn would end the process by the signal that asked it to stop, before the link has said goodbye.
+
+    And it gives TLS a minute to be agreed on, in which a connection holds a file.
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever runs the server."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen at ``sockets``."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            made: Callable[..., asyncio.Protocol] = config.http_protocol_class
+            return made(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        patience_s = None if config.ssl is None else HANDSHAKE_S
+        self.servers = [
+            await loop.create_server(protocol, sock=each, ssl=config.ssl, ssl_handshake_timeout=patience_s)
+            for each in sockets or ()
+        ]
+        self.started = True
 
 
 class Dashboard:
@@ -77,7 +96,14 @@ class Dashboard:
         UnavailableError: the address cannot be listened at.
     """
 
-    def __init__(self, config: Config, environ: Mapping[str, str], *, know_thresholds: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        *,
+        know_thresholds: bool = True,
+        patience: Patience | None = None,
+    ) -> None:
         check_doors(config)
         dashboard = config.dashboard
         _check_certificate(dashboard.cert_file, dashboard.key_file)
@@ -85,6 +111,7 @@ class Dashboard:
         self._local = is_loopback(host)
         if not self._local and dashboard.cert_file is None:
             _log.warning("dashboard.listen = %s without TLS: passwords cross the network readable", dashboard.listen)
+        self._patience = patience or Patience()
         self._doors = Doors(dashboard, time.monotonic)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link = Link(config, environ, received=self._received, linked=self._linked, fleet=dashboard.fleet)
@@ -133,13 +160,12 @@ class Dashboard:
             pages.app(local=self._local and not self._doors.locked, more=self._more(pages)),
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # what strangers send is no news
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
             h11_max_incomplete_event_size=HEADER_BYTES,
-            http="h11",
+            http=self._patience.protocol,  # type: ignore[arg-type]  # what makes one serves as well as a class
             ws="none",
             timeout_graceful_shutdown=STOP_S,
             ssl_certfile=cert,
@@ -204,11 +230,13 @@ def _check_certificate(cert_file: Path | None, key_file: Path | None) -> None:
         except OSError as error:
             raise ConfigError(f"dashboard.{key} = {file}: {error.strerror or error}") from None
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file)
-    except ssl.SSLError as error:
+        # a key with a password would be asked for at a terminal, which a service does not have
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file, password=lambda: "")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "not readable"
         raise ConfigError(
             f"dashboard.cert_file = {cert_file}, dashboard.key_file = {key_file}: "
-            f"no PEM certificate with its key ({error.reason or 'not readable'})"
+            f"no PEM certificate with its key, without a password ({reason})"
         ) from None
 
 

@@ -251,7 +251,7 @@ class Pages:
         async with self._one_guess:  # a hash takes 19 MiB
             role = await asyncio.to_thread(self._doors.role_of, asked.password)
         if role is None:
-            raise Refusal(403, "wrong password")
+            raise Refusal(401, "wrong password")
         response = JSONResponse({"role": role})
         token = self._doors.let_in(role)
         response.set_cookie(COOKIE, token, secure=self._secure, httponly=True, samesite="strict", path="/")

@@ -18,6 +18,7 @@ import pytest
 
 from edge.config import Config, load_config
 from edge.dashboard.command import Dashboard
+from edge.dashboard.patience import Patience
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
@@ -52,9 +53,9 @@ def a_service(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def a_dashboard(config: Config) -> Iterator[str]:
+def a_dashboard(config: Config, patience: Patience | None = None) -> Iterator[str]:
     """The pages' server in a thread; its address without a slash at the end."""
-    served, ready = Dashboard(config, os.environ), threading.Event()
+    served, ready = Dashboard(config, os.environ, patience=patience), threading.Event()
     thread = threading.Thread(target=served.run, args=(ready.set,), daemon=True)
     thread.start()
     assert ready.wait(STOP_S)

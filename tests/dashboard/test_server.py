@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -53,10 +54,17 @@ PATIENCE_S = 15.0
 class Browser:
     """A client that keeps its cookie and names its origin, as a browser does."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
         self.host = urlsplit(address).netloc
+        self.tls = tls
+        self.told_cookie = ""
         self.cookie = ""
         self.csrf = ""
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.tls is None:
+            return http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
+        return http.client.HTTPSConnection(self.host, timeout=PATIENCE_S, context=self.tls)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str | None
@@ -64,9 +72,13 @@ class Browser:
         """Status, headers and body of an answer; a header that is None is left out."""
         usual: dict[str, str | None] = {"Cookie": self.cookie or None}
         if method == "POST":
-            usual |= {"Origin": f"http://{self.host}", "Content-Type": "application/json", "X-CSRF-Token": self.csrf}
+            usual |= {
+                "Origin": f"{'https' if self.tls else 'http'}://{self.host}",
+                "Content-Type": "application/json",
+                "X-CSRF-Token": self.csrf,
+            }
         told = usual | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
+        connection = self._connection()
         connection.putrequest(method, path, skip_host="Host" in told, skip_accept_encoding="Accept-Encoding" in told)
         for name, value in told.items():
             if value is not None:
@@ -97,6 +109,7 @@ class Browser:
         if status == 200:
             cookie = headers["set-cookie"]
             assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
+            self.told_cookie = cookie
             self.cookie = cookie.partition(";")[0]
             self.session()
         return status
@@ -104,7 +117,7 @@ class Browser:
     @contextmanager
     def events(self, path: str = "/events?live=1") -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
         """The stream, from its first event on."""
-        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
+        connection = self._connection()
         connection.request("GET", path, headers={"Cookie": self.cookie})
         answer = connection.getresponse()
         assert (answer.status, answer.headers.get_content_type()) == (200, "text/event-stream")
@@ -249,7 +262,7 @@ def test_before_log_in_nothing_is_told_and_nothing_done(locked_page: Browser) ->
 
 
 def test_a_viewer_looks_and_an_operator_may_do_something(locked_page: Browser) -> None:
-    assert locked_page.log_in("no idea") == 403
+    assert locked_page.log_in("no idea") == 401
     assert locked_page.log_in("only look at it") == 200
     assert locked_page.session()["role"] == "viewer"
     with locked_page.events() as events:
@@ -270,7 +283,7 @@ def test_a_log_out_ends_the_other_pages_of_the_session(locked_page: Browser) -> 
 
 
 def test_passwords_cannot_be_guessed_in_a_row(locked_page: Browser) -> None:
-    assert [locked_page.log_in(f"guess number {n}") for n in range(6)] == [403] * 5 + [429]
+    assert [locked_page.log_in(f"guess number {n}") for n in range(6)] == [401] * 5 + [429]
     assert locked_page.log_in("turn the wheel") == 429
 
 

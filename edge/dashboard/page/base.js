@@ -6,6 +6,7 @@ const HISTORY_S = 300;
 const POINT_S = 0.2;
 const SILENT_LIVE_S = 2.5; // no frame's numbers for so long: what holds is not known
 const SILENT_S = 35; // where only the state is sent, with its heartbeat
+const HEALTH_S = 100; // it says how it is every half a minute
 const SERVER_S = 2.5; // the server says something every second
 const PAGES = [
   ["now", "/"],
@@ -198,6 +199,12 @@ export class Device {
   said() {
     const { live, state } = this.newest;
     return live && (!state || live.t >= state.t) ? live : state;
+  }
+
+  // whether it says how it is, if not what holds of the driver
+  speaks() {
+    const { availability, health } = this.newest;
+    return this.server && this.link.connected && availability?.word === "online" && Boolean(health) && this.now() - health.t <= HEALTH_S;
   }
 
   // {word, why, known}: word is a key of the pages' words and of SHAPES

@@ -25,12 +25,16 @@ function drawStages(stages) {
   });
 }
 
+// Of a device that is not heard, problems and versions stay as what was known last; no figure of it holds now.
 function draw() {
-  drawState(device);
-  const health = device.newest.health;
-  const problems = [...(device.link.problem ? [device.link.problem] : []), ...(health?.problems ?? [])];
+  const word = drawState(device);
+  const last = device.newest.health;
+  const speaks = word !== "unknown" || device.speaks();
+  const health = speaks ? last : undefined;
+  const told = (last?.problems ?? []).map((each) => (speaks ? each : `${say("last_known")}: ${each}`));
+  const problems = [...(device.link.problem ? [device.link.problem] : []), ...told];
   items(byId("problems"), problems.length ? problems : [say(health ? "no_problems" : "unknown")]);
-  put(byId("age"), health ? say("as_of", { seconds: Math.max(0, Math.round(device.now() - health.t)) }) : "");
+  put(byId("age"), last ? say("as_of", { seconds: Math.max(0, Math.round(device.now() - last.t)) }) : "");
   list(byId("rates"), [
     [say("fps"), number(health?.fps, "", 1)],
     [say("fps_limit"), number(health?.fps_limit, "", 1)],
@@ -56,7 +60,7 @@ function draw() {
   list(byId("sinks"), entries(health?.sinks).map(([name, sink]) => [name, sink.problem ?? say("fine")]));
   const sources = entries(health?.vehicle).map(([name, source]) => [name, source.problem ?? say("fine")]);
   list(byId("vehicle"), sources.length ? sources : [[say("speed"), say("not_known")]]);
-  list(byId("versions"), entries(health?.versions).map(([name, version]) => [name, version ?? say("not_known")]));
+  list(byId("versions"), entries(last?.versions).map(([name, version]) => [name, version ?? say("not_known")]));
 }
 
 await begin("health");

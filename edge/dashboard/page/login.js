@@ -6,9 +6,10 @@ byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   put(byId("told"), "…");
   try {
-    const { status } = await send("/login", { password: byId("password").value });
+    const { status, told } = await send("/login", { password: byId("password").value });
     if (status === 200) location.href = "/";
-    else put(byId("told"), say(status === 429 ? "too_often" : "wrong_password"));
+    else if (status === 401) put(byId("told"), say("wrong_password"));
+    else put(byId("told"), status === 429 ? say("too_often") : say("refused", { why: told.error }));
   } catch {
     put(byId("told"), say("no_server"));
   }
