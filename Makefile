@@ -77,7 +77,7 @@ docs-serve: $(DOCS)/.docs ## Show the site on 127.0.0.1:8000, made anew with eve
 
 bench: $(VENV)/.dev ## Time every stage on this machine, then the step against the peer's from PEERS, taking turns
 	$(VENV)/bin/evenkeel bench $(ARGS)
-	$(VENV)/bin/python -m benchmarks.ratios --peers $(PEERS)
+	$(VENV)/bin/python -m benchmarks.ratios --peers $(PEERS) --clips $(DATA)/clips
 
 bench-step: $(VENV)/.dev ## Time the step and the peer's under pytest-benchmark
 	EVENKEEL_PEERS=$(PEERS) $(VENV)/bin/pytest benchmarks/test_step.py $(ARGS)

@@ -125,7 +125,8 @@ def clip_row(clip: Path, config: Config) -> list[str]:
     for hold_s in (0.0, config.vision.expression_hold_s):
         vision = config.vision.model_copy(update={"expression_hold_s": hold_s})
         summary = replay(clip, config.model_copy(update={"vision": vision}))
-        told.append(f"{sum(summary.alerts.values())} alerts")
+        starts = ", ".join(f"{each.start_s:.1f}" for each in summary.episodes)
+        told.append(f"{len(summary.episodes)} alerts" + (f", at {starts} s" if starts else ""))
     return [f"`{clip.name}`", *told, ""]
 
 

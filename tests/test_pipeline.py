@@ -384,14 +384,14 @@ def test_a_face_that_is_seen_better_is_read_and_one_that_is_seen_worse_is_not() 
         assert len(reader.faces) == read
 
 
-def test_where_something_may_build_up_every_other_frame_is_read() -> None:
+def test_where_something_may_build_up_every_third_frame_is_read() -> None:
     pipeline, _, reader = calm()
     for frame in at(15, 1.0, cabin(), CALM_AFTER_S):
         pipeline.step(frame)
     reader.look = "anger"
     stirred = read_times(pipeline, at(15, 4.0, cabin(), CALM_AFTER_S + 1.0))
     assert max(np.diff(stirred)) <= STIRRED_S + 1 / 15
-    assert len(stirred) >= 27
+    assert len(stirred) >= 18
 
 
 def test_at_speed_a_reading_stands_for_a_shorter_time() -> None:

@@ -6,9 +6,9 @@ LONGEST_S = 0.5
 """No reading stands for longer, whatever is configured: by then a face that changed unnoticed is read."""
 LONGEST_M = 12.0
 """Nor while the vehicle drives farther than this: at 130 km/h a reading stands for a third of a second."""
-STIRRED_S = 0.07
-"""Nor for longer than this where something may build up: at 15 frames a second every other frame is read then, at 10
-every one. Evidence gathers over seconds."""
+STIRRED_S = 0.14
+"""Nor for longer than this where something may build up: at 15 frames a second every third frame is read then. Evidence
+gathers over seconds, and the thresholds were chosen on drives of five frames a second."""
 CHANGED = 8.0
 """A face whose small picture differs by so many grey levels in the mean is read again. On the clips at 15 frames a
 second that is six times what it differs by from one frame to the next at rest (median), and less than a drawn or real

@@ -177,7 +177,7 @@ def measure(config: Config, count: int, clip: Path | None = None) -> Report:
         CameraError, ModelError, UnavailableError: the clip, a model or the runtime is missing.
     """
     before_c = temperature_c()
-    start_s, memory_mb = _time_start(config)
+    start_s, memory_mb = time_start(config)
     frames = clip_frames(clip or bundled_clip(), KEPT_FRAMES)
     height, width = frames[0].shape
     return Report(
@@ -299,7 +299,7 @@ def _time(pipeline: TimedPipeline, frames: list[NDArray[np.uint8]], count: int) 
     }
 
 
-def _time_start(config: Config) -> tuple[float, float | None]:
+def time_start(config: Config) -> tuple[float, float | None]:
     """Seconds from the start of a new process to its first decision, and the memory (MB) that it then holds."""
     taken, memory_mb = [], None
     for _ in range(STARTS):
