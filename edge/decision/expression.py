@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.decision.baseline import Baseline, RestingFace
 from edge.decision.interval import Interval
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.settings import BaselineConfig
 from edge.decision.smoothing import Smoother
-from edge.domain import EXPRESSIONS, Kind, Observation, Sight
+from edge.domain import Kind, Observation, Sight
 
 Row = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -29,7 +29,7 @@ class FollowedExpression:
         self._smoother = Smoother()
         self._baseline = Baseline(baseline, ordinary)
         self._usual = ordinary.usual
-        self._weights = np.zeros((0, len(EXPRESSIONS)))
+        self._weights: list[list[tuple[int, float]]] = []
         self.signals: list[float] = []
         self.shares: list[float] = []
         self.distribution = self._smoother.expression
@@ -41,7 +41,7 @@ class FollowedExpression:
         ``usual`` is the share of the time in which an ordinary face is read as this kind at 0.5 or more, where nothing
         is said of the model at hand.
         """
-        self._weights = np.vstack([self._weights, weights])
+        self._weights.append([(place, weight) for place, weight in enumerate(weights.tolist()) if weight])
         self._baseline.add(kind, self._usual.get(kind, usual))
         self.signals.append(0.0)
         self.shares.append(1.0)
@@ -75,8 +75,9 @@ class FollowedExpression:
 
     def look(self) -> None:
         """Bring ``signals`` and ``distribution`` up to date, which other calls than ``update`` leave as they are."""
-        self.distribution = self._smoother.expression
-        self.signals = self._baseline.apply(self._weigh(self.distribution))
+        mean = self._smoother.mean
+        self.distribution = np.array(mean, np.float32)
+        self.signals = self._baseline.apply(self._weigh(mean))
 
     def forget_latest(self) -> None:
         """Let nothing that was seen last count: neither in the signals nor in what is learned of the driver."""
@@ -103,12 +104,12 @@ class FollowedExpression:
     def _learn(self, interval: Interval, observation: Observation, *, alert: bool) -> bool:
         """One that was not read teaches nothing, but it tells how long no face was in sight."""
         read = observation.probabilities
-        signals = [0.0] * len(self.signals) if read is None else self._weigh(read)
+        signals = [0.0] * len(self.signals) if read is None else self._weigh(read.tolist())
         anew = self._baseline.update(interval, observation, signals, alert=alert)
         self.shares = self._baseline.shares(signals)
         self.look()
         return anew
 
-    def _weigh(self, expression: NDArray[np.float32]) -> list[float]:
-        """What a distribution over EXPRESSIONS (9,) says of each kind, 0 to 1."""
-        return [min(share, 1.0) for share in (self._weights @ expression).tolist()]
+    def _weigh(self, shares: Sequence[float]) -> list[float]:
+        """What a distribution over EXPRESSIONS says of each kind, 0 to 1."""
+        return [min(sum(weight * shares[place] for place, weight in pairs), 1.0) for pairs in self._weights]

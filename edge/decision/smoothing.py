@@ -30,7 +30,7 @@ class Smoother:
     """
 
     def __init__(self) -> None:
-        self._sum = np.zeros(len(EXPRESSIONS))
+        self._sum = [0.0] * len(EXPRESSIONS)  # plain numbers: numpy takes longer for so few
         self._mass = 0.0
 
     def update(self, elapsed_s: float, probabilities: NDArray[np.float32] | None, weight: float) -> None:
@@ -39,12 +39,10 @@ class Smoother:
         The frame speaks for MAX_STEP_S at most: what happened in a longer gap, nobody saw.
         """
         keep = math.exp(-elapsed_s / TIME_CONSTANT_S)
-        self._sum *= keep
-        self._mass *= keep
-        if probabilities is not None:
-            gain = weight * -math.expm1(-min(elapsed_s, MAX_STEP_S) / TIME_CONSTANT_S)
-            self._sum += gain * probabilities
-            self._mass += gain
+        gain = 0.0 if probabilities is None else weight * -math.expm1(-min(elapsed_s, MAX_STEP_S) / TIME_CONSTANT_S)
+        newest = self._sum if probabilities is None else probabilities.tolist()
+        self._sum = [keep * old + gain * new for old, new in zip(self._sum, newest, strict=True)]
+        self._mass = keep * self._mass + gain
 
     @property
     def confidence(self) -> float:
@@ -52,8 +50,12 @@ class Smoother:
         return min(self._mass, 1.0)
 
     @property
+    def mean(self) -> list[float]:
+        """The smoothed distribution, one number for each of EXPRESSIONS; all zeros while nothing stands behind it."""
+        mass = self._mass
+        return [0.0] * len(EXPRESSIONS) if mass < _NOTHING else [each / mass for each in self._sum]
+
+    @property
     def expression(self) -> NDArray[np.float32]:
-        """The smoothed distribution, (9,) float32; all zeros while nothing stands behind it."""
-        if self._mass < _NOTHING:
-            return np.zeros(len(EXPRESSIONS), np.float32)
-        return (self._sum / self._mass).astype(np.float32)
+        """The same, (9,) float32."""
+        return np.array(self.mean, np.float32)

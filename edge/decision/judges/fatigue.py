@@ -134,6 +134,8 @@ class FatigueJudge(Judge):
         super().__init__(settings, count_episode, expression)
         self.settings: FatigueSettings = settings
         self._eyes, self._signs = Closures(), SupportingSigns()
+        self._perclos = 0.0
+        """Share of the last minute in which the eyes were closed; 0 where that cannot be told."""
         self._shut = self._yawning = False
         self._drowsy = False
         """Whether the episode is one of drowsiness, by its start or its escalation, whatever microsleeps are in it."""
@@ -185,6 +187,7 @@ class FatigueJudge(Judge):
         openness = None if moment.paused else both_eyes(moment.observation)
         seen = moment.observation.probabilities
         self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=shuts_the_eyes(seen))
+        self._perclos = told_share(self._eyes.short) or 0.0
         self._shut = openness is not None and openness < self.closes_below
         self._yawning = seen is not None and seen.item(_YAWN) > 0.5
         if not moment.paused:
@@ -214,11 +217,7 @@ class FatigueJudge(Judge):
     def forget(self) -> None:
         """Drop all that was seen of this driver's eyes."""
         super().forget()
-        self._eyes, self._signs = Closures(), SupportingSigns()
-
-    @property
-    def _perclos(self) -> float:
-        return told_share(self._eyes.short) or 0.0
+        self._eyes, self._signs, self._perclos = Closures(), SupportingSigns(), 0.0
 
     @property
     def _drowsy_from(self) -> float:
