@@ -83,10 +83,16 @@ class TestPicture:
     def test_an_empty_picture_is_none(self) -> None:
         assert picture_fault(np.zeros((0, 10), np.uint8), CONFIG) is Sight.NO_PICTURE
 
-    def test_only_some_thousand_pixels_are_looked_at(self) -> None:
-        luma = np.zeros((6400, 6400), np.uint8)
-        luma[::100, ::100] = draw_face(32)[0]
+    def test_only_some_of_the_rows_are_looked_at(self) -> None:
+        luma = np.zeros((3200, 64), np.uint8)
+        luma[::100] = draw_face(32)[0][::2]
         assert picture_fault(luma, CONFIG) is None
+
+    def test_a_part_of_a_picture_and_one_with_a_row_stride_are_judged_where_they_lie(self) -> None:
+        luma = np.zeros((320, 384), np.uint8)
+        luma[:, 32:352] = draw_face()[0]
+        assert picture_fault(luma[:, 32:352], CONFIG) is None
+        assert picture_fault(luma[:, 352:], CONFIG) is Sight.DARK
 
 
 class TestWeight:
