@@ -85,7 +85,7 @@ class HealthProbe:
     def count_frame(self, observation: Observation) -> None:
         """One more frame was read."""
         self._read += 1
-        self._readings.update(observation.readings)
+        self._readings.update(observation.readings.keys())  # a mapping would be taken for counts
         self._held.update(observation.held)
 
     @property
