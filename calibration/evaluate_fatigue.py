@@ -38,8 +38,6 @@ from calibration.fatigue_outcome import (
     Rule,
     Told,
     outcome,
-    poisson_interval,
-    share_interval,
     told,
     total_looking,
 )
@@ -55,6 +53,7 @@ from edge.decision.judge import Moment
 from edge.decision.judges.fatigue import FatigueJudge, FatigueSettings
 from edge.decision.ordinary import OrdinaryFace
 from edge.domain import UNKNOWN_CONTEXT, Observation, ReasonCode, Sight, State, Transition
+from edge.tuning.score import poisson_interval, share_interval
 from edge.vision.eyes import EyeReader
 from models.training.scoreboard import write_json
 

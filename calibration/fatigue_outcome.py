@@ -241,30 +241,6 @@ def _drowsy_spells(t: NDArray[np.float64], closed: NDArray[np.bool_]) -> list[tu
     return found
 
 
-def poisson_interval(events: int, hours: float) -> tuple[float, float]:
-    """95 % interval of the rate an hour of independent events (Garwood 1936); quantiles by Wilson and Hilferty."""
-    return _chi_square(0.025, 2 * events) / 2 / hours, _chi_square(0.975, 2 * events + 2) / 2 / hours
-
-
-def _chi_square(share: float, degrees: int) -> float:
-    if degrees == 0:
-        return 0.0
-    if degrees == 2:
-        return float(-2 * np.log(1 - share))
-    normal = 1.959964 * (1 if share > 0.5 else -1)
-    return float(degrees * (1 - 2 / (9 * degrees) + normal * np.sqrt(2 / (9 * degrees))) ** 3)
-
-
-def share_interval(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    z2 = 1.959964**2
-    middle = (hits + z2 / 2) / (count + z2)
-    spread = np.sqrt(hits * (count - hits) / count * z2 + z2 * z2 / 4) / (count + z2)
-    return float(middle - spread), float(middle + spread)
-
-
 def total_looking(outcomes: Sequence[FatigueOutcome]) -> dict[str, tuple[float, float]]:
     """By look all seconds, and those counted as closed."""
     return {

@@ -175,7 +175,9 @@ def build_service(
         if config.vss.host is not None:
             sinks.append(_vss(config.vss, clock))
         if trace is not None:
-            recording = stack.enter_context(RotatingTrace(trace, config.trace, lambda: _believed(stamp())))
+            recording = stack.enter_context(
+                RotatingTrace(trace, config.trace, lambda: _believed(stamp()), device=config.device.id)
+            )
             sinks.append(TraceSink(recording, clock))
         yield Service(
             config,

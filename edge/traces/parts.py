@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -12,11 +13,11 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from edge.board.clock import uptime_s
-from edge.compat import Self
+from edge.compat import UTC, Self
 from edge.config import TraceConfig
 from edge.domain import Step
 from edge.errors import UnavailableError
-from edge.traces.trace import TraceWriter
+from edge.traces.trace import Origin, TraceWriter
 
 PARTS = 5
 """Files that the allowed size is shared by: the newest is ``drive.jsonl``, the ones before ``drive.1.jsonl``, …"""
@@ -32,7 +33,8 @@ class RotatingTrace:
     """Writes steps as ``TraceWriter`` does, and begins a new part when one is full. Used as a context manager.
 
     A trace that lies at ``path`` already is kept as the part before. Times count from the first step on through all
-    parts. ``now`` is the wall clock in seconds, None while it cannot be believed; ``clock`` a monotonic one.
+    parts. ``now`` is the wall clock in seconds, None while it cannot be believed; ``clock`` a monotonic one. Each part
+    tells of which ``device`` it is, and when it begins where that is known.
 
     A file's own time may come from a clock that was not set, so a part's age counts from the first moment of a
     believed clock at which it was full; a file beside the parts, ``drive.jsonl.ages``, keeps these. Every part that is
@@ -49,8 +51,11 @@ class RotatingTrace:
         config: TraceConfig,
         now: Callable[[], float | None],
         clock: Callable[[], float] = uptime_s,
+        *,
+        device: str | None = None,
     ) -> None:
         self._path = path
+        self._origin = None if device is None else Origin(device, self._time)
         self._max_mb = config.max_mb
         self._part_bytes = config.max_mb * 1e6 / PARTS
         self._max_age_s = config.max_age_days * DAY_S
@@ -60,7 +65,7 @@ class RotatingTrace:
         self._looked_t = clock()
         self._origin_t: float | None = None
         self._make_room()
-        self._writer = TraceWriter(path)
+        self._writer = TraceWriter(path, origin=self._origin)
         self._broken = False
 
     def __enter__(self) -> Self:
@@ -81,11 +86,15 @@ class RotatingTrace:
         if self._is_full():
             self._writer.__exit__(None, None, None)
             self._make_room()
-            self._writer = TraceWriter(self._path, self._origin_t)
+            self._writer = TraceWriter(self._path, self._origin_t, origin=self._origin)
         elif self._clock() - self._looked_t >= LOOK_S:
             self._remove_old()
         self._writer.write(step)
         self._broken = False
+
+    def _time(self) -> datetime | None:
+        now = self._now()
+        return None if now is None else datetime.fromtimestamp(now, UTC)
 
     def _is_full(self) -> bool:
         try:

@@ -29,7 +29,7 @@ from edge.mqtt.messages import ModelsPart, alert_message
 from edge.pipeline import Pipeline
 from edge.traces.jsonlines import JsonLinesFile
 from edge.traces.timeline import ReplayedEpisode, Timeline, check_plot, draw
-from edge.traces.trace import TraceWriter, read_trace, recorded_s
+from edge.traces.trace import TRACE_SUFFIXES, TraceWriter, read_trace, recorded_s
 from edge.vision.ordinary import ordinary_face
 
 DEVICE_ID = "replay"
@@ -37,7 +37,6 @@ DEVICE_ID = "replay"
 
 _LOOKED_AT_BYTES = 65_536
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_TRACE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +264,7 @@ def _fingerprint(path: Path) -> bytes:
 
 def _is_trace(path: Path) -> bool:
     """Told by its suffix, or by the brace that every line of a trace begins with."""
-    if path.suffix.lower() in _TRACE_SUFFIXES:
+    if path.suffix.lower() in TRACE_SUFFIXES:
         return True
     if not path.is_file():
         return False

@@ -7,12 +7,23 @@ import logging
 import math
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from edge.compat import Self
 from edge.domain import (
@@ -23,6 +34,7 @@ from edge.domain import (
     Context,
     Face,
     Kind,
+    Level,
     Observation,
     Quality,
     Reading,
@@ -38,6 +50,7 @@ from edge.words import say
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
+TRACE_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 TOLD_GAP_S = 3600.0
 """A jump in time that is no pause on the road."""
 MOST_S = 1e9
@@ -115,8 +128,9 @@ class TraceLine(_Part):
     ``held`` names those that were read of an earlier frame and stood for this one too.
     ``sight_reason`` is the observation's own reason, ``reason`` that of the ``state``. ``signals`` are each kind's
     evidence when the line was written, ``confidence`` beside them; ``unread`` has the code of each kind's reason where
-    the state's own does not say it. Version 1 has no context, reasons in words alone, and one reading, the expression's
-    probabilities or null under ``expression``.
+    the state's own does not say it; ``levels`` are those of open alerts. ``device`` and ``time``, by a wall clock that
+    can be believed, stand in a line near the beginning of a part where the service wrote it. Version 1 has no context,
+    reasons in words alone, and one reading, the expression's probabilities or null under ``expression``.
     """
 
     version: Literal[1, 2] = Field(alias="schema")
@@ -130,6 +144,9 @@ class TraceLine(_Part):
     vehicle: ContextPart = ContextPart()
     signals: dict[Kind, Share]
     unread: dict[Kind, str] = Field(default_factory=dict)
+    levels: dict[Kind, Level] = Field(default_factory=dict)
+    device: str | None = None
+    time: AwareDatetime | None = None
     state: State
     reason: str
 
@@ -161,17 +178,30 @@ class TraceLine(_Part):
         return Context(**dict(self.vehicle))
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose trace it is; ``now`` tells the wall clock's time (aware), None while it cannot be believed."""
+
+    device: str
+    now: Callable[[], datetime | None]
+
+
 class TraceWriter:
     """Writes steps to ``path``, used as a context manager; what was there before is overwritten, or kept (``append``).
 
-    Times are written relative to ``origin_t``, by default the time of the first step.
+    Times are written relative to ``origin_t``, by default the time of the first step. ``origin`` is told once: the
+    device with the first step, the time with the first one at which it is known.
 
     Raises:
         UnavailableError: the file cannot be written, also from ``write``.
     """
 
-    def __init__(self, path: Path, origin_t: float | None = None, *, append: bool = False) -> None:
+    def __init__(
+        self, path: Path, origin_t: float | None = None, *, append: bool = False, origin: Origin | None = None
+    ) -> None:
         self._origin_t = origin_t
+        self._origin = origin
+        self._told = False
         self._file = JsonLinesFile(path, "trace", append=append)
 
     def __enter__(self) -> Self:
@@ -186,7 +216,19 @@ class TraceWriter:
         """Add one step."""
         if self._origin_t is None:
             self._origin_t = step.observation.t
-        self._file.write(_to_json(step, self._origin_t))
+        self._file.write(_to_json(step, self._origin_t, self._heading()))
+
+    def _heading(self) -> dict[str, str]:
+        if self._origin is None:
+            return {}
+        now = self._origin.now()
+        if now is not None:
+            device, self._origin = self._origin.device, None
+            return {"device": device, "time": now.isoformat(timespec="seconds")}
+        if self._told:
+            return {}
+        self._told = True
+        return {"device": self._origin.device}
 
 
 def recorded_s(last_t: float, t: float) -> float:
@@ -211,7 +253,7 @@ def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> It
                 content = text.removeprefix(BOM_UTF8) if number == 1 else text
                 if not content.strip():
                     continue
-                line = _parse(content, f"{path}:{number}", on_fault)
+                line = parse_line(content, f"{path}:{number}", on_fault)
                 if line is None:
                     continue
                 if line.t < last_t:
@@ -230,7 +272,8 @@ def read_trace(path: Path, on_fault: Callable[[str], None] = _log.warning) -> It
         raise UnavailableError(f"{path}: no usable line; write a trace with `evenkeel replay CLIP --trace {path.name}`")
 
 
-def _parse(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLine | None:
+def parse_line(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLine | None:
+    """One line of a trace; None where it cannot be used, which ``on_fault`` hears with ``where`` it stands."""
     try:
         return _LINE.validate_json(text)
     except ValidationError as error:
@@ -248,12 +291,13 @@ def _parse(text: bytes, where: str, on_fault: Callable[[str], None]) -> TraceLin
 _LINE = TypeAdapter(TraceLine)
 
 
-def _to_json(step: Step, origin_t: float) -> str:
+def _to_json(step: Step, origin_t: float, heading: dict[str, str]) -> str:
     """One line. Rounded to what the measurement is worth: a tenth of a millisecond, a hundredth of a pixel, 1e-4."""
     observation, signals = step.observation, step.signals
     line = {
         "schema": SCHEMA_VERSION,
         "t": round(observation.t - origin_t, 4),
+        **heading,
         "sight": observation.sight,
         "sight_reason": _reason(observation.reason),
         "face": observation.face and _face(observation.face),
@@ -269,6 +313,7 @@ def _to_json(step: Step, origin_t: float) -> str:
             "confidence": _share(signals.confidence),
         },
         **_unread(step),
+        **_levels(step),
         "state": step.state,
         "reason_code": step.reason.code,
         "reason": say(step.reason),
@@ -310,6 +355,12 @@ def _unread(step: Step) -> dict[str, dict[Kind, str]]:
     """What of the kinds' reasons the state's own does not say; left out where it says all."""
     codes = {kind: str(judged.reason.code) for kind, judged in step.signals.kinds.items() if judged.reason}
     return {"unread": codes} if any(code != step.reason.code for code in codes.values()) else {}
+
+
+def _levels(step: Step) -> dict[str, dict[Kind, Level]]:
+    """Those of open alerts; left out where there is none."""
+    levels = {kind: judged.level for kind, judged in step.signals.kinds.items() if judged.level is not None}
+    return {"levels": levels} if levels else {}
 
 
 def _face(face: Face) -> dict[str, object]:

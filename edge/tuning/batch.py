@@ -26,7 +26,7 @@ from edge.decision.expression_judge import (
 from edge.decision.interval import MAX_STEP_S
 from edge.decision.smoothing import TIME_CONSTANT_S
 from edge.domain import MAX_GAP_S, Kind
-from edge.tuning.score import GRACE_S, LEAST_S, Episode, Score
+from edge.tuning.score import GRACE_S, LEAST_S, Episode, Score, Starts
 
 Floats = NDArray[np.float64]
 
@@ -155,7 +155,20 @@ def smooth(batch: Batch, time_constant_s: float = TIME_CONSTANT_S) -> Floats:
 def run_rules(
     batch: Batch, evidence: Evidence, rules: Rules, on_step: Callable[[], None] = lambda: None
 ) -> list[dict[Kind, Score]]:
-    """For each of the C rules the score of each kind: ``ExpressionJudge`` over the ``evidence``, one call a moment."""
+    """For each of the C rules the score of each kind."""
+    return [
+        {kind: score for kind, (score, _) in of_kind.items()}
+        for of_kind in follow_rules(batch, evidence, rules, on_step)
+    ]
+
+
+def follow_rules(
+    batch: Batch, evidence: Evidence, rules: Rules, on_step: Callable[[], None] = lambda: None
+) -> list[dict[Kind, tuple[Score, Starts]]]:
+    """For each of the C rules the score of each kind, and where its alerts start.
+
+    It is ``ExpressionJudge`` over the ``evidence``, one call a moment.
+    """
     events: list[NDArray[np.int64]] = []
     state = _State((len(batch.kinds), batch.t.shape[1], len(rules.enter)))
     seen, blank = batch.seen_s[..., None], (batch.elapsed_s - batch.seen_s)[..., None]
@@ -170,9 +183,15 @@ def run_rules(
     found = np.concatenate(events, axis=1) if events else np.empty((4, 0), np.int64)
     of_rule = [found[:3, found[3] == rule] for rule in range(len(rules.enter))]
     return [
-        {kind: _score(batch, kind, events[:, events[1] == code]) for code, kind in enumerate(batch.kinds)}
+        {kind: _outcome(batch, kind, events[:, events[1] == code]) for code, kind in enumerate(batch.kinds)}
         for events in of_rule
     ]
+
+
+def _outcome(batch: Batch, kind: Kind, events: NDArray[np.int64]) -> tuple[Score, Starts]:
+    """Events (3, N) as ``_score`` takes them."""
+    moment, _, drive = events
+    return _score(batch, kind, events), np.stack([drive.astype(np.float64), batch.t[moment, drive]], axis=1)
 
 
 def _rate(score: Floats, share: Floats | None, rules: Rules) -> Floats:

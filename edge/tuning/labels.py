@@ -25,28 +25,34 @@ class Label:
     line: int
 
 
-class _WrongLabelError(ValueError):
+class WrongLabelError(ValueError):
     """What is wrong with a line."""
 
 
-class _UnknownLabelError(ValueError):
+class UnknownLabelError(ValueError):
     """A line that may be meant for other kinds or other traces."""
 
 
 def read_labels(
-    path: Path, traces: Sequence[Path], on_fault: Callable[[str], None], *, leave_out_unknown: bool = False
+    path: Path,
+    traces: Sequence[Path],
+    on_fault: Callable[[str], None],
+    *,
+    leave_out_unknown: bool = False,
+    others: Sequence[Path] = (),
 ) -> list[Label]:
     """The labels of ``traces``, whose numbers their episodes have.
 
-    A label names its trace by the end of its path, as much of it as no other trace has. With ``leave_out_unknown``
-    labels of other kinds and of other traces are left out and said; otherwise they are as wrong as those whose numbers
-    make no sense.
+    A label names its trace by the end of its path, as much of it as no other trace has, or by its path from the labels'
+    folder. With ``leave_out_unknown`` labels of other kinds and of other traces are left out and said; otherwise they
+    are as wrong as those whose numbers make no sense. Those of ``others``, traces that are known and not asked for, are
+    left out without a word.
 
     Raises:
         UnavailableError: the file cannot be read.
         UsageError: a column is missing, labels are wrong (each is said with its line), or a trace is given twice.
     """
-    named = _Named(traces)
+    named = Named([*traces, *others], path.parent)
     labels: list[Label] = []
     wrong: list[str] = []
     try:
@@ -56,10 +62,12 @@ def read_labels(
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 try:
-                    labels.append(Label(_parse(row, named), reader.line_num))
-                except _WrongLabelError as fault:
+                    episode = parse(row, named)
+                    if episode.drive < len(traces):
+                        labels.append(Label(episode, reader.line_num))
+                except WrongLabelError as fault:
                     wrong.append(f"{where}: {fault}")
-                except _UnknownLabelError as fault:
+                except UnknownLabelError as fault:
                     if leave_out_unknown:
                         on_fault(f"{where}: {fault}; label left out")
                     else:
@@ -82,15 +90,16 @@ def _check_columns(path: Path, columns: Sequence[str], traces: int) -> None:
         raise UsageError(f"{path}:1: no column trace, which says which of the {traces} traces is meant")
 
 
-class _Named:
-    """Finds traces by what labels call them.
+class Named:
+    """Finds traces by what labels in a file in ``folder`` call them.
 
     Raises:
         UsageError: a trace is given twice.
     """
 
-    def __init__(self, traces: Sequence[Path]) -> None:
+    def __init__(self, traces: Sequence[Path], folder: Path) -> None:
         self._traces = traces
+        self._folder = folder
         self._paths = [trace.resolve() for trace in traces]
         for number, path in enumerate(self._paths):
             if path in self._paths[:number]:
@@ -101,16 +110,16 @@ class _Named:
         if not name:
             if len(self._traces) == 1:
                 return 0
-            raise _WrongLabelError("trace is empty; it says which of the traces is meant")
+            raise WrongLabelError("trace is empty; it says which of the traces is meant")
         parts = tuple(part for part in PurePath(name).parts if part != ".")
         ends = [number for number, path in enumerate(self._paths) if path.parts[-len(parts) :] == parts]
-        exact = [number for number in ends if self._traces[number] == Path(name)]
+        exact = [number for number in ends if self._traces[number] in (Path(name), self._folder / name)]
         found = exact or ends
         if not found:
-            raise _UnknownLabelError(f"trace = {name!r}: not one of the traces given")
+            raise UnknownLabelError(f"trace = {name!r}: not one of the traces given")
         if len(found) > 1:
             meant = " or ".join(str(self._traces[number]) for number in found)
-            raise _WrongLabelError(f"trace = {name!r}: may be {meant}; write as much of the path as tells them apart")
+            raise WrongLabelError(f"trace = {name!r}: may be {meant}; write as much of the path as tells them apart")
         return found[0]
 
 
@@ -157,15 +166,21 @@ def fit_labels(
     return fitted
 
 
-def _parse(row: Mapping[str, str | None], named: _Named) -> Episode:
+def parse(row: Mapping[str, str | None], named: Named) -> Episode:
+    """What one line of the file says.
+
+    Raises:
+        WrongLabelError: it makes no sense.
+        UnknownLabelError: its kind or its trace is not known.
+    """
     try:
         start, end = float(row["start"] or ""), float(row["end"] or "")
     except ValueError:
-        raise _WrongLabelError(f"start = {row['start']!r}, end = {row['end']!r}: both must be seconds") from None
+        raise WrongLabelError(f"start = {row['start']!r}, end = {row['end']!r}: both must be seconds") from None
     if not (math.isfinite(start) and math.isfinite(end) and start < end):
-        raise _WrongLabelError(f"start = {start:g} must be before end = {end:g}")
+        raise WrongLabelError(f"start = {start:g} must be before end = {end:g}")
     kind = (row["kind"] or "").strip()
     number = named.number((row.get("trace") or "").strip())
     if kind not in registered():
-        raise _UnknownLabelError(f"kind = {kind!r}: must be one of {', '.join(registered())}")
+        raise UnknownLabelError(f"kind = {kind!r}: must be one of {', '.join(registered())}")
     return Episode(number, kind, start, end)

@@ -76,12 +76,12 @@ def write_report(tuning: Tuning, path: Path) -> None:
 def summary(tuning: Tuning) -> list[str]:
     """What the recommended thresholds come to, a line for each kind and one for the real decision."""
     lines = [
-        f"{kind}: {_said(point.settings, tuning.config.alerts.of(kind))}: {_figures(point.score)}"
+        f"{kind}: {said(point.settings, tuning.config.alerts.of(kind))}: {figures(point.score)}"
         for kind, point in tuning.chosen.items()
     ]
     real = tuning.confirmation
     hours = f"the real decision on the first {real.drives} traces, {real.score.hours:.2f} h"
-    lines = [f"{line} (on the drives it was chosen on)" for line in [*lines, f"{hours}: {_figures(real.score)}"]]
+    lines = [f"{line} (on the drives it was chosen on)" for line in [*lines, f"{hours}: {figures(real.score)}"]]
     lines.append(_held_out(tuning.held_out))
     limit = tuning.max_false_per_hour / len(tuning.chosen)
     if not shows_rate(tuning.batch.hours, limit):
@@ -100,11 +100,11 @@ def _held_out(held_out: HeldOut | None) -> str:
     score = held_out.score
     return (
         f"held out: thresholds chosen without a trace, {held_out.folds} parts in turn, give in the real decision on"
-        f" {held_out.traces} such traces, {score.hours:.2f} h: {_figures(score)}"
+        f" {held_out.traces} such traces, {score.hours:.2f} h: {figures(score)}"
     )
 
 
-def _said(settings: JudgeSettings, now: JudgeSettings) -> str:
+def said(settings: JudgeSettings, now: JudgeSettings) -> str:
     """The thresholds of a kind: those that tell most, or what differs from the configured ones."""
     if isinstance(settings, ExpressionSettings):
         return f"hold {settings.hold_s:g} s, enter {settings.enter:g}"
@@ -112,9 +112,15 @@ def _said(settings: JudgeSettings, now: JudgeSettings) -> str:
     return ", ".join(f"{name} {after[name]}" for name in after if after[name] != before[name]) or "as configured"
 
 
-def _figures(score: Score) -> str:
+def figures(score: Score) -> str:
+    """What was found, what was wrong and how late, with intervals of 95 %."""
+    low, high = score.recall_interval
+    found = f"{score.found} of {score.episodes} episodes found"
+    found += f" (95 %: {low:.0%} to {high:.0%})" if score.episodes else ""
+    least, most = score.false_interval
+    wrong = f"{score.false_per_hour:.2f} false alarms per hour (95 %: {least:.2f} to {most:.2f})"
     delay = f", median delay {score.delay_s:.1f} s" if score.delays else ""
-    return f"{score.found} of {score.episodes} episodes found, {score.false_per_hour:.2f} false alarms per hour{delay}"
+    return f"{found}, {wrong}{delay}"
 
 
 def _faults(faults: tuple[str, ...]) -> str:

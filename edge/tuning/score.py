@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.domain import Kind
+
+Starts = NDArray[np.float64]
+"""Where alerts of one kind start: (N, 2), the drive's number and the seconds of it."""
 
 GRACE_S = 1.0
 """An alert that starts this long after an episode still belongs to it."""
@@ -78,6 +82,16 @@ class Score:
         return self.false_alarms / self.hours
 
     @property
+    def recall_interval(self) -> tuple[float, float]:
+        """95 % interval of ``recall``, each episode taken for an independent one."""
+        return share_interval(self.found, self.episodes)
+
+    @property
+    def false_interval(self) -> tuple[float, float]:
+        """95 % interval of ``false_per_hour``, each false alarm taken for an independent one."""
+        return poisson_interval(self.false_alarms, self.hours)
+
+    @property
     def mean_delay_s(self) -> float:
         """Mean seconds without an alert, a missed episode counted as MISSED_S, as is one that is found later.
 
@@ -90,6 +104,30 @@ class Score:
     def delay_s(self) -> float:
         """Median seconds from an episode's start to its first alert; NaN where none was found."""
         return float(np.median(self.delays)) if self.delays else float("nan")
+
+
+def poisson_interval(events: int, hours: float) -> tuple[float, float]:
+    """95 % interval of the rate an hour of independent events (Garwood 1936); quantiles by Wilson and Hilferty."""
+    return _chi_square(0.025, 2 * events) / 2 / hours, _chi_square(0.975, 2 * events + 2) / 2 / hours
+
+
+def _chi_square(share: float, degrees: int) -> float:
+    if degrees == 0:
+        return 0.0
+    if degrees == 2:
+        return float(-2 * np.log(1 - share))
+    normal = 1.959964 * (1 if share > 0.5 else -1)
+    return float(degrees * (1 - 2 / (9 * degrees) + normal * np.sqrt(2 / (9 * degrees))) ** 3)
+
+
+def share_interval(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    if count == 0:
+        return 0.0, 1.0
+    z2 = 1.959964**2
+    middle = (hits + z2 / 2) / (count + z2)
+    spread = np.sqrt(hits * (count - hits) / count * z2 + z2 * z2 / 4) / (count + z2)
+    return float(middle - spread), float(middle + spread)
 
 
 def judge(alerts: Iterable[Alert], episodes: Sequence[Episode], hours: float) -> Score:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass, field, replace
+from itertools import count, product
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge.compat import StrEnum
 from edge.config import Config
 from edge.config.toml import toml_value
 from edge.decision.decider import Decider
@@ -19,10 +20,10 @@ from edge.decision.expression_judge import ExpressionSettings
 from edge.decision.judge import JudgeSettings
 from edge.domain import Kind, Phase
 from edge.traces.trace import read_trace, recorded_s
-from edge.tuning.batch import Batch, Evidence, Rules, make_batch, run_rules, smooth
+from edge.tuning.batch import Batch, Evidence, Rules, follow_rules, make_batch, smooth
 from edge.tuning.labels import fit_labels, read_labels, renumber
 from edge.tuning.rest import hold_against_rest
-from edge.tuning.score import Alert, Episode, Score, judge
+from edge.tuning.score import Alert, Episode, Score, Starts, judge
 from edge.tuning.table import read_rows
 from edge.vision.ordinary import ordinary_face
 
@@ -42,13 +43,28 @@ CONFIRMED_HOURS = 2.0
 """Hours of drive that the real decision is run on again with the recommended thresholds: it takes minutes for ten."""
 
 
+class Stage(StrEnum):
+    """What tuning is at."""
+
+    READ = "read"
+    SWEEP = "sweep"
+    TRY = "try"
+    CONFIRM = "confirm"
+    HOLD_OUT = "hold_out"
+
+
+Told = Callable[[Stage, float], None]
+"""Hears of each stage which share of it is done."""
+
+
 @dataclass(frozen=True)
 class Point:
-    """One set of thresholds for one kind, and what it comes to."""
+    """One set of thresholds for one kind, what it comes to, and where its alerts start."""
 
     kind: Kind
     settings: JudgeSettings
     score: Score
+    starts: Starts = field(default_factory=lambda: np.empty((0, 2)), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -124,21 +140,25 @@ def tune(
     max_false_per_hour: float,
     engine: str = "duckdb://",
     leave_out_unknown: bool = False,
+    others: Sequence[Path] = (),
     console: Console | None = None,
+    told: Told = lambda *_: None,
 ) -> Tuning:
     """Sweep the thresholds of each kind over recorded drives; choose the quickest in the limit.
 
     Each kind may use its part of ``max_false_per_hour``. Of kinds that go by expressions ``enter`` and ``hold_s``
     are swept, by following ``edge.decision`` on rows of a fifth of a second; of other kinds the settings
     that they name are tried with the real judge. The choice is then confirmed by the real decision, and the next one
-    tried where that breaks the limit. ``leave_out_unknown`` is that of ``read_labels``.
+    tried where that breaks the limit. ``leave_out_unknown`` and ``others`` are those of ``read_labels``; ``told`` hears
+    how far it is.
 
     Raises:
         UnavailableError: a trace, the labels or the table engine cannot be used.
         UsageError: the labels do not say what they are for.
     """
     faults: list[str] = []
-    read = read_labels(labels, traces, faults.append, leave_out_unknown=leave_out_unknown)
+    told(Stage.READ, 0.0)
+    read = read_labels(labels, traces, faults.append, leave_out_unknown=leave_out_unknown, others=others)
     rows = read_rows(traces, config, engine, faults.append)
     traces = [traces[number] for number in rows]
     read = renumber(read, list(rows), labels, faults.append)
@@ -155,18 +175,25 @@ def tune(
     folds = deal(len(traces))
     with _progress(console) as progress:
         steps = len(batch.t) * len(_bases(config)) * len(folds)
-        task = progress.add_task(f"{batch.hours:.1f} drive hours", total=steps)
+        task, done = progress.add_task(f"{batch.hours:.1f} drive hours", total=steps), count(1)
+
+        def stepped() -> None:
+            progress.advance(task)
+            told(Stage.SWEEP, next(done) / steps)
+
         by_fold = [
-            sweep(batch.part(fold), evidence.part(fold), config, lambda: progress.advance(task)) for fold in folds
+            [_of_drives(point, fold) for point in sweep(batch.part(fold), evidence.part(fold), config, stepped)]
+            for fold in folds
         ]
     points = together(by_fold)
     for kind in config.alerts.enabled:
         if kind not in config.alerts.expressions:
-            points += try_judge(kind, traces, episodes, config, faults.append)
+            points += try_judge(kind, traces, episodes, config, faults.append, told)
+    told(Stage.CONFIRM, 0.0)
     chosen, confirmation = _choose_confirmed(
         points, config, max_false_per_hour, lambda tried: confirm(traces, episodes, tried, faults.append)
     )
-    held_out = hold_out(by_fold, folds, traces, episodes, config, max_false_per_hour)
+    held_out = hold_out(by_fold, folds, traces, episodes, config, max_false_per_hour, told)
     return Tuning(
         tuple(traces),
         config,
@@ -189,7 +216,21 @@ def deal(traces: int) -> list[list[int]]:
 
 def together(parts: Sequence[Sequence[Point]]) -> list[Point]:
     """The same thresholds over several sets of drives."""
-    return [replace(same[0], score=Score.over([each.score for each in same])) for same in zip(*parts, strict=True)]
+    return [
+        replace(
+            same[0],
+            score=Score.over([each.score for each in same]),
+            starts=np.concatenate([each.starts for each in same]),
+        )
+        for same in zip(*parts, strict=True)
+    ]
+
+
+def _of_drives(point: Point, drives: Sequence[int]) -> Point:
+    """The same, its drives numbered as they are in ``drives``."""
+    starts = point.starts.copy()
+    starts[:, 0] = np.array(drives, np.float64)[starts[:, 0].astype(np.int64)]
+    return replace(point, starts=starts)
 
 
 def hold_out(
@@ -199,6 +240,7 @@ def hold_out(
     episodes: Sequence[Episode],
     config: Config,
     max_false_per_hour: float,
+    told: Told = lambda *_: None,
 ) -> HeldOut | None:
     """Choose for each fold on the others alone, and run the real decision with that on the fold's traces.
 
@@ -209,6 +251,7 @@ def hold_out(
     kinds, limit = tuple(config.alerts.expressions), max_false_per_hour / len(config.alerts.enabled)
     found: list[Confirmation] = []
     for number, fold in enumerate(folds):
+        told(Stage.HOLD_OUT, number / len(folds))
         known = together([points for other, points in enumerate(by_fold) if other != number])
         chosen = {kind: choose([x for x in known if x.kind == kind], limit, config.alerts.of(kind)) for kind in kinds}
         theirs = [replace(each, drive=fold.index(each.drive)) for each in episodes if each.drive in fold]
@@ -226,23 +269,31 @@ def sweep(batch: Batch, evidence: Evidence, config: Config, on_step: Callable[[]
     for base, kinds in _bases(config):
         tried = list(product(_with(ENTERS, base.enter), _with(HOLDS_S, base.hold_s)))
         enters, holds = np.array(tried).T
-        scores = run_rules(batch, evidence, Rules(enters, holds, base), on_step)
+        outcomes = follow_rules(batch, evidence, Rules(enters, holds, base), on_step)
         points += [
-            Point(kind, config.alerts.of(kind).model_copy(update={"enter": enter, "hold_s": hold_s}), score[kind])
-            for (enter, hold_s), score in zip(tried, scores, strict=True)
+            Point(kind, config.alerts.of(kind).model_copy(update={"enter": enter, "hold_s": hold_s}), *outcome[kind])
+            for (enter, hold_s), outcome in zip(tried, outcomes, strict=True)
             for kind in kinds
         ]
     return points
 
 
 def try_judge(
-    kind: Kind, traces: Sequence[Path], episodes: Sequence[Episode], config: Config, on_fault: Callable[[str], None]
+    kind: Kind,
+    traces: Sequence[Path],
+    episodes: Sequence[Episode],
+    config: Config,
+    on_fault: Callable[[str], None],
+    told: Told = lambda *_: None,
 ) -> list[Point]:
     """What each of the settings that a kind names comes to with the real decision."""
-    points = []
-    for settings in config.alerts.of(kind).tried():
+    points, every = [], list(config.alerts.of(kind).tried())
+    for number, settings in enumerate(every):
+        told(Stage.TRY, number / len(every))
         tried = config.model_copy(update={"alerts": config.alerts.with_kinds({kind: settings})})
-        points.append(Point(kind, settings, confirm(traces, episodes, tried, on_fault).scores[kind]))
+        real = confirm(traces, episodes, tried, on_fault)
+        starts = np.array([(each.drive, each.t) for each in real.alerts if each.kind == kind]).reshape(-1, 2)
+        points.append(Point(kind, settings, real.scores[kind], starts))
     return points
 
 
@@ -284,6 +335,16 @@ def _choose_confirmed(
         left = [each for each in left if each.kind not in broken or each is not chosen[each.kind]]
     kept = [each for each in tried if all(point.score.false_per_hour <= limit for point in each[0].values())]
     return min(kept or tried, key=lambda each: each[1].score.false_alarms)
+
+
+def trade_off(points: Sequence[Point], now: JudgeSettings) -> list[Point]:
+    """What ``choose`` takes of one kind's points as more and more false alarms are allowed, each once."""
+    curve: list[Point] = []
+    for limit in sorted({each.score.false_per_hour for each in points}):
+        point = choose(points, limit, now)
+        if not any(point is each for each in curve):
+            curve.append(point)
+    return curve
 
 
 def choose(points: Sequence[Point], max_false_per_hour: float, now: JudgeSettings) -> Point:
@@ -329,12 +390,14 @@ def recommend(config: Config, chosen: dict[Kind, Point]) -> Config:
 
 def sections(config: Config) -> str:
     """The alert sections of a configuration as TOML, ready to paste: every key, and so no sensitivity."""
-    parts = []
-    for kind in config.alerts.enabled:
-        table = config.alerts.of(kind).model_dump(mode="json", exclude={"sensitivity"})
-        keys = [f"{name} = {toml_value(value)}" for name, value in table.items() if value is not None]
-        parts.append("\n".join([f"[alerts.{kind}]", *keys]))
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(section(kind, config.alerts.of(kind)) for kind in config.alerts.enabled)
+
+
+def section(kind: Kind, settings: JudgeSettings) -> str:
+    """That of one kind."""
+    table = settings.model_dump(mode="json", exclude={"sensitivity"})
+    keys = [f"{name} = {toml_value(value)}" for name, value in table.items() if value is not None]
+    return "\n".join([f"[alerts.{kind}]", *keys]) + "\n"
 
 
 def confirm(

@@ -15,8 +15,6 @@ from calibration.fatigue_outcome import (
     drowsy_minutes,
     outcome,
     perclos,
-    poisson_interval,
-    share_interval,
     told,
 )
 from calibration.nights import (
@@ -38,6 +36,7 @@ from calibration.sleepers import CONDITIONS, LOOKS, VIEWS, Look, Sleeper
 from edge.config import Config
 from edge.domain import EXPRESSIONS, Level, Phase, Transition
 from edge.pipeline import EYES_HOLD_S
+from edge.tuning.score import poisson_interval, share_interval
 
 READ: dict[Look, float] = {
     "open": 0.95,

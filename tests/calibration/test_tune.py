@@ -22,7 +22,19 @@ from edge.traces.trace import TraceWriter
 from edge.tuning.labels import fit_labels, read_labels
 from edge.tuning.report import summary, write_report
 from edge.tuning.score import Episode, Score
-from edge.tuning.tune import Confirmation, Point, Tuning, choose, deal, hold_out, recommend, sections, tune
+from edge.tuning.tune import (
+    Confirmation,
+    Point,
+    Stage,
+    Tuning,
+    choose,
+    deal,
+    hold_out,
+    recommend,
+    sections,
+    trade_off,
+    tune,
+)
 from tests.awake import AWAKE
 from tests.steady import steady
 
@@ -280,6 +292,63 @@ class TestChoice:
     def test_beyond_the_limit_fewer_false_alarms_count_most(self) -> None:
         points = [point(false_alarms=4), point(enter=0.6, false_alarms=3), point(enter=0.4, false_alarms=3, found=0)]
         assert choose(points, 0.25, self.now) == point(enter=0.6, false_alarms=3)
+
+    def test_the_trade_off_is_what_would_be_chosen_as_more_false_alarms_are_allowed(self) -> None:
+        strict, middle, lax = (
+            point(found=0),
+            point(enter=0.6, false_alarms=2, found=1),
+            point(enter=0.4, false_alarms=5, found=1),
+        )
+        quick = Score(100.0, 1, 1, 500, (1.0,))
+        points = [
+            Point("anger", each.settings, Score(100.0, 1, each.score.found, each.score.false_alarms * 100, (2.0,)))
+            for each in (strict, middle)
+        ]
+        points.append(Point("anger", lax.settings, quick))
+        assert trade_off(points[::-1], self.now) == points
+
+
+def test_each_point_tells_where_its_alerts_start(held_out: Tuning) -> None:
+    for point in held_out.points:
+        assert len(point.starts) >= point.score.found + point.score.false_alarms
+    starts = held_out.chosen["anger"].starts
+    assert set(starts[:, 0]) == {0, 1}
+    assert all(any(a <= t <= b + 1 for a, b in EPISODES["anger"]) for t in starts[:, 1])
+
+
+def test_how_far_it_is_is_told_in_the_order_of_what_it_does(folder: Path) -> None:
+    told: list[tuple[Stage, float]] = []
+    tune(
+        [folder / "drive1.jsonl"],
+        folder / "labels.csv",
+        steady(),
+        max_false_per_hour=0.5,
+        told=lambda stage, share: told.append((stage, share)),
+    )
+    assert list(dict.fromkeys(stage for stage, _ in told)) == [Stage.READ, Stage.SWEEP, Stage.TRY, Stage.CONFIRM]
+    for stage in (Stage.SWEEP, Stage.TRY):
+        shares = [share for each, share in told if each is stage]
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] < shares[-1] <= 1
+
+
+def test_figures_are_given_with_their_intervals(tuning: Tuning) -> None:
+    anger = summary(tuning)[0]
+    assert "2 of 2 episodes found (95 %: 34% to 100%), 0.00 false alarms per hour (95 %: 0.00 to 8" in anger
+
+
+def test_labels_of_other_traces_that_are_known_are_left_out_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("start,end,kind,trace\n1,2,anger,a.jsonl\n3,4,anger,b.jsonl\n")
+    read = read_labels(path, [tmp_path / "b.jsonl"], pytest.fail, others=[tmp_path / "a.jsonl"])
+    assert [label.episode for label in read] == [Episode(0, "anger", 3.0, 4.0)]
+
+
+def test_a_trace_is_found_by_its_path_from_the_labels_folder(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("start,end,kind,trace\n1,2,anger,a.jsonl\n3,4,anger,van/a.jsonl\n")
+    read = read_labels(path, [tmp_path / "van" / "a.jsonl", tmp_path / "a.jsonl"], pytest.fail)
+    assert [(label.episode.drive, label.episode.start) for label in read] == [(1, 1.0), (0, 3.0)]
 
 
 def test_what_is_configured_is_among_what_is_tried_to_the_last_digit(folder: Path) -> None:

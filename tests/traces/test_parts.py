@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from edge.compat import UTC
 from edge.config import Config, TraceConfig
 from edge.decision.decider import Decider
 from edge.domain import Observation, Sight, Step
@@ -213,3 +215,15 @@ def test_a_part_goes_on_where_it_broke_off_when_there_is_room_again(
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="trace cannot be written"):
         RotatingTrace(tmp_path / "none" / "drive.jsonl", SMALL, lambda: None)
+
+
+def test_each_part_tells_whose_it_is_and_when_it_begins_once_the_clock_is_set(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    wall_s: list[float | None] = [None, None, 1_750_000_000.0, 1_750_000_001.0]
+    with RotatingTrace(path, SMALL, lambda: wall_s[0], device="van-7") as trace:
+        for t in range(4):
+            trace.write(decider.update(Observation(float(t), Sight.NO_FACE)))
+            wall_s.append(wall_s.pop(0))
+    lines = list(read_trace(path))
+    assert [line.device for line in lines] == ["van-7", None, "van-7", None]
+    assert [line.time for line in lines] == [None, None, datetime(2025, 6, 15, 15, 6, 40, tzinfo=UTC), None]

@@ -22,6 +22,8 @@ from edge.domain import (
     Context,
     Cues,
     Face,
+    Judged,
+    Level,
     Observation,
     Quality,
     Reading,
@@ -87,6 +89,19 @@ def test_a_line_holds_what_the_format_promises(write: Write) -> None:
     assert list(lines[0]["signals"]) == [*Config().alerts.enabled, "confidence"]
     assert lines[-1]["face"] is None
     assert lines[-1]["readings"] == {}
+
+
+def test_open_alerts_are_told_with_their_levels_and_a_line_without_any_tells_none(tmp_path: Path) -> None:
+    path, decider = tmp_path / "drive.jsonl", Decider(Config())
+    with TraceWriter(path) as writer:
+        for step in steps()[:2]:
+            writer.write(step)
+        kinds = {"anger": Judged(0.7, Level.URGENT), "distress": Judged(0.1)}
+        open_ = decider.update(angry(1001.0))
+        writer.write(replace(open_, signals=replace(open_.signals, kinds=kinds)))
+    first, _, last = read_trace(path)
+    assert (first.levels, last.levels) == ({}, {"anger": Level.URGENT})
+    assert "levels" not in json.loads(path.read_text().splitlines()[0])
 
 
 def test_what_is_known_of_the_vehicle_is_read_again_and_what_is_not_takes_no_room(tmp_path: Path) -> None:
