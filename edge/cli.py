@@ -385,11 +385,18 @@ def dashboard(
         bool, typer.Option("--collect", help="Collect the broker's alerts into that database too, an SQLite file.")
     ] = False,
     fleet: Annotated[bool, typer.Option("--fleet", help="Show every device of the broker, not one alone.")] = False,
+    traces: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of recorded drives for the page Tune.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Keep the marks of the page Tune in this file, not beside the drives."),
+    ] = None,
     set_password: Annotated[
         str | None, typer.Option(metavar="operator|viewer", help="Ask for a new password, keep its hash, and exit.")
     ] = None,
 ) -> None:
-    """Serve pages in a browser: what holds now, for the driver, health, history; of a device or of a fleet."""
+    """Serve pages in a browser: what holds now, for the driver, health, history, of a device or a fleet; tuning."""
     try:
         from edge.dashboard.command import Dashboard
         from edge.dashboard.doors import Role
@@ -401,6 +408,8 @@ def dashboard(
         ) from None
     from edge.config.override import changed
 
+    if labels is not None and traces is None:
+        raise UsageError("--labels belongs to --traces: the folder of the drives that it is about")
     configuration = load_config(config)
     if set_password is not None:
         if set_password not in set(Role):
@@ -425,6 +434,8 @@ def dashboard(
         ),
         os.environ,
         know_thresholds=config is not None or (broker is None and device is None),
+        traces=traces,
+        labels=labels,
     )
     served.run(lambda: typer.echo(f"dashboard: {served.address}"))
 

@@ -26,6 +26,8 @@ from edge.dashboard.hubs import Hubs
 from edge.dashboard.link import Link
 from edge.dashboard.patience import Patience
 from edge.dashboard.server import Pages, no_history
+from edge.dashboard.tune.desk import Desk
+from edge.dashboard.tune.pages import TunePages, no_traces
 from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.security import is_loopback
 
@@ -89,11 +91,12 @@ class _Server(uvicorn.Server):
 class Dashboard:
     """Serves the pages of one device, or of a fleet where ``dashboard.fleet`` says so.
 
-    ``know_thresholds``: the configuration is the device's own.
+    ``know_thresholds``: the configuration is the device's own. ``traces`` is a folder of recorded drives to tune on,
+    ``labels`` where marks on them are kept.
 
     Raises:
         ConfigError: no password where one is needed; credentials or certificates cannot be used.
-        UnavailableError: the address cannot be listened at.
+        UnavailableError: the address cannot be listened at, or there is no such folder.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class Dashboard:
         *,
         know_thresholds: bool = True,
         patience: Patience | None = None,
+        traces: Path | None = None,
+        labels: Path | None = None,
     ) -> None:
         check_doors(config)
         dashboard = config.dashboard
@@ -113,6 +118,7 @@ class Dashboard:
             _log.warning("dashboard.listen = %s without TLS: passwords cross the network readable", dashboard.listen)
         self._patience = patience or Patience()
         self._doors = Doors(dashboard, time.monotonic)
+        self._desk = None if traces is None else Desk(config, traces, labels)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link = Link(config, environ, received=self._received, linked=self._linked, fleet=dashboard.fleet)
         self._fleet = Fleet() if dashboard.fleet else None
@@ -151,6 +157,8 @@ class Dashboard:
         self._hubs.close()
         if self._rows is not None:
             self._rows.close()
+        if self._desk is not None:
+            self._desk.end_streams()
 
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -188,14 +196,24 @@ class Dashboard:
                 self._collecting.stop()
             if self._archive is not None:
                 self._archive.close()
+            if self._desk is not None:
+                await self._desk.close()
 
     def _more(self, pages: Pages) -> list[Route]:
+        return [*self._history(pages), *self._tune(pages)]
+
+    def _history(self, pages: Pages) -> list[Route]:
         if self._archive is None:
             return [Route("/history/{_:path}", no_history)]
         from edge.dashboard.history_pages import HistoryPages  # noqa: PLC0415 - needs an extra
 
         collecting = self._collecting
         return HistoryPages(pages, self._archive, lambda: "" if collecting is None else collecting.problem).routes
+
+    def _tune(self, pages: Pages) -> list[Route]:
+        if self._desk is None:
+            return [Route("/tune/{_:path}", no_traces)]
+        return TunePages(pages, self._desk).routes
 
     # ---- from the link's thread ----
 

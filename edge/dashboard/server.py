@@ -39,6 +39,7 @@ PAGES = {
     "/fleet": "fleet.html",
     "/health": "health.html",
     "/history": "history.html",
+    "/tune": "tune.html",
     "/login": "login.html",
 }
 OF_A_DEVICE = ("/", "/cab", "/health")
@@ -49,12 +50,16 @@ FILES = (
     "base.js",
     "chart.js",
     "history.css",
+    "timeline.js",
     "now.js",
     "cab.js",
     "fleet.css",
     "fleet.js",
     "health.js",
     "history.js",
+    "tune.css",
+    "tune.js",
+    "trade_off.js",
     "login.js",
     "icon.svg",
 )
@@ -323,14 +328,14 @@ def _check_origin(request: Request) -> None:
         raise Refusal(415, "JSON is expected")
 
 
-async def read_body(request: Request, model: type[Body]) -> Body:
-    """What was sent, as ``model`` takes it; anything else is refused."""
+async def read_body(request: Request, model: type[Body], most: int = MAX_BODY_BYTES) -> Body:
+    """What was sent, as ``model`` takes it; anything else is refused, and what has more bytes than ``most``."""
     body = b""
     try:
         async for piece in request.stream():
             body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise Refusal(413, f"at most {MAX_BODY_BYTES} bytes")
+            if len(body) > most:
+                raise Refusal(413, f"at most {most} bytes")
     except ClientDisconnect:
         raise Refusal(400, "the request ended before its end") from None  # nobody hears it
     try:

@@ -53,9 +53,9 @@ def a_service(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def a_dashboard(config: Config, patience: Patience | None = None) -> Iterator[str]:
+def a_dashboard(config: Config, patience: Patience | None = None, traces: Path | None = None) -> Iterator[str]:
     """The pages' server in a thread; its address without a slash at the end."""
-    served, ready = Dashboard(config, os.environ, patience=patience), threading.Event()
+    served, ready = Dashboard(config, os.environ, patience=patience, traces=traces), threading.Event()
     thread = threading.Thread(target=served.run, args=(ready.set,), daemon=True)
     thread.start()
     assert ready.wait(STOP_S)
@@ -82,6 +82,12 @@ def config_of(tmp_path: Path) -> Callable[..., Config]:
         return load_config(written(tmp_path, mosquitto.port, more), {})
 
     return make
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tuning takes its share of a busy machine."""
+    monkeypatch.setattr("edge.dashboard.tune.desk.NICENESS", 0)
 
 
 def chromium() -> str | None:

@@ -18,6 +18,7 @@ import pytest
 from argon2 import PasswordHasher
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -29,6 +30,7 @@ from edge.domain import Level, State
 from edge.mqtt.messages import KindPart, OutboxPart, Topics
 from edge.service.loop import board_stamp
 from tests.dashboard.conftest import a_dashboard, a_service, chromedriver, chromium, written
+from tests.dashboard.recorded import record
 
 if TYPE_CHECKING:
     from tests.conftest import Subscriber
@@ -38,6 +40,8 @@ SHOTS = ROOT / "build" / "dashboard"
 AXE = ROOT / ".axe" / "axe_playwright_python" / "axe.min.js"
 TOPICS = Topics("evenkeel", "van-7")
 PATIENCE_S = 60
+TUNING_S = 180
+"""It takes seconds, but with as little haste as a busy machine likes."""
 SCRIPT = "</p><script>window.taken=1</script><img src=x onerror='window.taken=1'><b>bold</b>"
 SIZES = {"phone": (390, 844), "tablet": (1024, 600)}
 PAGES = {"now": "/", "cab": "/cab", "health": "/health"}
@@ -60,9 +64,9 @@ class Page:
         self.driver.get(self.address + path)
         self.wait(lambda: self.text("nav, form h1"), f"the words of {path}")
 
-    def wait(self, condition: Callable[[], Any], what: str) -> None:
+    def wait(self, condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until something holds."""
-        WebDriverWait(self.driver, PATIENCE_S, poll_frequency=0.1).until(
+        WebDriverWait(self.driver, patience_s, poll_frequency=0.1).until(
             lambda _: condition(), f"{what} did not come; the page says: {self.text('body')}"
         )
 
@@ -161,12 +165,17 @@ def test_each_page_fits_and_has_no_barriers(size: str, scheme: str, page: str, p
     played.as_device(size, scheme)
     played.open(PAGES[page])
     played.wait(lambda: played.text("#word") not in ("", "Unknown"), "what holds")
+    fits(played, size, f"{page}-{size}-{scheme}")
+
+
+def fits(page: Page, size: str, name: str) -> None:
+    """The page is no wider than the device, and axe finds nothing serious; a picture is kept."""
     wide = "return [document.documentElement.scrollWidth, innerWidth]"
-    assert played.driver.execute_script(wide) == [SIZES[size][0]] * 2
-    played.shoot(f"{page}-{size}-{scheme}")
+    assert page.driver.execute_script(wide) == [SIZES[size][0]] * 2
+    page.shoot(name)
     if size == "tablet":
         return  # the same page in other columns
-    no_barriers(played)
+    no_barriers(page)
 
 
 def test_by_day_and_night_the_colours_differ(played: Page) -> None:
@@ -435,3 +444,148 @@ def test_a_viewer_logs_in_and_is_shown_no_controls(
     page.wait_for("header", "Log out")
     driver.find_elements(By.CSS_SELECTOR, "header button")[-1].click()
     page.wait(lambda: driver.current_url.endswith("/login"), "the log-in")
+
+
+# ---- Tune
+
+
+@pytest.fixture(scope="module")
+def drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two drives, marks on one of them, and a trace of a version to come."""
+    folder = tmp_path_factory.mktemp("drives")
+    for van in ("van-7", "van-9"):
+        record(folder / van / "drive.jsonl")
+    (folder / "new.jsonl").write_text('{"schema": 9}\n')
+    (folder / "labels.csv").write_text("start,end,kind,trace\n12,22,anger,van-9/drive.jsonl\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tuned(drives: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard for these drives."""
+    with a_dashboard(load_config(written(tmp_path_factory.mktemp("desk"), 1), {}), traces=drives) as address:
+        yield address
+
+
+@pytest.fixture
+def tuner(driver: webdriver.Chrome, tuned: str) -> Page:
+    """A browser at the page Tune, the first drive on the timeline."""
+    page = Page(driver, tuned)
+    page.as_device("tablet", "light")
+    page.open("/tune")
+    page.wait(lambda: page.driver.find_element(By.ID, "plotted").is_displayed(), "the drive")
+    return page
+
+
+def labels(folder: Path) -> list[str]:
+    """The lines of the file of marks, without the first."""
+    return (folder / "labels.csv").read_text().splitlines()[1:]
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.timeout(2 * TUNING_S)
+def test_drives_are_marked_with_the_mouse_and_tuned_and_the_thresholds_move_the_figures(
+    tuner: Page, drives: Path
+) -> None:
+    assert "not a line of trace version 1 or 2" in tuner.text("#drives")
+    lane = tuner.driver.find_element(By.CSS_SELECTOR, "#lanes .lane canvas")
+    width = int(lane.size["width"])
+
+    def at(seconds: float) -> int:
+        return round((seconds / 29.8 - 0.5) * width)
+
+    mouse = ActionChains(tuner.driver, duration=50)
+    mouse.move_to_element_with_offset(lane, at(12), 0).click_and_hold()
+    mouse.move_to_element_with_offset(lane, at(18), 0).move_to_element_with_offset(lane, at(22), 0).release().perform()
+    tuner.wait_for("#told", "Marked: anger")
+    start, end, *rest = labels(drives)[1].split(",")
+    assert rest == ["anger", "van-7/drive.jsonl"]
+    assert float(start) == pytest.approx(12, abs=0.2)
+    assert float(end) == pytest.approx(22, abs=0.2)
+
+    assert tuner.text("#run") == "Tune on 2 drives"
+    tuner.shoot("tune-marked")
+    tuner.click("#run")
+    tuner.wait(lambda: tuner.text("#job").startswith(("Done", "It failed")), "the end", TUNING_S)
+    assert tuner.text("#job") == "Done."
+    tuner.wait_for("#summary", "held out: thresholds chosen without a trace")
+    tuner.wait_for("#kinds", "2 of 2")
+
+    hollow = "return document.querySelector('#kinds section dl').innerText"
+    before = tuner.driver.execute_script(hollow)
+    slider = tuner.driver.find_element(By.ID, "anger-enter")
+    slider.send_keys(Keys.END)
+    tuner.wait(lambda: tuner.driver.execute_script(hollow) != before, "other figures")
+    assert "0 of 2" in tuner.driver.execute_script(hollow)
+    assert "anger=" in str(tuner.driver.find_element(By.ID, "section").get_attribute("href"))
+    script = "fetch(document.getElementById('section').href).then((a) => a.text()).then(arguments[0])"
+    section = tuner.driver.execute_async_script(script)
+    assert "anger by hand, not as recommended above" in section
+    assert "enter = 0.75" in section
+    tuner.click("#kinds section .row button")
+    tuner.wait(lambda: tuner.driver.execute_script(hollow) == before, "what is recommended")
+    assert tuner.faults() == []
+
+
+def test_marks_are_made_moved_and_taken_away_by_keys_alone_and_what_makes_no_sense_is_said(
+    tuner: Page, drives: Path
+) -> None:
+    before = labels(drives)
+
+    def mark(kind: str, start: str, end: str) -> None:
+        tuner.driver.find_element(By.ID, "kind").send_keys(kind)
+        for name, value in (("from", start), ("to", end)):
+            field = tuner.driver.find_element(By.ID, name)
+            field.clear()
+            field.send_keys(value)
+        tuner.driver.find_element(By.ID, "to").send_keys(Keys.ENTER)
+
+    mark("fatigue", "25", "40")
+    tuner.wait_for("#told", "The drive goes from 0:00.0 to 0:29.8")
+    mark("fatigue", "9", "8")
+    tuner.wait_for("#told", "The start has to be before the end.")
+    mark("fatigue", "8", "9")
+    tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.0.")
+    block = "document.querySelector('.block[aria-label^=fatigue]')"
+    tuner.driver.execute_script(f"{block}.focus()")
+    tuner.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.4.")
+    mark("fatigue", "9", "12")
+    tuner.wait_for("#told", "Joined with what it overlapped: fatigue, 0:08.0 to 0:12.0.")
+    assert labels(drives) == [*before, "8,12,fatigue,van-7/drive.jsonl"]
+    tuner.driver.execute_script(f"{block}.focus()")
+    tuner.driver.switch_to.active_element.send_keys(Keys.DELETE)
+    tuner.wait_for("#told", "Deleted: fatigue, 0:08.0 to 0:12.0.")
+    tuner.click("#undo")
+    tuner.wait_for("#told", "Undone.")
+    assert labels(drives) == [*before, "8,12,fatigue,van-7/drive.jsonl"]
+
+
+def test_what_another_browser_marks_is_shown_and_not_written_over(tuner: Page, drives: Path) -> None:
+    path = drives / "labels.csv"
+    path.write_text(path.read_text() + "1,3,distress,van-7/drive.jsonl\n")
+    tuner.wait_for("#told", "Somebody else has changed marks; they are shown.")
+    shown = tuner.driver.execute_script("return document.querySelector('.block[aria-label^=distress]').mark")
+    assert shown == {"kind": "distress", "start": 1, "end": 3}
+    path.write_text(path.read_text().replace("1,3,distress", "1,4,distress"))
+    script = """
+        const [done] = arguments;
+        fetch("/session").then((a) => a.json()).then(({ csrf }) => fetch("/tune/marks", { method: "POST",
+            headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
+            body: JSON.stringify({ drive: "van-7/drive.jsonl", remove: [{ kind: "distress", start: 1, end: 3 }] }) }))
+            .then((a) => done(a.status));
+    """
+    assert tuner.driver.execute_async_script(script) == 409
+    assert "1,4,distress,van-7/drive.jsonl" in labels(drives)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_tune_fits_and_has_no_barriers(size: str, scheme: str, tuner: Page) -> None:
+    tuner.as_device(size, scheme)
+    fits(tuner, size, f"tune-{size}-{scheme}")
+
+
+def test_without_a_folder_tune_says_how_to_name_one(played: Page) -> None:
+    played.open("/tune")
+    played.wait_for("#none", "evenkeel dashboard --traces DIR")

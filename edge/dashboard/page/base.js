@@ -13,6 +13,7 @@ const PAGES = [
   ["cab", "/cab"],
   ["health", "/health"],
   ["history", "/history"],
+  ["tune", "/tune"],
 ];
 const OF_A_DEVICE = ["now", "cab", "health"]; // in a fleet they need its name
 const asked = new URLSearchParams(location.search).get("device");

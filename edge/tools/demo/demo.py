@@ -88,6 +88,8 @@ def run_demo(
 def run_web_demo(*, sound: bool = False, console: Console | None = None) -> None:
     """Play the clip again and again, with the dashboard's pages at a free port, until SIGINT or SIGTERM.
 
+    What is played is recorded too, so that the page Tune has a drive, and forgotten at the end.
+
     ``console`` gets their address; ``sound`` as in ``run_demo``.
 
     Raises:
@@ -108,8 +110,12 @@ def run_web_demo(*, sound: bool = False, console: Console | None = None) -> None
         broker = stack.enter_context(EmbeddedBroker())
         changes = {"cab": _audible(told) if sound else CabConfig(), "dashboard": DashboardConfig(listen="127.0.0.1:0")}
         config = demo_config(bundled, broker, Path(folder)).model_copy(update=changes)
-        pages, drive = Dashboard(config, {}), SimulatedDrive(uptime_s)
-        service = stack.enter_context(build_service(config, reload=lambda: config, vehicle=drive, loop=True))
+        drives = Path(folder) / "drives"
+        drives.mkdir()
+        pages, vehicle = Dashboard(config, {}, traces=drives), SimulatedDrive(uptime_s)
+        service = stack.enter_context(
+            build_service(config, reload=lambda: config, trace=drives / "drive.jsonl", vehicle=vehicle, loop=True)
+        )
         running = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="service")).submit(service.run)
         running.add_done_callback(lambda _: pages.stop())
         try:
