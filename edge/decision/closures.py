@@ -169,12 +169,20 @@ class Closures:
         return len(self._blinks)
 
     def update(
-        self, t: float, elapsed_s: float, spoken_s: float, openness: float | None, *, screwed_up: bool = False
+        self,
+        t: float,
+        elapsed_s: float,
+        spoken_s: float,
+        openness: float | None,
+        *,
+        screwed_up: bool = False,
+        counts: float = 1.0,
     ) -> None:
         """Take in a frame at ``t`` that speaks for ``spoken_s`` of the ``elapsed_s`` since the last one.
 
         ``openness`` is that of both eyes, None where neither could be read. ``screwed_up`` says that the face yawns or
-        laughs: where the eyes are shut then, for SCREWED_UP_S at most, the frame tells nothing of fatigue.
+        laughs: where the eyes are shut then, for SCREWED_UP_S at most, the frame tells nothing of fatigue. ``counts``
+        is how much it tells otherwise, 0 to 1, of a microsleep and of closed time.
         """
         closes_below = self.closes_below
         shut = openness is not None and openness < closes_below
@@ -195,15 +203,15 @@ class Closures:
             return
         self.own.learn(openness, spoken_s)
         if shut:
-            self._close(t, spoken_s, openness)
+            self._close(t, spoken_s, openness, counts)
         else:
             self._open(t, spoken_s, openness)
 
-    def _close(self, t: float, seconds: float, openness: float) -> None:
+    def _close(self, t: float, seconds: float, openness: float, counts: float) -> None:
         self.closed_s += seconds
-        self.asleep_s += seconds if openness < self.own.on_the_way(DEEP) else SHALLOW * seconds
+        self.asleep_s += seconds * min(counts, 1.0 if openness < self.own.on_the_way(DEEP) else SHALLOW)
         self._longest_s = max(self._longest_s, self.closed_s)
-        self._waiting_s += seconds
+        self._waiting_s += seconds * counts
         if self._longest_s < BLINK_S:
             self._count(t, seconds, 0.0)
         else:

@@ -12,10 +12,23 @@ from pydantic import Field, model_validator
 
 from edge.compat import Self, StrEnum
 from edge.decision.closures import Closures, Window
+from edge.decision.doubt import Doubt
 from edge.decision.expression import FollowedExpression
 from edge.decision.judge import Judge, JudgeSettings, Moment, cool_down_field, min_speed_field, register
 from edge.decision.signs import SupportingSigns
-from edge.domain import EXPRESSIONS, EYES, NO_REASON, READABLE, Level, Observation, Reason, ReasonCode, Transition
+from edge.domain import (
+    CUE_NAMES,
+    CUES,
+    EXPRESSIONS,
+    EYES,
+    NO_REASON,
+    READABLE,
+    Level,
+    Observation,
+    Reason,
+    ReasonCode,
+    Transition,
+)
 from edge.section import BASIC, Share
 
 SUPPORTED = 5 / 6
@@ -37,6 +50,7 @@ LOST_AFTER_S = 15.0
 
 _YAWN = EXPRESSIONS.index("yawn")
 _SHUTTING = [_YAWN, EXPRESSIONS.index("happiness")]
+_MOUTH = [CUE_NAMES.index("mouth_open"), CUE_NAMES.index("hand_at_mouth")]
 
 
 class Cause(StrEnum):
@@ -133,7 +147,7 @@ class FatigueJudge(Judge):
     ) -> None:
         super().__init__(settings, count_episode, expression)
         self.settings: FatigueSettings = settings
-        self._eyes, self._signs = Closures(), SupportingSigns()
+        self._eyes, self._signs, self._doubt = Closures(), SupportingSigns(), Doubt()
         self._perclos = 0.0
         """Share of the last minute in which the eyes were closed; 0 where that cannot be told."""
         self._shut = self._yawning = False
@@ -186,9 +200,10 @@ class FatigueJudge(Judge):
         now = moment.interval
         openness = None if moment.paused else both_eyes(moment.observation)
         seen = moment.observation.probabilities
-        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=shuts_the_eyes(seen))
-        self._perclos = told_share(self._eyes.short) or 0.0
         self._shut = openness is not None and openness < self.closes_below
+        screwed_up, counts = shuts_the_eyes(seen), self._counts(moment)
+        self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up, counts=counts)
+        self._perclos = told_share(self._eyes.short) or 0.0
         self._yawning = seen is not None and seen.item(_YAWN) > 0.5
         if not moment.paused:
             self._look_for_signs(moment)
@@ -204,6 +219,16 @@ class FatigueJudge(Judge):
         self._drowsy = cause is Cause.DROWSY
         return self.episode.start(now.t, self.signal, self.signal, cause=cause)
 
+    def _counts(self, moment: Moment) -> float:
+        """How much a second of closed eyes counts now."""
+        seen = moment.observation
+        return self._doubt.update(
+            moment.interval.spoken_s,
+            closed=self._shut,
+            busy=shuts_the_eyes(seen.probabilities) or has_a_busy_mouth(seen),
+            yaw=None if seen.quality is None else seen.quality.yaw,
+        )
+
     def _look_for_signs(self, moment: Moment) -> None:
         quality = moment.observation.quality
         self._signs.update(
@@ -217,7 +242,8 @@ class FatigueJudge(Judge):
     def forget(self) -> None:
         """Drop all that was seen of this driver's eyes."""
         super().forget()
-        self._eyes, self._signs, self._perclos = Closures(), SupportingSigns(), 0.0
+        self._eyes, self._signs, self._doubt = Closures(), SupportingSigns(), Doubt()
+        self._perclos = 0.0
 
     @property
     def _drowsy_from(self) -> float:
@@ -258,6 +284,12 @@ def told_share(window: Window) -> float | None:
 def shuts_the_eyes(probabilities: NDArray[np.float32] | None) -> bool:
     """Whether the expression (9,), in the order EXPRESSIONS, is a yawn or a laugh, which shut the eyes of the awake."""
     return probabilities is not None and sum(probabilities.item(place) for place in _SHUTTING) > 0.5
+
+
+def has_a_busy_mouth(observation: Observation) -> bool:
+    """Whether the jaws are apart or a hand is at the mouth, by the expression model's cues."""
+    cues = observation.readings.get(CUES)
+    return cues is not None and any(cues.values.item(place) > 0.5 for place in _MOUTH)
 
 
 def both_eyes(observation: Observation) -> float | None:
