@@ -36,8 +36,9 @@ LOWERED = (0.55, 0.9)
 TURNED_DEG, AHEAD_DEG = 50.0, 35.0
 """Drawn heads that turn farther train nothing, and nothing is quoted of those that turn farther than the second."""
 LEFT_OUT, TRAIN, CHOOSE, QUOTE = range(4)
-QUOTED_PEOPLE, WATCHED_PEOPLE = 9, 3
-"""Of MRL's people: so many are only quoted, and so many more are watched in a trial, by checksums of their numbers."""
+KINDS = ("subject", "open", "glasses")
+QUOTED_PEOPLE, FOLDS = 9, 3
+"""So many of MRL's people are only quoted; the others lie in so many folds. Checksums of their numbers say which."""
 LABELS = Path(__file__).with_name("eye_labels.csv")
 MEANINGS = {"open": (*OPEN, 1.0), "lowered": (*LOWERED, 1.0), "closed": (*CLOSED, 1.0), "hidden": (0.0, 1.0, 0.0)}
 """Of a label told by eye: lowest and highest openness, and whether it can be told."""
@@ -47,8 +48,9 @@ MEANINGS = {"open": (*OPEN, 1.0), "lowered": (*LOWERED, 1.0), "closed": (*CLOSED
 class Eyes:
     """Tiles (N, 56, 56) of one source.
 
-    ``low`` and ``high`` (N,) bound the openness, ``readable`` (N,) is whether it can be told; ``use`` (N,) says what
-    each is for. ``share`` of an epoch are of this source. ``about`` holds columns (N,) to split the figures by.
+    ``low`` and ``high`` (N,) bound the openness, ``readable`` (N,) is whether it can be told, NaN where nobody said;
+    ``use`` (N,) says what each is for. ``share`` of an epoch are of this source. ``about`` holds columns (N,) to split
+    the figures by.
     """
 
     name: str
@@ -76,18 +78,20 @@ def _labelled(name: str, tiles: NDArray[np.uint8], is_open: NDArray[Any], use: N
     return Eyes(name, tiles, bounds[:, 0], bounds[:, 1], np.ones(len(tiles), np.float32), use, share)
 
 
-def quoted_people(subjects: NDArray[Any]) -> tuple[set[int], set[int]]:
-    """MRL's people who are only quoted, and those who are watched in a trial."""
+def quoted_people(subjects: NDArray[Any]) -> tuple[set[int], list[set[int]]]:
+    """MRL's people who are only quoted, and the folds of the others."""
     order = sorted(set(map(int, subjects)), key=lambda who: zlib.crc32(f"mrl {who}".encode()))
-    return set(order[:QUOTED_PEOPLE]), set(order[QUOTED_PEOPLE : QUOTED_PEOPLE + WATCHED_PEOPLE])
+    others = order[QUOTED_PEOPLE:]
+    return set(order[:QUOTED_PEOPLE]), [set(others[fold::FOLDS]) for fold in range(FOLDS)]
 
 
-def read_mrl(root: Path) -> Eyes:
-    """Infrared eyes of 28 people."""
+def read_mrl(root: Path, fold: int | None = None) -> Eyes:
+    """Infrared eyes of 28 people; those of the ``fold`` are watched and do not train."""
     table = np.load(root / "eyes/mrl.npz")
     tiles = read_tiles(root / "eyes/mrl.jpg", len(table["open"]), 40)
     tiles = np.stack([cv2.resize(tile, (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR) for tile in tiles])
-    quoted, watched = quoted_people(table["subject"])
+    quoted, folds = quoted_people(table["subject"])
+    watched = set() if fold is None else folds[fold]
     use = np.array([QUOTE if w in quoted else CHOOSE if w in watched else TRAIN for w in table["subject"]], np.uint8)
     about = {name: table[name].astype(np.int64) for name in ("subject", "open", "glasses", "reflections", "sensor")}
     return replace(_labelled("mrl", tiles, table["open"], use, 0.46), about=about)
@@ -162,6 +166,15 @@ def read_faces(root: Path, share: float = 0.14) -> Eyes:
     low, high, readable = np.array(bounds, np.float32).reshape(-1, 3).T
     stacked = np.array(tiles, np.uint8).reshape(-1, TILE_PX, TILE_PX)
     return Eyes("faces", stacked, low, high, readable, np.array(use, np.uint8), share)
+
+
+def read_untold(root: Path, share: float = 0.12) -> Eyes:
+    """Eyes of portraits and drivers that nobody told anything of: nearly all open, for a teacher to tell."""
+    told = read_labels()
+    seen = [one for one in portraits(root) if not one.held_out and one.file not in told]
+    tiles = np.concatenate([one.eyes() for one in seen])
+    zeros = np.zeros(len(tiles), np.float32)
+    return Eyes("untold", tiles, zeros, zeros + 1, zeros + np.nan, np.full(len(tiles), TRAIN, np.uint8), share)
 
 
 def read_beside(root: Path, share: float = 0.06) -> Eyes:
@@ -345,20 +358,21 @@ HIDING: tuple[Transform, ...] = (sunglasses, sunglasses, dazzled, covered, elsew
 
 
 class TrainingEyes:
-    """Samples of all sources: (epoch, index) to a levelled eye, its bounds, whether it can be told, and its trust."""
+    """Samples of all sources: (epoch, index) to a levelled eye of each of ``sides``, its bounds, whether it is told."""
 
-    def __init__(self, sources: list[Eyes], seed: int, hidden: float = 0.14) -> None:
+    def __init__(self, sources: list[Eyes], seed: int, sides: tuple[int, ...] = (SIDE,), hidden: float = 0.14) -> None:
         self.tiles = np.concatenate([source.tiles for source in sources])
         self.targets = np.stack(
             [np.concatenate([getattr(source, name) for source in sources]) for name in ("low", "high", "readable")], 1
         )
         self._seed = seed
+        self._sides = sides
         self._hidden = hidden
 
     def __len__(self) -> int:
         return len(self.tiles)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
         epoch, index = key
         rng = np.random.default_rng([self._seed, epoch, index])
         luma, target = framed(rng, self.tiles[index], 2 * SIDE), self.targets[index]
@@ -366,43 +380,54 @@ class TrainingEyes:
             luma = HIDING[rng.integers(len(HIDING))](rng, luma)
             target = np.array([0, 1, 0], np.float32)
         else:
-            glasses = rng.random() < 0.15
+            glasses = rng.random() < 0.25
             luma = bespectacled(rng, luma) if glasses else luma
             luma = sparkling(rng, luma) if rng.random() < (0.6 if glasses else 0.2) else luma
         luma = weathered(rng, luma)
-        small = cv2.resize(luma, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return levelled(np.asarray(small, np.uint8)).astype(np.float32)[None] / 255, target
+        smaller = (cv2.resize(luma, (side, side), interpolation=cv2.INTER_AREA) for side in self._sides)
+        seen = [levelled(np.asarray(small, np.uint8)).astype(np.float32)[None] / 255 for small in smaller]
+        return *seen, target
 
 
 def chances(sources: list[Eyes]) -> NDArray[np.float64]:
-    """How often each eye is drawn in an epoch: the sources by their shares, each one's training eyes alike."""
+    """How often each eye is drawn in an epoch: sources by their shares, rare kinds of a person's eyes more often."""
     parts = []
     for source in sources:
-        train = np.where(source.use == TRAIN, np.where(source.readable > 0, 1.0, HIDDEN_OFTEN), 0.0)
+        train = _rarity(source) * np.where(source.use == TRAIN, np.where(source.readable > 0, 1.0, HIDDEN_OFTEN), 0.0)
         lowered = source.about.get("down", np.zeros(len(train))) * (source.low > 0.5)
         train *= np.where((lowered > 0) | (source.low == np.float32(LOWERED[0])), LOWERED_OFTEN, 1.0)
         parts.append(source.share * train / max(train.sum(), 1.0))
     return np.concatenate(parts)
 
 
-def with_all_people(source: Eyes) -> Eyes:
-    """The same, with those who are watched in a trial among those who train."""
-    return replace(source, use=np.where(source.use == CHOOSE, TRAIN, source.use).astype(np.uint8))
+def _rarity(source: Eyes) -> NDArray[np.float64]:
+    """One over the square root of how many eyes a person has of this state, with glasses or without."""
+    if "subject" not in source.about:
+        return np.ones(len(source.tiles))
+    kinds = np.stack([source.about[name] > 0 if name == "glasses" else source.about[name] for name in KINDS], 1)
+    _, kind, counts = np.unique(kinds, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(1 / np.sqrt(counts[kind.ravel()]), np.float64)
 
 
-def as_seen(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Tiles as the model sees them, (N, 32, 32)."""
-    return np.stack([levelled(fitted(tile, SIDE)) for tile in tiles])
+def as_seen(tiles: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
+    """Tiles as a model of this side sees them, (N, side, side)."""
+    return np.stack([levelled(fitted(tile, side)) for tile in tiles])
 
 
-def read_sources(root: Path, runs: Path, only: Collection[str] = (), without: Collection[str] = ()) -> list[Eyes]:
-    """The sources that lie under ``root``; ``only`` or all, but not those that are left out by ``without``."""
+def read_sources(
+    root: Path, runs: Path, only: Collection[str] = (), without: Collection[str] = (), fold: int | None = None
+) -> list[Eyes]:
+    """The sources that lie under ``root``; ``only`` or all, but not those that are left out by ``without``.
+
+    Of the ``fold`` no infrared eyes train.
+    """
     readers: dict[str, Callable[[], Eyes]] = {
-        "mrl": lambda: read_mrl(root),
+        "mrl": lambda: read_mrl(root, fold),
         "web": lambda: read_web(root),
         "renders": lambda: as_eyes(cached_renders(root, TRAINING_RENDERS, 1, runs), TRAIN, 0.30),
         "faces": lambda: read_faces(root),
         "beside": lambda: read_beside(root),
+        "untold": lambda: read_untold(root),
     }
     wanted = [name for name in readers if (not only or name in only) and name not in without]
     return [readers[name]() for name in wanted]

@@ -129,21 +129,35 @@ class CueHead(nn.Module):
         return cast("Tensor", self.answer(self.dropout(functional.relu(self.hidden(self.dropout(x))))))
 
 
+@dataclass(frozen=True)
+class EyeShape:
+    """Side of the crop, pixels; channels at half, a quarter and an eighth of it; and of the layer over their places."""
+
+    side: int
+    widths: tuple[int, int, int]
+    hidden: int
+
+
+# "board" is the one that ships; "teacher", six times as large, is too slow and is there to teach.
+EYE_SHAPES = {"board": EyeShape(32, (16, 24, 36), 24), "teacher": EyeShape(48, (24, 48, 96), 64)}
+
+
 class EyeNet(nn.Module):
-    """Levelled eye (N, 1, 32, 32), 0 to 1, to two logits (N, 2): openness, and that it can be told.
+    """Levelled eye (N, 1, side, side), 0 to 1, to two logits (N, 2): openness, and that it can be told.
 
     A crop shows lids and iris in about one place, so the places of the last features are kept apart.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 24, 36), hidden: int = 24) -> None:
+    def __init__(self, shape: EyeShape = EYE_SHAPES["board"]) -> None:
         super().__init__()
-        stem, quarter, eighth = widths
+        self.shape = shape
+        stem, quarter, eighth = shape.widths
         self.stem = ConvBlock(1, stem, stride=2)
         self.quarter = Residual(stem, quarter, stride=2)
         self.eighth = Residual(quarter, eighth, stride=2)
         self.dropout = nn.Dropout(0.1)
-        self.hidden = nn.Linear(eighth * 16, hidden)
-        self.answer = nn.Linear(hidden, 2)
+        self.hidden = nn.Linear(eighth * (shape.side // 8) ** 2, shape.hidden)
+        self.answer = nn.Linear(shape.hidden, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.eighth(self.quarter(self.stem(x))).flatten(1)

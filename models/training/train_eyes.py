@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from models.training import export  # before anything else that loads PyTorch: see there
 
@@ -17,13 +17,14 @@ from models.training import export  # before anything else that loads PyTorch: s
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from models.training import eye_data as data
+from models.training.eye_loss import TaughtLoss, eye_loss
 from models.training.eye_measures import measure
-from models.training.fit import Batch, Schedule, fit, is_first
-from models.training.nets import EyeNet
+from models.training.fit import Schedule, fit, is_first
+from models.training.nets import EYE_SHAPES, EyeNet
+from models.training.published import restore
 
 SOURCES = {
     "mrl": "MRL eye data set: infrared eyes of 19 of its 28 people (Fusek 2018, research use)",
@@ -32,79 +33,80 @@ SOURCES = {
     "faces": "CNN_FacePoint portraits (Sun, Wang, Tang 2013) and YawDD drivers (Abtahi et al. 2014), research use; "
     "their eyes told by eye for this model",
     "beside": "what lies beside the eyes of CNN_FacePoint portraits",
+    "untold": "further eyes of those portraits and drivers, told by larger networks trained on the sources above",
 }
 RESEARCH = "Weights for research and evaluation only: trained on research-only pictures; see MODEL_CARD.md"
 CLEAN = "Apache-2.0: trained on eyes drawn from an MIT-licensed head alone; no picture of a person was used"
-READABLE_SHARE = 0.4  # of the loss, against that of the openness
-RANK_SHARE = 0.3
-WRONG_SIDE = 3.0  # times as much counts a drawn eye whose openness comes out on the other side of 0.5
-EXACT, CLOSE = 0.1, 0.06  # drawn eyes are known this closely; nothing is asked of those so near to 0.5
-APART = 0.06  # eyes whose openness is known to differ by this much must come in order
-
-
-def eye_loss(net: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy to the nearest allowed openness, rank loss between pairs, cross-entropy of readability."""
-    luma, target = batch
-    logits = net(luma.contiguous(memory_format=torch.channels_last)).float()
-    low, high, readable = target.T
-    openness = logits[:, 0]
-    chance = torch.sigmoid(openness.detach())
-    wanted = torch.minimum(torch.maximum(chance, low), high)
-    each = functional.binary_cross_entropy_with_logits(openness, wanted, reduction="none")
-    drawn = high - low < EXACT
-    crossed = drawn & ((wanted - 0.5) * (chance - 0.5) < 0) & ((wanted - 0.5).abs() > CLOSE)
-    each = torch.where(crossed, WRONG_SIDE * each, each)
-    told = readable.sum().clamp(min=1.0)
-    clear = functional.binary_cross_entropy_with_logits(logits[:, 1], readable)
-    return (each * readable).sum() / told + RANK_SHARE * _rank(openness, low, high, readable) + READABLE_SHARE * clear
-
-
-def _rank(openness: Tensor, low: Tensor, high: Tensor, readable: Tensor) -> Tensor:
-    """How far pairs, of each eye and the next in the batch, come out of their known order (Burges et al. 2005)."""
-    apart = low - high.roll(1)
-    known = ((apart > APART) & (readable * readable.roll(1) > 0)).float()
-    return (functional.softplus(openness.roll(1) - openness) * known).sum() / known.sum().clamp(min=1.0)
 
 
 @torch.no_grad()
-def validate(net: nn.Module, sources: list[data.Eyes], use: int) -> dict[str, float]:
+def validate(net: EyeNet, sources: list[data.Eyes], use: int) -> dict[str, float]:
     """Accuracy of closed and open at 0.5 on the real eyes of this ``use``, by source."""
     net.eval()
+    side = net.shape.side
     found = {}
     for source in sources:
         part = source.only(source.use == use)
         if "open" not in part.about or not len(part.tiles):
             continue
-        eyes = data.as_seen(part.tiles).astype(np.float32)[:, None] / 255
+        eyes = data.as_seen(part.tiles, side).astype(np.float32)[:, None] / 255
         logits = torch.cat([net(block)[:, 0] for block in torch.from_numpy(eyes).split(512)])
         found[source.name] = float(((logits > 0).numpy() == (part.about["open"] > 0)).mean())
     return found
 
 
 def train(root: Path, folder: Path, epochs: int, options: argparse.Namespace) -> EyeNet:
-    """Train on the wanted sources; in a trial without the people who are watched in it."""
-    sources = data.read_sources(root, options.renders, ("renders",) if options.clean else (), options.without)
+    """Train on the wanted sources; in a trial without the people of its fold, who are watched."""
+    torch.manual_seed(options.seed)
+    net = EyeNet(EYE_SHAPES[options.shape])
+    teachers = [_teacher(path) for path in options.teachers]
+    sources = read_sources(root, options)
     watched = [source for source in sources if source.name in ("mrl", "web")]
-    if not options.trial:
-        sources = [data.with_all_people(source) for source in sources]
-    schedule = Schedule(epochs=epochs, batch=128, rate=3e-3, weight_decay=0.03, average_steps=300)
-    torch.manual_seed(schedule.seed)
-    net = EyeNet()
+    schedule = Schedule(epochs=epochs, batch=128, rate=3e-3, weight_decay=0.03, average_steps=300, seed=options.seed)
+    sides = (net.shape.side, *{teacher.shape.side for teacher in teachers})
+    samples = data.TrainingEyes(sources, schedule.seed, sides)
     if options.weights is not None:
-        net.load_state_dict(_weights(options.weights))
-        schedule = replace(schedule, rate=schedule.rate * 0.7, average_steps=500, seed=schedule.seed + 1)
+        net = _started(options.weights, sources)
+        schedule = replace(schedule, rate=schedule.rate * 0.7, average_steps=500)
     return fit(
         net,
-        data.TrainingEyes(sources, schedule.seed),
+        samples,
         data.chances(sources),
         options.length,
-        eye_loss,
+        TaughtLoss(teachers) if teachers else eye_loss,
         schedule,
-        f"sources={','.join(source.name for source in sources)}, trial={options.trial}, weights={options.weights}",
+        f"shape={options.shape}, sources={','.join(source.name for source in sources)}, fold={options.fold}, "
+        f"weights={options.weights}, teachers={options.teachers}",
         folder,
-        lambda net: validate(net, watched, data.CHOOSE),
+        lambda net: validate(cast("EyeNet", net), watched, data.CHOOSE),
         {},
     )
+
+
+def read_sources(root: Path, options: argparse.Namespace) -> list[data.Eyes]:
+    """What is learned from; eyes of which nobody told anything only where a teacher does."""
+    without = options.without if options.teachers else [*options.without, "untold"]
+    return data.read_sources(root, options.renders, ("renders",) if options.clean else (), without, options.fold)
+
+
+def _started(weights: Path, sources: list[data.Eyes]) -> EyeNet:
+    """A network with the weights of a run, or of a published model."""
+    net = EyeNet()
+    if weights.suffix != ".tflite":
+        net.load_state_dict(_weights(weights))
+        return net
+    typical = np.concatenate([data.as_seen(source.tiles[:: max(len(source.tiles) // 200, 1)]) for source in sources])
+    net = restore([net], weights, torch.from_numpy(typical.astype(np.float32))[:, None] / 255)
+    places, channels = data.SIDE // 8, net.shape.widths[-1]
+    flattened = net.hidden.weight.data.reshape(-1, places, places, channels)  # a graph counts channels last
+    net.hidden.weight.data = flattened.permute(0, 3, 1, 2).flatten(1).contiguous()
+    return net
+
+
+def _teacher(folder: Path) -> EyeNet:
+    net = EyeNet(EYE_SHAPES["teacher"])
+    net.load_state_dict(_weights(folder))
+    return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
@@ -130,7 +132,7 @@ def publish(net: EyeNet, root: Path, target: Path, stem: str, options: argparse.
     """Convert to int8, write model and manifest into ``target``, and add the figures measured on the file."""
     net = net.cpu().eval()
     graph = export.eye_graph(net, data.SIDE, 2)
-    sources = data.read_sources(root, options.renders, ("renders",) if options.clean else (), options.without)
+    sources = read_sources(root, options)
     samples = data.TrainingEyes(sources, seed=2)
     rng = np.random.default_rng(0)
     picks = rng.choice(len(samples), 600, p=(weights := data.chances(sources)) / weights.sum())
@@ -188,21 +190,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=Path, help="checkpoints; by default runs/eyes or runs/eyes-clean")
-    parser.add_argument("--weights", type=Path, help="run to go on from, at a lower rate")
+    parser.add_argument("--weights", type=Path, help="run or .tflite to go on from, at a lower rate")
     parser.add_argument("--blend", type=Path, help="run whose weights are averaged with the trained ones")
     parser.add_argument("--renders", type=Path, default=Path("runs/eyes"), help="where drawn eyes are kept")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the model is written")
     parser.add_argument("--version", default="0.1.0", help="of the model")
     parser.add_argument("--clean", action="store_true", help="train on drawn eyes alone, write eyes-clean")
     parser.add_argument("--without", nargs="*", default=[], choices=list(SOURCES), help="sources to leave out")
-    parser.add_argument("--trial", action="store_true", help="watch some people who then do not train; write nothing")
+    parser.add_argument("--fold", type=int, choices=range(data.FOLDS), help="watch its people, who then do not train")
+    parser.add_argument("--shape", default="board", choices=EYE_SHAPES, help="a teacher is trained and not published")
+    parser.add_argument("--teachers", type=Path, nargs="*", default=[], help="runs of teachers to learn from")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--length", type=int, default=24_000, help="eyes an epoch")
     options = parser.parse_args()
     cv2.setNumThreads(1)  # OpenCV's thread pool does not survive the fork into data workers
     stem = "eyes-clean" if options.clean else "eyes"
     net = train(options.data, options.runs or Path("runs") / stem, options.epochs, options)
-    if is_first() and not options.trial:
+    if is_first() and options.fold is None and options.shape == "board":
         net = net if options.blend is None else blended(net, _weights(options.blend))
         options.models.mkdir(parents=True, exist_ok=True)
         publish(net, options.data, options.models, stem, options)

@@ -43,10 +43,11 @@ def test_a_fifth_of_the_aperture_is_the_middle_of_the_scale() -> None:
 
 
 def test_the_same_nine_people_are_only_quoted_and_nobody_is_in_two_folds() -> None:
-    quoted, watched = data.quoted_people(PEOPLE)
-    assert (len(quoted), len(watched)) == (data.QUOTED_PEOPLE, data.WATCHED_PEOPLE)
-    assert not quoted & watched
-    assert data.quoted_people(PEOPLE[::-1]) == (quoted, watched)
+    quoted, folds = data.quoted_people(PEOPLE)
+    assert (len(quoted), len(folds)) == (data.QUOTED_PEOPLE, data.FOLDS)
+    assert sorted([*quoted, *(who for fold in folds for who in fold)]) == sorted(set(map(int, PEOPLE)))
+    assert max(map(len, folds)) - min(map(len, folds)) <= 1
+    assert data.quoted_people(PEOPLE[::-1]) == (quoted, folds)
 
 
 def test_who_is_quoted_trains_in_no_run() -> None:
@@ -54,7 +55,22 @@ def test_who_is_quoted_trains_in_no_run() -> None:
     four = np.zeros(4, np.float32)
     eyes = data.Eyes("mrl", np.zeros((4, TILE_PX, TILE_PX), np.uint8), four, four + 1, four + 1, use, 0.4)
     assert data.chances([eyes]).tolist() == pytest.approx([0.4, 0, 0, 0])
-    assert data.chances([data.with_all_people(eyes)]).tolist() == pytest.approx([0.2, 0.2, 0, 0])
+
+
+def test_what_a_person_has_few_of_comes_oftener_than_its_share() -> None:
+    columns = {"subject": [1] * 5, "open": [1, 1, 1, 1, 0], "glasses": [0] * 5}
+    five = np.zeros(5, np.float32)
+    eyes = data.Eyes(
+        "mrl",
+        np.zeros((5, TILE_PX, TILE_PX), np.uint8),
+        five,
+        five + 1,
+        five + 1,
+        np.full(5, data.TRAIN, np.uint8),
+        0.6,
+        {name: np.array(column) for name, column in columns.items()},
+    )
+    assert data.chances([eyes]).tolist() == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.2])
 
 
 def test_hidden_eyes_of_a_source_come_oftener() -> None:
