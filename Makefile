@@ -33,8 +33,8 @@ AXE := .axe/axe_playwright_python/axe.min.js
 RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-expression train-cues train-eyes \
-	evaluate-face evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-holding evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
+.PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-follow train-expression train-cues train-eyes \
+	evaluate-face evaluate-follow evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-holding evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
 	wheelhouse board clean python
 
 help: ## Show this list
@@ -130,6 +130,9 @@ fuzz: $(VENV)/.dev ## Send MESSAGES random messages to a device's command topics
 train-face: $(TRAINING)/.training ## Train the face model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_face --data $(DATA) $(ARGS)
 
+train-follow: $(TRAINING)/.training ## Train the model that follows a face, from DATA and the face model; goes on where it stopped
+	$(TRAINING)/bin/python -m models.training.train_follow --data $(DATA) $(ARGS)
+
 train-expression: $(TRAINING)/.training ## Train the expression model from DATA; goes on where it stopped
 	$(TRAINING)/bin/python -m models.training.train_expression --data $(DATA) $(ARGS)
 
@@ -141,6 +144,9 @@ train-eyes: $(TRAINING)/.training ## Train the eye model from DATA; ARGS=--clean
 
 evaluate-face: $(VENV)/.dev ## Measure the face model
 	$(VENV)/bin/python -m models.training.evaluate_face --data $(DATA) $(ARGS)
+
+evaluate-follow: $(VENV)/.dev ## Measure the model that follows a face, beside the face model
+	$(VENV)/bin/python -m models.training.evaluate_follow --data $(DATA) --peers $(PEERS) $(ARGS)
 
 evaluate-expression: $(VENV)/.dev ## Measure the expression model
 	$(VENV)/bin/python -m models.training.evaluate_expression --data $(DATA) $(ARGS)

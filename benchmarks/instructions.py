@@ -41,7 +41,7 @@ from edge.config import Config
 from edge.domain import Frame
 from edge.pipeline import Pipeline
 from edge.service.versions import About
-from edge.tools.bench import FRAME_PERIOD_S, WAYS, Way, build_finder, bundled_clip, clip_frames
+from edge.tools.bench import FRAME_PERIOD_S, WAYS, Way, build_finder, build_tracker, bundled_clip, clip_frames
 from edge.vision.expression import ExpressionReader
 from edge.vision.eyes import EyeReader
 
@@ -124,7 +124,7 @@ def work(frames: NDArray[np.uint8]) -> None:
     cv2.setNumThreads(1)
     for way in WAYS:
         reader, eyes = ExpressionReader.load(config.vision), EyeReader.load(config.vision)
-        pipeline = Pipeline(config, build_finder(config, way), reader, eyes=eyes)
+        pipeline = Pipeline(config, build_finder(config, way), reader, eyes=eyes, tracker=build_tracker(config, way))
         times = itertools.count()
 
         def steps(pictures: NDArray[np.uint8], pipeline: Pipeline = pipeline, times: Iterator[int] = times) -> None:
@@ -143,7 +143,8 @@ def kind_of_machine() -> str:
         f"{name} {'.'.join(metadata.version(name).split('.')[:2])}" for name in ("numpy", "opencv-python-headless")
     ]
     about = About.of(Config().vision)
-    return ", ".join((platform.machine(), python, *packages, about.face_model, about.expression_model, about.eye_model))
+    models = filter(None, (about.face_model, about.follow_model, about.expression_model, about.eye_model))
+    return ", ".join((platform.machine(), python, *packages, *models))
 
 
 def verdict(found: dict[Way, Count], kind: str, store: dict[str, dict[str, float]]) -> tuple[bool, list[str]]:

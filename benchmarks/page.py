@@ -31,7 +31,7 @@ def measured() -> str:
     """When, on what and with what: date, processor, load, packages and models."""
     about = About.of(VisionConfig())
     packages = ", ".join((about.runtime, *(f"{name} {version(name)}" for name in ("opencv-python-headless", "numpy"))))
-    models = f"{about.face_model}, {about.expression_model}, {about.eye_model}"
+    models = ", ".join(filter(None, (about.face_model, about.follow_model, about.expression_model, about.eye_model)))
     load = os.getloadavg()[0]
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {processor()}, load {load:.1f}, {packages}; {models}."

@@ -129,7 +129,7 @@ def _row(name: str, it: Cost, fastest_ms: float, of_peak: float) -> list[str]:
 
 
 def _manifests() -> dict[Any, Path]:
-    return {name: bundled(name) for name in ("face", "expression", "eyes")}
+    return {name: bundled(name) for name in ("face", "follow", "expression", "eyes")}
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class Pipeline:
 
     ``times`` collects how long the stages take: picture, face, crop, quality, eyes, expression, decision. A stage
     that a frame does not need (no face: no quality, no expression; a reading that stands: no expression) gets no
-    sample. Without ``eyes`` no frame has a reading of them.
+    sample. Without ``eyes`` no frame has a reading of them; without a ``tracker`` the finder looks at every frame.
     """
 
     def __init__(
@@ -134,9 +134,10 @@ class Pipeline:
         reader: Reader,
         times: StageTimes | None = None,
         eyes: OpennessReader | None = None,
+        tracker: follow.Tracker | None = None,
     ) -> None:
         self.finder = finder
-        self._follower = follow.DriverFollower(finder)
+        self._follower = follow.DriverFollower(finder, tracker)
         self.reader = reader
         self.eyes = eyes
         self._last: LastReading | None = None
@@ -157,12 +158,14 @@ class Pipeline:
         from edge.vision.expression import ExpressionReader  # noqa: PLC0415
         from edge.vision.eyes import EyeReader  # noqa: PLC0415
         from edge.vision.face import FaceFinder  # noqa: PLC0415
+        from edge.vision.track import FaceTracker  # noqa: PLC0415
 
         # OpenCV wakes a thread for each processor by default, which costs more than it helps with pictures this small
         cv2.setNumThreads(config.vision.threads)
         vision = config.vision
         eyes = EyeReader.load(vision) if going_by(EYES, config.alerts.enabled) else None
-        return cls(config, FaceFinder.load(vision), ExpressionReader.load(vision), times, eyes)
+        finder, tracker = FaceFinder.load(vision), FaceTracker.wanted(vision)
+        return cls(config, finder, ExpressionReader.load(vision), times, eyes, tracker)
 
     def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
         """Look at a frame and decide. In a pause the picture is not looked at."""

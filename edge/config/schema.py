@@ -137,6 +137,16 @@ class VisionConfig(Section):
         default=None,
         description="Face model manifest (.toml); default: the bundled one.",
     )
+    follow_model: Path | None = Field(
+        examples=["/etc/evenkeel/follow.toml"],
+        default=None,
+        description="Manifest (.toml) of the model that follows a face; default: the bundled one.",
+    )
+    tracking: bool = Field(
+        default=True,
+        description="Follow the driver by a small model, and by the face model every second and where that is unsure; "
+        "false: by the face model in every frame.",
+    )
     expression_model: Path | None = Field(
         examples=["/etc/evenkeel/expression.toml"],
         default=None,

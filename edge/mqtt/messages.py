@@ -345,6 +345,9 @@ class VersionsPart(Part):
     face_model: str | None
     expression_model: str | None
     eye_model: str | None = None
+    follow_model: str | None = Field(
+        default=None, description="The model that follows the driver between looks of the face model; null without."
+    )
 
 
 class SinkPart(Part):

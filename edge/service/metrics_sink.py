@@ -156,6 +156,7 @@ class Board:
                 "face_model": about.face_model,
                 "expression_model": about.expression_model,
                 "eye_model": about.eye_model,
+                "follow_model": about.follow_model or "",
             },
         )
         yield _gauge("broker_connected", "Whether there is a broker.", self._publisher.problem is None)

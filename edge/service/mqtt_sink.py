@@ -162,6 +162,7 @@ class MqttSink:
                     face_model=self._about.face_model,
                     expression_model=self._about.expression_model,
                     eye_model=self._about.eye_model,
+                    follow_model=self._about.follow_model,
                 ),
                 outbox=self._publisher.outbox_health(),
                 dropped_frames=health.dropped_frames,

@@ -21,6 +21,8 @@ class About:
     face_model: str
     expression_model: str
     eye_model: str
+    follow_model: str | None = None
+    """None where the face model looks at every frame."""
 
     @classmethod
     def of(cls, config: VisionConfig) -> About:
@@ -31,12 +33,13 @@ class About:
             UnavailableError: no TFLite runtime.
         """
         runtime, _ = open_runtime(config.runtime)
-        face, expression, eyes = _manifests(config)
+        names = {name: f"{one.name} {one.version}" for name, one in _manifests(config).items()}
         return cls(
             runtime=f"{runtime} {_package_version(_PACKAGES[runtime])}",
-            face_model=f"{face.name} {face.version}",
-            expression_model=f"{expression.name} {expression.version}",
-            eye_model=f"{eyes.name} {eyes.version}",
+            face_model=names["face"],
+            expression_model=names["expression"],
+            eye_model=names["eyes"],
+            follow_model=names.get("follow"),
         )
 
 
@@ -47,21 +50,22 @@ def verified_models(config: VisionConfig) -> list[Manifest]:
         ModelError: a model or manifest is missing, or is not what it should be.
     """
     manifests = _manifests(config)
-    for path, manifest in zip(_paths(config).values(), manifests, strict=True):
-        read_model(path, manifest)
-    return manifests
+    for name, path in _paths(config).items():
+        read_model(path, manifests[name])
+    return list(manifests.values())
 
 
 def _paths(config: VisionConfig) -> dict[ModelName, Path]:
-    return {
+    paths: dict[ModelName, Path] = {
         "face": config.face_model or bundled("face"),
         "expression": config.expression_model or bundled("expression"),
         "eyes": config.eye_model or bundled("eyes"),
     }
+    return {**paths, "follow": config.follow_model or bundled("follow")} if config.tracking else paths
 
 
-def _manifests(config: VisionConfig) -> list[Manifest]:
-    return [load_manifest(path, name) for name, path in _paths(config).items()]
+def _manifests(config: VisionConfig) -> dict[ModelName, Manifest]:
+    return {name: load_manifest(path, name) for name, path in _paths(config).items()}
 
 
 def _package_version(package: str) -> str:

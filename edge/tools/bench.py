@@ -34,6 +34,7 @@ from edge.vision.expression import ExpressionReader
 from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
 from edge.vision.tflite import open_runtime
+from edge.vision.track import FaceTracker
 
 Way = Literal["following", "searching"]
 
@@ -75,8 +76,8 @@ class Run:
     """Figures of one runtime, number of threads, and way to find the driver.
 
     ``step`` is frame in memory to decision; the stages picture, face, quality, expression, eyes and decision are parts
-    of it. ``face model``, ``expression model`` and ``eyes model`` are ``invoke`` alone, ``rest`` is the step without
-    them, and ``rest_share`` the median of its share (0 to 1).
+    of it. ``face model``, ``follow model``, ``expression model`` and ``eyes model`` are ``invoke`` alone, ``rest`` is
+    the step without them, and ``rest_share`` the median of its share (0 to 1).
     """
 
     runtime: str
@@ -144,9 +145,11 @@ class TimedPipeline:
         finder = build_finder(config, way)
         reader = ExpressionReader.load(config.vision)
         eyes = EyeReader.load(config.vision)
-        self._pipeline = Pipeline(config, finder, reader, self.times, eyes)
+        tracker = build_tracker(config, way)
+        self._pipeline = Pipeline(config, finder, reader, self.times, eyes, tracker)
         self._invoked_ms = 0.0
-        for model in (finder.model, reader.model, eyes.model):
+        trackers = [] if tracker is None else [tracker.model]
+        for model in (finder.model, *trackers, reader.model, eyes.model):
             model.interpreter = TimedInterpreter(model.interpreter, self._adder(f"{model.manifest.name} model"))
 
     def step(self, frame: Frame) -> None:
@@ -197,6 +200,11 @@ def build_finder(config: Config, way: Way) -> FaceFinder:
     return (FaceFinder if way == "following" else SearchingFinder).load(config.vision)
 
 
+def build_tracker(config: Config, way: Way) -> FaceTracker | None:
+    """The model that follows the driver this way, if the configuration asks for one."""
+    return FaceTracker.wanted(config.vision) if way == "following" else None
+
+
 def bundled_clip() -> Path:
     """Path of the clip that travels with the package."""
     return Path(str(resources.files("edge") / "tools" / "demo" / "clip.mp4"))
@@ -226,7 +234,8 @@ def print_report(report: Report) -> None:
             print_table(console, _stages_table(run, report.frames))
     print_table(console, _threads_table(report.runs))
     about = report.about
-    console.print(f"{about.face_model}; {about.expression_model}; {about.eye_model}")
+    named = (about.face_model, about.follow_model, about.expression_model, about.eye_model)
+    console.print("; ".join(filter(None, named)))
     memory = "unknown" if report.memory_mb is None else f"{report.memory_mb:.0f} MB"
     console.print(f"start to first decision {report.start_s:.2f} s; resident memory {memory}")
     if report.temperature_c is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
@@ -24,6 +25,27 @@ STILL = 0.8
 
 CHECK_S = 3.0
 """How often a followed face is held against its turned views: one that was upright by a fluke is let go."""
+
+LOOK_S = 1.0
+"""For so long a face is followed by the tracker alone; then the face model looks whether it is there."""
+
+AT_ONCE_S = 0.25
+"""A face that was seen longer ago than this is looked for by the face model: it may be anywhere by now."""
+
+FAST_SIZES = 0.25
+"""A face that has moved so far from one frame to the next, in its sizes, is looked at by the face model."""
+
+GROWN = 1.2
+"""So is one that has grown or shrunk by this factor."""
+
+AWAY_SIZES = 0.5
+"""So is one that is so far from where the face model saw it last: nobody is led off by the tracker, step by step."""
+
+AGREED_SIZES = 0.08
+"""The tracker follows a face on which its points lie no farther than this from the face model's, on average."""
+
+LEARNED = 0.3
+"""Share of the difference between the two that is learned at each look, and held against the tracker's points."""
 
 MIN_CUTOFF_HZ = 1.5
 """Cut-off of the point filter for a still face: jitter of a few percent of the face's size is gone within 0.3 s."""
@@ -55,6 +77,13 @@ class Finder(Protocol):
 
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         """Whether a face that was found is neither upside down nor on its side."""
+
+
+class Tracker(Protocol):
+    """Follows a face, as ``edge.vision.track.FaceTracker`` does."""
+
+    def track(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        """Where the ``face`` of a moment ago is now, or None where that is not sure."""
 
 
 class OneEuro:
@@ -95,24 +124,29 @@ class DriverFollower:
     It is shown the seat's part of each picture. The driver is a face whose middle lies in it; among several, the
     nearest to where the driver was last seen, within KEEP_S and NEAR_SIZES; after that, the largest of the sure ones.
     So a passenger who leans in does not take over from a driver who is there.
+
+    A ``tracker`` follows a sure face as long as that moves and changes little. The face model looks every LOOK_S and
+    in each frame where the tracker is not sure. Whom to follow, and that nobody is there, it alone says.
     """
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finder, tracker: Tracker | None = None) -> None:
         self._finder = finder
+        self._tracker = tracker
         self._last: Face | None = None
         self._shape: tuple[int, ...] = ()
-        self._seen_t = self._sure_t = self._checked_t = -math.inf
+        self._seen_t = self._sure_t = self._checked_t = self._looked_t = -math.inf
         self._filter = OneEuro()
         self._turn = 0
+        self._lean = np.zeros((5, 2), np.float32)
+        self._anchor: Face | None = None
 
     def update(self, luma: NDArray[np.uint8], t: float) -> Face | None:
         """The driver's face in the seat's view (H, W) at ``t`` seconds, its points smoothed in time; or None."""
         if luma.shape != self._shape or not 0 <= t - self._seen_t <= KEEP_S:
             self._last, self._shape = None, luma.shape
-        share = STILL if 0 <= t - self._sure_t <= KEEP_S else 1.0
-        near = None if self._last is None else self._finder.find_near(luma, self._last, NEAR_SIZES, share)
-        face = near if near is not None and _has_middle(luma, near) else self._search(luma)
+        face = self._tracked(luma, t) or self._found(luma, t)
         if face is None or not self._stands(luma, face, t):
+            self._anchor = None
             return None
         if self._last is None or distance(face, self._last) > NEAR_SIZES / 2:
             self._filter = OneEuro()
@@ -120,6 +154,47 @@ class DriverFollower:
         if self._finder.is_sure(face):
             self._sure_t = t
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
+
+    def _tracked(self, luma: NDArray[np.uint8], t: float) -> Face | None:
+        """The driver's face by the tracker, where it may be trusted."""
+        last, anchor = self._last, self._anchor
+        if self._tracker is None or last is None or anchor is None or self._seen_t != self._sure_t:
+            return None
+        if not 0 < t - self._seen_t <= AT_ONCE_S or not 0 <= t - self._looked_t < LOOK_S:
+            return None
+        face = self._tracker.track(luma, last)
+        if face is None or not self._finder.is_sure(face) or not _has_middle(luma, face):
+            return None
+        if distance(face, last) > FAST_SIZES or distance(face, anchor) > AWAY_SIZES:
+            return None
+        return self._leaning(face) if 1 / GROWN < face_size(face) / face_size(last) < GROWN else None
+
+    def _found(self, luma: NDArray[np.uint8], t: float) -> Face | None:
+        """The driver's face by the face model: where it was, or else anywhere."""
+        share = STILL if 0 <= t - self._sure_t <= KEEP_S else 1.0
+        near = None if self._last is None else self._finder.find_near(luma, self._last, NEAR_SIZES, share)
+        face = near if near is not None and _has_middle(luma, near) else self._search(luma)
+        return face if face is None or self._tracker is None else self._agreed(luma, face, t, self._tracker)
+
+    def _agreed(self, luma: NDArray[np.uint8], face: Face, t: float, tracker: Tracker) -> Face:
+        """The face model's face; where the tracker agrees it may follow, and the points are its own from now on.
+
+        So that they do not jump at each look, what lies between both is learned and added to the tracker's.
+        """
+        if self._last is None or distance(face, self._last) > FAST_SIZES:
+            self._anchor = None
+        own = tracker.track(luma, face) if self._finder.is_sure(face) else None
+        gap = None if own is None else (face.points - own.points) / face_size(own)
+        if own is None or gap is None or float(np.hypot(*gap.T).mean()) > AGREED_SIZES:
+            self._anchor = None
+            return face
+        self._lean = gap if self._anchor is None else self._lean + LEARNED * (gap - self._lean)
+        self._anchor, self._looked_t = face, t
+        return Face(face.box, self._leaning(own).points, face.score)
+
+    def _leaning(self, face: Face) -> Face:
+        """A tracker's face with its points where the face model would see them."""
+        return replace(face, points=face.points + self._lean * face_size(face))
 
     def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
         """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten."""

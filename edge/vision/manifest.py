@@ -16,7 +16,7 @@ from edge.section import Share
 from edge.vision.crop import CropRule
 
 Figure = float | int | str
-ModelName = Literal["face", "expression", "eyes"]
+ModelName = Literal["face", "follow", "expression", "eyes"]
 """What a model is for."""
 
 
@@ -51,6 +51,17 @@ class GridSpec(_Part):
 
     stride_px: Annotated[int, Field(ge=1)]
     size_unit_px: Annotated[float, Field(gt=0)]
+
+
+class WindowSpec(_Part):
+    """What a model that follows a face sees of a picture, and when its points count.
+
+    ``span`` is the side of its window around where the face was, in face sizes; ``least_trust`` how likely the points
+    must be true.
+    """
+
+    span: Annotated[float, Field(ge=1, le=4)]
+    least_trust: Share
 
 
 class RestSpec(_Part):
@@ -118,9 +129,10 @@ class Manifest(_Part):
     familiar: FamiliarSpec | None = None
     """Of an expression model that tells its largest logit."""
     min_score: Share = 0.75
-    """Least score that counts as a face, of a face model."""
+    """Least score that counts as a face, of a face model and of one that follows a face."""
     crop: CropSpec | None = None
     grid: GridSpec | None = None
+    window: WindowSpec | None = None
     measurements: tuple[Measurement, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -130,7 +142,12 @@ class Manifest(_Part):
         return OrdinaryFace(self.rest.ordinary, self.rest.most, self.usual)
 
 
-KEYS: dict[ModelName, str] = {"face": "face_model", "expression": "expression_model", "eyes": "eye_model"}
+KEYS: dict[ModelName, str] = {
+    "face": "face_model",
+    "follow": "follow_model",
+    "expression": "expression_model",
+    "eyes": "eye_model",
+}
 """The configuration's key of each model, in the section [vision]."""
 
 

@@ -14,7 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.training import cues, evaluate_expression, evaluate_eyes, evaluate_face, familiarity, left_out, robustness
+from models.training import (
+    cues,
+    evaluate_expression,
+    evaluate_eyes,
+    evaluate_face,
+    evaluate_follow,
+    familiarity,
+    left_out,
+    robustness,
+)
 from models.training.expression_readers import OURS, PEER, TWIN
 from models.training.expression_sources import ASKED, present
 from models.training.fairness import Share
@@ -215,6 +224,11 @@ def face_skin_table(content: Content) -> str:
     return _group_table(content["skin"])
 
 
+def follow_table(content: Content) -> str:
+    """The model that follows a face beside the face model."""
+    return _beside(evaluate_follow.ROWS, content["models"], evaluate_follow.OURS)
+
+
 def eye_table(content: Content) -> str:
     """The shipped eye model beside the one that was trained on renders alone."""
     return _beside(evaluate_eyes.ROWS, content["models"], evaluate_eyes.OURS)
@@ -250,6 +264,7 @@ TABLES: dict[str, tuple[str, Callable[[Content], str]]] = {
     "face-short": ("face.json", face_short),
     "expression-short": ("expression.json", expression_short),
     "face-skin": ("face.json", face_skin_table),
+    "follow": ("follow.json", follow_table),
     "eyes": ("eyes.json", eye_table),
     "eyes-short": ("eyes.json", eye_short),
     "eyes-sources": ("eyes.json", eye_sources_table),

@@ -24,6 +24,7 @@ from edge.vision.expression import ExpressionReader
 from edge.vision.eyes import EyeReader
 from edge.vision.face import FaceFinder
 from edge.vision.manifest import bundled, load_manifest
+from edge.vision.track import FaceTracker
 from models.training.eye_measures import measure
 from models.training.left_out import pairs
 from models.training.scoreboard import Row, Want, percent, show, write_json
@@ -88,7 +89,8 @@ def step_ratio(count: int) -> float:
     cv2.setNumThreads(1)
     frames = clip_frames(bundled_clip(), KEPT_FRAMES)
     pipelines = [
-        Pipeline(config, FaceFinder.load(), ExpressionReader.load(), eyes=eyes) for eyes in (EyeReader.load(), None)
+        Pipeline(config, FaceFinder.load(), ExpressionReader.load(), eyes=eyes, tracker=FaceTracker.load())
+        for eyes in (EyeReader.load(), None)
     ]
     taken: list[list[float]] = [[], []]
     numbers = itertools.count()

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.vision.manifest import Manifest
-from models.training.nets import ConvBlock, CueHead, ExpressionNet, EyeNet, FaceNet, Residual
+from models.training.nets import ConvBlock, CueHead, ExpressionNet, EyeNet, FaceNet, FollowNet, Residual
 
 Tensor = Any  # a symbolic Keras tensor
 TOLERANCE = 2e-3  # float32 rounding through some twenty layers
@@ -105,6 +105,17 @@ def face_graph(net: FaceNet, height: int, width: int) -> keras.Model:
     return keras.Model(luma, [score, _plain(net.box, x), _plain(net.points, x)])
 
 
+def follow_graph(net: FollowNet, side: int) -> keras.Model:
+    """Raw luma (1, side, side, 1), 0 to 255, to two probabilities (1, 2) and answers (1, votes, numbers)."""
+    luma = keras.Input((side, side, 1), batch_size=1)
+    x = _residual(net.eighth, _residual(net.quarter, _conv(net.stem, luma, gain=1 / 255)))
+    x = _conv(net.sixteenth, x)
+    x = keras.layers.ReLU()(_dense(_channels_last(net.hidden.weight, x), net.hidden.bias, keras.layers.Flatten()(x)))
+    sure = keras.layers.Activation("sigmoid", name="sure")(_dense(net.sure.weight, net.sure.bias, x))
+    answers = _dense(net.answers.weight, net.answers.bias, x)
+    return keras.Model(luma, [sure, keras.layers.Reshape((net.votes, net.numbers), name="answers")(answers)])
+
+
 def _conv(block: ConvBlock, x: Tensor, gain: float = 1.0) -> Tensor:
     kernel, bias = block.folded()
     outputs, _, size, _ = kernel.shape
@@ -149,7 +160,7 @@ def require_agreement(net: Callable[[torch.Tensor], Any], graph: keras.Model, pi
         )
         for one, other in pairs:
             theirs = np.asarray(other)
-            mine = _numpy(one if one.ndim == 2 else one.permute(0, 2, 3, 1))
+            mine = _numpy(one.permute(0, 2, 3, 1) if one.ndim == 4 else one)
             gap = float(np.abs(mine - theirs).max())
             if gap > TOLERANCE:
                 raise RuntimeError(f"converted graph differs from the trained network by {gap:.4f}")

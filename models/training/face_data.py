@@ -255,8 +255,8 @@ def compose(rng: Generator, pictures: list[Picture], index: int) -> Canvas:
     else:
         canvas.paste(picture, placement(rng, picture, number, size, where, turn), replicate=True)
     for face in np.flatnonzero((canvas.state > 0) & ~np.isnan(canvas.points[:, 0, 0])):
-        _dress(rng, canvas, face)
-    canvas.luma = _lit(rng, canvas.luma, CABIN_SHARE)
+        dress(rng, canvas, face)
+    canvas.luma = lit(rng, canvas.luma, CABIN_SHARE)
     return canvas
 
 
@@ -266,7 +266,7 @@ def _drawn(rng: Generator, pictures: list[Picture]) -> Iterator[Picture]:
         yield pictures[int(rng.integers(len(pictures)))]
 
 
-def _dress(rng: Generator, canvas: Canvas, face: int) -> None:
+def dress(rng: Generator, canvas: Canvas, face: int) -> None:
     """Perhaps a darker skin, glasses, and something in front of a face."""
     points, size = canvas.points[face], float(canvas.sizes[face])
     if rng.random() < DARK_SKIN:
@@ -277,7 +277,7 @@ def _dress(rng: Generator, canvas: Canvas, face: int) -> None:
         _hand(rng, canvas.luma, points, size)
 
 
-def _lit(rng: Generator, luma: NDArray[np.uint8], cabin_share: float = 1.0) -> NDArray[np.uint8]:
+def lit(rng: Generator, luma: NDArray[np.uint8], cabin_share: float = 1.0) -> NDArray[np.uint8]:
     """The picture in a cabin's light, in the light it was taken in, or at night."""
     if rng.random() < cabin_share:
         luma = augment.cabin(rng, luma, 0.8)
@@ -316,7 +316,7 @@ def faceless(rng: Generator, pictures: list[Picture], index: int) -> Canvas | No
         canvas = Canvas.blank(rng)
         matrix = np.hstack([np.eye(2) / scale, -(corner / scale)[:, None]])
         canvas.paste(picture, matrix, replicate=True)
-        canvas.luma = _lit(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]))
+        canvas.luma = lit(rng, np.ascontiguousarray(canvas.luma[:, :: rng.choice([-1, 1])]))
         return canvas
     return None
 
@@ -350,7 +350,7 @@ def headless(rng: Generator, picture: Picture) -> Canvas:
     size = float(np.exp(rng.uniform(np.log(20), np.log(100))))
     where = rng.uniform([0.1 * WIDTH, -0.3 * HEIGHT], [0.9 * WIDTH, 0.7 * HEIGHT])
     canvas.paste(rest, placement(rng, picture, 0, size, where, rng.normal(0, 6)), replicate=True)
-    canvas.luma = _lit(rng, canvas.luma)
+    canvas.luma = lit(rng, canvas.luma)
     return canvas
 
 

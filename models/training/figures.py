@@ -24,6 +24,7 @@ def steps(data: str, twin: str, peers: str, out: Path) -> dict[str, list[str]]:
             *where, "--float", twin, "--json", f"{out}/expression.json", "--parity", f"{out}/parity.json",
         ],
         "evaluate_face": [*where, "--json", f"{out}/face.json", "--plot", f"{out}/face-errors.png"],
+        "evaluate_follow": [*where, "--json", f"{out}/follow.json"],
         "evaluate_eyes": ["--data", data, "--json", f"{out}/eyes.json"],
         "fairness": [*where, "--groups", str(EYEWEAR), "--json", f"{out}/fairness.json"],
         "robustness": [

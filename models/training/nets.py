@@ -188,6 +188,33 @@ def grow(small: ExpressionNet, net: ExpressionNet) -> None:
             values.copy_(old)
 
 
+class FollowNet(nn.Module):
+    """Window (N, 1, 64, 64) around where a face was, 0 to 1, to where it is and how sure that is.
+
+    Returns logits (N, 2), of a face being there and of its points being true, and answers (N, votes, numbers) in the
+    layout of ``edge.vision.track``. The places of the last features are kept apart: they say where the points are.
+    """
+
+    def __init__(
+        self, votes: int, numbers: int, widths: tuple[int, int, int, int] = (16, 24, 48, 64), hidden: int = 48
+    ) -> None:
+        super().__init__()
+        stem, quarter, eighth, sixteenth = widths
+        self.votes, self.numbers = votes, numbers
+        self.stem = ConvBlock(1, stem, stride=2)
+        self.quarter = Residual(stem, quarter, stride=2)
+        self.eighth = Residual(quarter, eighth, stride=2)
+        self.sixteenth = ConvBlock(eighth, sixteenth, stride=2)
+        self.hidden = nn.Linear(sixteenth * 16, hidden)
+        self.sure = nn.Linear(hidden, 2)
+        self.answers = nn.Linear(hidden, votes * numbers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.sixteenth(self.eighth(self.quarter(self.stem(x)))).flatten(1)
+        x = functional.relu(self.hidden(x))
+        return self.sure(x), self.answers(x).reshape(-1, self.votes, self.numbers)
+
+
 class FaceNet(nn.Module):
     """Luma picture (N, 1, 128, 160), 0 to 1, to a map of one candidate face for each 8x8 pixel cell.
 

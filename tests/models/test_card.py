@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from edge.vision.manifest import Manifest, ModelName, bundled, load_manifest
-from models.training import evaluate_eyes
+from models.training import evaluate_eyes, evaluate_follow
 from models.training.card import EXPRESSION_FIRST, EYES_FIRST, FACE_FIRST, FIGURES, PAGES, SECTION, TABLES, render
 from models.training.evaluate_expression import ROWS as EXPRESSION
 from models.training.evaluate_face import ROWS as FACE
@@ -61,10 +61,18 @@ def test_a_card_whose_figures_were_edited_by_hand_is_found_out() -> None:
         ("fairness", "expression"),
         ("face", "face"),
         ("eyes", "eyes"),
+        ("follow", "follow"),
     ],
 )
 def test_the_figures_are_of_the_shipped_model(measured: str, model: Name) -> None:
     assert figures(measured)["sha256"] == manifest(model).sha256, REMEDY
+
+
+def test_the_following_model_s_manifest_tells_the_card_s_figures() -> None:
+    (measured,) = manifest("follow").measurements
+    for key, value in measured.figures.items():
+        found = figures("follow")["models"][evaluate_follow.OURS][key]
+        assert found == pytest.approx(float(value), abs=max(0.006, 0.02 * abs(float(value))))
 
 
 @pytest.mark.parametrize("name", ["face", "expression"])

@@ -1,6 +1,6 @@
 """Following the driver: who it is, and points that neither jitter nor lag."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.domain import Face
 from edge.vision.face import MAX_LOOKS
-from edge.vision.follow import CHECK_S, KEEP_S, DriverFollower, OneEuro, distance
+from edge.vision.follow import AWAY_SIZES, CHECK_S, KEEP_S, LOOK_S, DriverFollower, OneEuro, distance
 
 PICTURE = np.zeros((480, 640), np.uint8)
 SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
@@ -38,6 +38,7 @@ class Cabin:
     sure_from_near: bool = True
     upside_down: bool = False
     searches: int = 0
+    near_looks: int = 0
     closer_looks: int = 0
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
@@ -65,8 +66,119 @@ class Cabin:
 
     def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:
         del luma
+        self.near_looks += 1
         near = [f for f in self.faces if distance(f, face) < within and f.score >= share * 0.75]
         return min(near, key=lambda f: distance(f, face), default=None)
+
+
+@dataclass
+class Shadow:
+    """A tracker that sees the faces before the finder, a ``lean`` beside them, or anything it likes."""
+
+    cabin: Cabin
+    lean: NDArray[np.float32] = field(default_factory=lambda: np.zeros((5, 2), np.float32))
+    sure: bool = True
+    imagined: Face | None = None
+    looks: int = 0
+
+    def track(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
+        del luma
+        self.looks += 1
+        seen = min(self.cabin.faces, key=lambda one: distance(one, face), default=None)
+        seen = self.imagined or seen
+        return replace(seen, points=seen.points + self.lean) if self.sure and seen is not None else None
+
+
+def test_the_face_model_looks_once_a_second_while_the_tracker_is_sure() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin, Shadow(cabin))
+    for frame in range(60):
+        cabin.faces = [face_at(320 + frame, 200)]
+        assert follower.update(PICTURE, frame / 15) is not None
+    assert cabin.searches == 1
+    assert cabin.near_looks == pytest.approx(4 / LOOK_S, abs=1)
+
+
+def test_where_the_tracker_is_unsure_the_face_model_looks_in_the_same_frame() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    shadow = Shadow(cabin)
+    follower = DriverFollower(cabin, shadow)
+    follower.update(PICTURE, 0.0)
+    shadow.sure = False
+    for frame in range(1, 10):
+        assert middle(follower.update(PICTURE, frame / 15)) == (320, 200)
+    assert cabin.near_looks == 9
+
+
+@pytest.mark.parametrize("change", [face_at(350, 200), face_at(320, 200, size=130), face_at(320, 200, score=0.7)])
+def test_a_face_that_moves_grows_or_fades_at_once_is_looked_at_by_the_face_model(change: Face) -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin, Shadow(cabin))
+    follower.update(PICTURE, 0.0)
+    follower.update(PICTURE, 1 / 15)
+    assert cabin.near_looks == 0
+    cabin.faces = [change]
+    assert follower.update(PICTURE, 2 / 15) is not None
+    assert cabin.near_looks == 1
+
+
+def test_a_driver_who_is_gone_is_gone_within_a_second_whatever_the_tracker_imagines() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    shadow = Shadow(cabin)
+    follower = DriverFollower(cabin, shadow)
+    for frame in range(10):
+        follower.update(PICTURE, frame / 15)
+    cabin.faces, shadow.imagined = [], face_at(320, 200)
+    kept = [follower.update(PICTURE, frame / 15) is not None for frame in range(10, 90)]
+    assert kept.index(False) / 15 < LOOK_S
+    assert not any(kept[kept.index(False) :])
+
+
+def test_a_tracker_that_wanders_off_leads_nobody_further_than_half_a_face() -> None:
+    cabin = Cabin([face_at(200, 200)])
+    shadow = Shadow(cabin)
+    follower = DriverFollower(cabin, shadow)
+    for frame in range(4, 60):
+        shadow.imagined = face_at(200 + 12 * (frame % 15), 200)
+        face = follower.update(PICTURE, frame / 15)
+        assert face is not None
+        assert distance(face, cabin.faces[0]) <= AWAY_SIZES
+
+
+def test_where_both_never_agree_the_face_model_looks_at_every_frame() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    shadow = Shadow(cabin, np.array([10.0, 0.0], np.float32) * np.ones((5, 1), np.float32))
+    follower = DriverFollower(cabin, shadow)
+    for frame in range(30):
+        assert middle(follower.update(PICTURE, frame / 15)) == (320, 200)
+    assert cabin.near_looks == 29
+
+
+def test_what_the_tracker_sees_otherwise_than_the_face_model_is_taken_out_of_its_points() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    lean = np.random.default_rng(0).normal(0, 2.0, (5, 2)).astype(np.float32)
+    follower = DriverFollower(cabin, Shadow(cabin, lean))
+    for frame in range(20):
+        face = follower.update(PICTURE, frame / 15)
+        assert face is not None
+        assert face.points == pytest.approx(cabin.faces[0].points, abs=0.1)
+    assert cabin.near_looks <= 2
+
+
+def test_after_a_gap_the_face_model_looks_for_a_driver_who_may_be_anywhere() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    shadow = Shadow(cabin)
+    follower = DriverFollower(cabin, shadow)
+    follower.update(PICTURE, 0.0)
+    follower.update(PICTURE, 0.5)
+    assert cabin.near_looks == 1
+
+
+def test_an_unsure_face_is_not_handed_to_the_tracker() -> None:
+    cabin = Cabin([face_at(320, 200, score=0.5)])
+    shadow = Shadow(cabin)
+    assert DriverFollower(cabin, shadow).update(PICTURE, 0.0) is not None
+    assert shadow.looks == 0
 
 
 def test_a_driver_who_was_found_is_followed_without_searching_again() -> None:

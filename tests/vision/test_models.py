@@ -27,8 +27,9 @@ from edge.vision.face import FaceFinder
 from edge.vision.manifest import FamiliarSpec, Manifest, ModelName, bundled, load_manifest
 from edge.vision.ordinary import ordinary_face
 from edge.vision.tflite import TfliteModel, open_runtime
+from edge.vision.track import FaceTracker
 
-NAMES: tuple[ModelName, ...] = ("face", "expression", "eyes")
+NAMES: tuple[ModelName, ...] = ("face", "follow", "expression", "eyes")
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def copies(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, name: str) -> ExpressionReader | EyeReader | FaceFinder:
+def load(folder: Path, name: str) -> ExpressionReader | EyeReader | FaceFinder | FaceTracker:
+    if name == "follow":
+        return FaceTracker.load(VisionConfig(follow_model=folder / "follow.toml"))
     if name == "face":
         return FaceFinder.load(VisionConfig(face_model=folder / "face.toml"))
     if name == "eyes":
@@ -313,6 +316,7 @@ def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
         finders = [FaceFinder.load(config) for config in (one, other)]
         readers = [ExpressionReader.load(config) for config in (one, other)]
         eyes = [EyeReader.load(config) for config in (one, other)]
+        trackers = [FaceTracker.load(config) for config in (one, other)]
     except UnavailableError as error:
         pytest.skip(str(error))
     apart, eyes_apart = [], []
@@ -322,6 +326,9 @@ def test_both_runtimes_read_the_same_of_the_bundled_clip() -> None:
         assert faces[1] is not None
         size_px = float(np.sqrt(faces[0].box[2] * faces[0].box[3]))
         assert np.abs(faces[0].points - faces[1].points).max() < 0.02 * size_px
+        tracked = [tracker.look(luma, faces[0])[0] for tracker in trackers]
+        assert np.abs(tracked[0].points - tracked[1].points).max() < 0.02 * size_px
+        assert abs(tracked[0].score - tracked[1].score) < 0.05
         read = [reader.read(luma, faces[0]) for reader in readers]
         apart.append(float(np.abs(read[0] - read[1]).max()))
         seen = [each.read(luma, faces[0]) for each in eyes]

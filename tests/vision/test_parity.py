@@ -77,6 +77,8 @@ def test_the_crop_rule_on_the_board_is_the_one_of_the_training() -> None:
         ("expression", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
         ("eyes", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
         ("eyes", "BUILTIN_REF"),
+        ("follow", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
+        ("follow", "BUILTIN_REF"),
         ("expression", "BUILTIN_REF"),  # the reference kernels know no TILE of the face model's version
     ],
 )
@@ -94,6 +96,8 @@ def pictures(name: str) -> list[Luma]:
     """The parity crops, or for the face model two drawn faces before a slope of grey; pairs of eyes for theirs."""
     if name == "expression":
         return list(parity_crops().values())
+    if name == "follow":
+        return [draw(look, side=64) for look in LOOKS.values()]
     if name == "eyes":
         rule = manifest_of("eyes").crop
         assert rule is not None

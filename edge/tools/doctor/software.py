@@ -80,6 +80,7 @@ def models(host: Host, config: Config) -> Finding:
     """Checksums of the models, and whether the runtime loads them."""
     from edge.service.versions import verified_models
     from edge.vision import ExpressionReader, EyeReader, FaceFinder
+    from edge.vision.track import FaceTracker
 
     del host
     try:
@@ -87,6 +88,7 @@ def models(host: Host, config: Config) -> Finding:
         FaceFinder.load(config.vision)
         ExpressionReader.load(config.vision)
         EyeReader.load(config.vision)
+        FaceTracker.wanted(config.vision)
     except (ModelError, UnavailableError) as error:
         return failed_by(error, "reinstall evenkeel, or correct [vision]")
     names = ", ".join(f"{one.name} {one.version} ({one.file}, sha256 {one.sha256[:12]}…)" for one in manifests)
