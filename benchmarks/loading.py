@@ -73,7 +73,7 @@ def measure(way: str, folder: Path, files: Sequence[Path]) -> list[float]:
 
 def model_files() -> list[Path]:
     """The shipped models that a step runs."""
-    names: tuple[ModelName, ...] = ("face", "expression", "eyes")
+    names: tuple[ModelName, ...] = ("face", "follow", "expression", "eyes")
     return [bundled(name).parent / load_manifest(bundled(name), name).file for name in names]
 
 

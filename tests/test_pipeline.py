@@ -79,6 +79,10 @@ class FakeFinder:
         del luma, face
         return True
 
+    def turned(self, luma: Luma, face: Face, quarters: int) -> float:
+        del luma, face
+        return 0.0 if quarters else 1.0
+
     def find_near(self, luma: Luma, face: Face | None = None, within: float = 0.5, share: float = 1.0) -> Face | None:
         del face, within, share
         self.seen.append(luma)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Face
-from edge.vision.face import MAX_LOOKS, face_middle, face_size
+from edge.vision.face import MAX_LOOKS, QUARTERS, face_middle, face_size, stands_upright
 
 KEEP_S = 2.0
 """For this long after the driver was last seen, only a face near the last place can be the driver."""
@@ -78,6 +78,9 @@ class Finder(Protocol):
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         """Whether a face that was found is neither upside down nor on its side."""
 
+    def turned(self, luma: NDArray[np.uint8], face: Face, quarters: int) -> float:
+        """How sure a face that was found is if it is turned by so many quarters of a circle."""
+
 
 class Tracker(Protocol):
     """Follows a face, as ``edge.vision.track.FaceTracker`` does."""
@@ -137,6 +140,7 @@ class DriverFollower:
         self._seen_t = self._sure_t = self._checked_t = self._looked_t = -math.inf
         self._filter = OneEuro()
         self._turn = 0
+        self._ways: list[float] = []
         self._lean = np.zeros((5, 2), np.float32)
         self._anchor: Face | None = None
 
@@ -197,11 +201,20 @@ class DriverFollower:
         return replace(face, points=face.points + self._lean * face_size(face))
 
     def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
-        """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten."""
-        if self._last is not None and 0 <= t - self._checked_t < CHECK_S:
+        """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten.
+
+        A followed face is looked at one way up in a frame, so that no frame takes four times as long as the others.
+        """
+        if self._last is None:
+            self._ways, self._checked_t = [], t
+            return self._finder.is_upright(luma, face)
+        if 0 <= t - self._checked_t < CHECK_S or self._looked_t == t:
             return True
-        self._checked_t = t
-        if self._finder.is_upright(luma, face):
+        self._ways.append(self._finder.turned(luma, face, len(self._ways)))
+        if len(self._ways) < QUARTERS:
+            return True
+        ways, self._ways, self._checked_t = self._ways, [], t
+        if stands_upright(ways):
             return True
         self._last = None
         return False

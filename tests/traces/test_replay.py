@@ -78,6 +78,10 @@ class Finder:
         del luma, face
         return True
 
+    def turned(self, luma: NDArray[np.uint8], face: Face, quarters: int) -> float:
+        del luma, face
+        return 0.0 if quarters else 1.0
+
     def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:  # noqa: ARG002 - the interface
         return face
 

@@ -40,6 +40,7 @@ class Cabin:
     searches: int = 0
     near_looks: int = 0
     closer_looks: int = 0
+    turns: list[int] = field(default_factory=list)
 
     def find_all(self, luma: NDArray[np.uint8], limit: int = 8) -> list[Face]:
         del luma
@@ -63,6 +64,11 @@ class Cabin:
     def is_upright(self, luma: NDArray[np.uint8], face: Face) -> bool:
         del luma, face
         return not self.upside_down
+
+    def turned(self, luma: NDArray[np.uint8], face: Face, quarters: int) -> float:
+        del luma, face
+        self.turns.append(quarters)
+        return float(quarters == (2 if self.upside_down else 0))
 
     def find_near(self, luma: NDArray[np.uint8], face: Face, within: float, share: float) -> Face | None:
         del luma
@@ -282,8 +288,20 @@ def test_a_followed_face_that_was_upright_by_a_fluke_is_let_go() -> None:
     follower.update(PICTURE, 0.0)
     cabin.upside_down = True
     kept = [follower.update(PICTURE, frame / 15) is not None for frame in range(1, 90)]
-    assert kept.index(False) / 15 < CHECK_S + 0.1
+    assert kept.index(False) / 15 < CHECK_S + 4 / 15 + 0.1
     assert not any(kept[kept.index(False) :])
+
+
+def test_a_followed_face_is_looked_at_one_way_up_in_a_frame_and_all_ways_in_turn() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin)
+    looks = []
+    for frame in range(round(3 * CHECK_S * 15)):
+        cabin.turns.clear()
+        assert follower.update(PICTURE, frame / 15) is not None
+        looks.append(list(cabin.turns))
+    assert max(map(len, looks)) == 1
+    assert [turn for each in looks for turn in each] == [0, 1, 2, 3] * 2
 
 
 def test_a_face_whose_middle_lies_outside_the_view_is_never_the_driver() -> None:
