@@ -27,6 +27,8 @@ from benchmarks.page import measured, write
 from benchmarks.peer import Peer, missing
 from edge.config import Config
 from edge.domain import Frame
+from edge.pipeline import Pipeline
+from edge.timing import StageTimes
 from edge.tools.bench import KEPT_FRAMES, STARTS, WARM_UP, WAYS, TimedPipeline, bundled_clip, clip_frames, time_start
 
 TURN = 5
@@ -89,10 +91,11 @@ def take_turns(steps: dict[str, Step], frames: Iterator[Luma], count: int) -> di
 def calm_drive(clip: Path, peers: Path) -> tuple[float, float, float]:
     """Mean milliseconds of our step over a clip and of the peer's, taking turns, and the share of expressions read."""
     frames = at_fps(clip, CALM_FPS)
-    ours = TimedPipeline(Config(), "following", len(frames))
-    steps: dict[str, Step] = {"ours": _clocked(ours, 1 / CALM_FPS), "peer": Peer(peers).step}
+    times = StageTimes(window=len(frames))
+    pipeline = Pipeline.from_config(Config(), times)
+    steps: dict[str, Step] = {"ours": _clocked(pipeline, 1 / CALM_FPS), "peer": Peer(peers).step}
     taken = take_turns(steps, iter(frames), len(frames))
-    read = ours.times.count("expression") / max(ours.times.count("crop"), 1)
+    read = times.count("expression") / max(times.count("crop"), 1)
     return statistics.fmean(taken["ours"]), statistics.fmean(taken["peer"]), read
 
 
@@ -102,10 +105,10 @@ def at_fps(clip: Path, fps: float) -> list[Luma]:
     own = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
     frames = clip_frames(clip, 100_000)
-    return [luma for number, luma in enumerate(frames) if number == 0 or _tick(number, fps, own)]
+    return [luma for number, luma in enumerate(frames) if number == 0 or begins_period(number, fps, own)]
 
 
-def _tick(number: int, fps: float, own: float) -> bool:
+def begins_period(number: int, fps: float, own: float) -> bool:
     """Whether the frame of this number begins another period of ``fps``."""
     return own <= fps or int(number * fps / own) != int((number - 1) * fps / own)
 
@@ -142,7 +145,7 @@ def goal_rows(figures: dict[str, float]) -> list[list[str]]:
     return told
 
 
-def _clocked(pipeline: TimedPipeline, period_s: float) -> Step:
+def _clocked(pipeline: TimedPipeline | Pipeline, period_s: float) -> Step:
     numbers = itertools.count()
     return lambda luma: pipeline.step(Frame(luma, next(numbers) * period_s))
 
