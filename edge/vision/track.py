@@ -107,8 +107,9 @@ class FaceTracker:
 
     def __init__(self, model: TfliteModel, window: WindowSpec) -> None:
         self.model = model
-        self._spec = window
+        self._span, self._least_trust, self._min_score = window.span, window.least_trust, model.manifest.min_score
         self._input = np.zeros(model.manifest.input.shape, np.uint8)
+        self._shown = self._input[0, :, :, 0]
         self._window = Window(0, 0, 1)
 
     @classmethod
@@ -137,21 +138,21 @@ class FaceTracker:
     def track(self, luma: NDArray[np.uint8], face: Face) -> Face | None:
         """Where in the picture (H, W) the ``face`` of a moment ago is; None where that is not sure."""
         found, trust = self.look(luma, face)
-        return found if found.score >= self.manifest.min_score and trust >= self._spec.least_trust else None
+        return found if found.score >= self._min_score and trust >= self._least_trust else None
 
     def look(self, luma: NDArray[np.uint8], face: Face) -> tuple[Face, float]:
         """What the model makes of the place where the ``face`` was a moment ago, and how much the points are trusted.
 
         Its score says how likely it is a face at all.
         """
-        window = Window.around(face, self._spec.span, self._input.shape[1])
+        window = Window.around(face, self._span, len(self._shown))
         if window.is_about(self._window):
             window = self._window
         self._window = window
-        cut_window(luma, window, self._input[0, :, :, 0])
+        cut_window(luma, window, self._shown)
         sure, answers = self.model.run(self._input)
         (score, trust), numbers = sure[0].tolist(), answers[0].mean(0).tolist()
-        return read_answer(numbers, window, self._spec.span, score), trust
+        return read_answer(numbers, window, self._span, score), trust
 
 
 def require_window(path: Path, manifest: Manifest) -> WindowSpec:
