@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from edge.board.whole import write_whole
 from edge.compat import tomllib
 from edge.dashboard.doors import LEAST_LENGTH, LONGEST, Role, hasher
 from edge.errors import ConfigError, UsageError
@@ -69,20 +68,7 @@ def set_password(path: Path, role: Role, kept: str) -> None:
         made = with_password(text, role, kept)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    status = path.stat()
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.resolve().parent)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(made)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path.resolve())
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, made)
 
 
 def _read(text: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import threading
 import time
 from base64 import b64decode
@@ -37,13 +38,19 @@ PATIENCE_S = 200
 ANGER = Mark(*ANGRY_S, "anger")
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One drive."""
+    return record(tmp_path_factory.mktemp("recorded") / "drive.jsonl")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three drives, of which one is in a folder of its own."""
+def folder(tmp_path: Path, recorded: Path) -> Path:
+    """The same drive three times, once in a folder of its own."""
     folder = tmp_path / "drives"
-    record(folder / "a.jsonl")
-    record(folder / "b.jsonl")
-    record(folder / "van-7" / "a.jsonl")
+    (folder / "van-7").mkdir(parents=True)
+    for name in ("a.jsonl", "b.jsonl", "van-7/a.jsonl"):
+        shutil.copyfile(recorded, folder / name)
     return folder
 
 
@@ -119,8 +126,8 @@ def test_a_trace_of_the_service_tells_its_device_and_when_it_began(tmp_path: Pat
         "way/s.jsonl",
     ],
 )
-def test_no_name_leads_out_of_the_folder(name: str, folder: Path) -> None:
-    record(folder.parent / "s.jsonl")
+def test_no_name_leads_out_of_the_folder(name: str, folder: Path, recorded: Path) -> None:
+    shutil.copyfile(recorded, folder.parent / "s.jsonl")
     (folder / "way").symlink_to(folder.parent)
     drives = Drives(folder)
     with pytest.raises(UsageError, match="no drive"):
@@ -234,7 +241,7 @@ def test_marks_that_cannot_be_kept_leave_the_file_as_it_was(marks: Marks, monkey
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edge.dashboard.tune.marks.os.fsync", full)
+    monkeypatch.setattr("edge.board.whole.os.fsync", full)
     with pytest.raises(UnavailableError, match="marks cannot be kept: No space left on device"):
         put(marks, "a.jsonl", [Mark(1.0, 2.0, "anger")])
     assert marks.path.read_bytes() == before

@@ -57,7 +57,7 @@ function line(pen, points) {
   pen.stroke();
 }
 
-function hatch(pen, width, height, colour) {
+export function hatch(pen, width, height, colour) {
   pen.strokeStyle = colour;
   pen.lineWidth = 1;
   pen.beginPath();

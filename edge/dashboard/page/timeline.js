@@ -1,6 +1,7 @@
 // A drive over time: a lane for each kind with its signal, alerts and marks; marks are made and moved by mouse and by keys.
 
 import { byId, capital, get, kindName, made, put, say } from "/page/base.js";
+import { hatch } from "/page/chart.js";
 
 const UNKNOWN = 255;
 const SCALE = 250;
@@ -30,7 +31,8 @@ export function shapeOf(number) {
   return made("span", "", `shape shape-${number % KINDS} kind-${number % KINDS}`);
 }
 
-function fitted(canvas) {
+// a pen for a canvas at the screen's own resolution, and what it has to draw on
+export function fitted(canvas) {
   const scale = devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
@@ -386,17 +388,6 @@ export class Timeline {
 
 function ticks(span, most) {
   return [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400].find((step) => span / step <= most) ?? 86400;
-}
-
-function hatch(pen, width, height, colour) {
-  pen.strokeStyle = colour;
-  pen.lineWidth = 1;
-  pen.beginPath();
-  for (let left = -height; left < width; left += 8) {
-    pen.moveTo(left, height);
-    pen.lineTo(left + height, 0);
-  }
-  pen.stroke();
 }
 
 function triangle(pen, x, top, size, colour, filled) {

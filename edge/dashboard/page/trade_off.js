@@ -1,7 +1,7 @@
 // What one kind's thresholds come to: the trade-off with its sliders, and the figures of the point that is chosen.
 
 import { byId, capital, kindName, list, made, number, percent, put, say } from "/page/base.js";
-import { shapeOf } from "/page/timeline.js";
+import { fitted, shapeOf } from "/page/timeline.js";
 
 const HZ = 2; // digits of false alarms an hour
 
@@ -115,15 +115,8 @@ export class TradeOff {
   }
 
   plot() {
-    const scale = devicePixelRatio || 1;
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (!width) return;
-    this.canvas.width = Math.round(width * scale);
-    this.canvas.height = Math.round(height * scale);
-    const pen = this.canvas.getContext("2d");
-    const style = getComputedStyle(this.canvas);
-    const colour = (name) => style.getPropertyValue(name);
-    pen.scale(scale, scale);
+    if (!this.canvas.clientWidth) return;
+    const { pen, width, height, colour } = fitted(this.canvas);
     const drawn = this.told.points.filter((point) => point.delay_s !== null);
     const [left, bottom, top, right] = [40, height - 30, 18, width - 14];
     const most = Math.max(1, ...drawn.map((point) => point.false_per_hour));

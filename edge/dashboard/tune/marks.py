@@ -9,12 +9,12 @@ import csv
 import fcntl
 import io
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.board.whole import write_whole
 from edge.dashboard.tune.drives import Drive
 from edge.decision.kinds import registered
 from edge.errors import EvenkeelError, UnavailableError, UsageError
@@ -170,19 +170,9 @@ class _Table:
         """Whole or not at all."""
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows([self._columns, *(row for _, row in self._rows)])
-        target = path.resolve()
-        name = None
         try:
-            number, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
-                os.fchmod(file.fileno(), target.stat().st_mode & 0o7777 if target.exists() else 0o644)
-                file.write(text.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(target)
+            write_whole(path, text.getvalue())
         except OSError as error:
-            if name is not None:
-                Path(name).unlink(missing_ok=True)
             raise UnavailableError(f"{path.name}: marks cannot be kept: {error.strerror}") from error
 
     def _is(self, row: list[str], named: Named, wanted: Episode) -> bool:
