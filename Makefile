@@ -220,6 +220,10 @@ demo-figure: $(VENV)/.dev ## Draw what the demo's clip comes to with the shipped
 .PHONY: axe
 axe: $(AXE) ## Fetch axe-core, with which the browser tests look for barriers in the dashboard's pages
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Play the demo and write pictures of the dashboard's pages into docs/pages; ARGS='now tune': only these
+	$(VENV)/bin/python -m docs.pictures $(ARGS)
+
 wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
 

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 BUILT = {"build", "dist", "runs", "wheelhouse"}
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*$", re.MULTILINE)
+SCHEMES = {"gh-light-mode-only", "gh-dark-mode-only"}
+"""Said of a picture: it is shown where the page is light, or where it is dark."""
 FENCE = re.compile(r"^```.*?^```\s*$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,7 +43,7 @@ def broken(page: Path) -> list[str]:
         there = (page.parent / target).resolve() if target else page
         if not there.is_file():
             faults.append(f"{link}: no such file")
-        elif anchor and anchor not in anchors(there):
+        elif anchor and anchor not in SCHEMES and anchor not in anchors(there):
             faults.append(f"{link}: no such heading")
     return faults
 
