@@ -191,9 +191,11 @@ class Collector:
         batch, rest = self._waiting[:BATCH], self._waiting[BATCH:]
         if not batch:
             return
+        began = time.monotonic()
         with self._database():
             self._write(batch)
             self._waiting = rest
+            self._meter.wrote(time.monotonic() - began, len(rest))
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:

@@ -47,7 +47,7 @@ def collect(
         UsageError: ``metrics`` is no address and port.
     """
     with ExitStack() as stack:
-        meter = None if metrics is None else PrometheusMeter(*_address(metrics))
+        meter = served_meter(config, metrics)
         if meter is not None:
             stack.callback(meter.close)
         engine = migrate(config, environ)
@@ -131,6 +131,18 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def served_meter(config: CollectConfig, metrics: str | None) -> PrometheusMeter | None:
+    """Where ``metrics`` says, else where the configuration does; None for nowhere.
+
+    Raises:
+        UnavailableError, UsageError: as ``collect``.
+    """
+    if metrics is not None:
+        return PrometheusMeter(*_address(metrics))
+    address = config.metrics.address
+    return None if address is None else PrometheusMeter(*address, told="metrics.listen")
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from edge.compat import Self
 from edge.config import TOPIC_PART, MqttConfig, load_as
+from edge.config.metrics import MetricsConfig
 from edge.section import EXPERT, Layer, Section
 
 Prefix = Annotated[str, Field(pattern=TOPIC_PART)]
@@ -99,6 +100,9 @@ class CollectConfig(Section):
 
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     collect: CollectSection = Field(default_factory=CollectSection, description="What is collected, and where to.")
+    metrics: MetricsConfig = Field(
+        default_factory=MetricsConfig, description="Figures of the collector for Prometheus; --metrics goes first."
+    )
 
     def changed(self, *, database: str | None, keep_days: float | None) -> CollectConfig:
         """The same with what the command line says instead."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from edge import __version__
+from edge.board.scraped import Scraped
 from edge.errors import UnavailableError
 
+WRITE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LAG_BUCKETS_S = (0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600, 86_400)
 
 
@@ -30,6 +33,9 @@ class Meter(Protocol):
 
     def asked(self) -> None:
         """A device was asked to send again."""
+
+    def wrote(self, seconds: float, waiting: int) -> None:
+        """A transaction is on the disk after so long; so many messages wait for the next."""
 
     def broker(self, *, up: bool) -> None:
         """Whether messages come."""
@@ -59,6 +65,9 @@ class NoMeter:
     def asked(self) -> None:
         """Not counted."""
 
+    def wrote(self, seconds: float, waiting: int) -> None:
+        """Not counted."""
+
     def broker(self, *, up: bool) -> None:
         """Not told."""
 
@@ -73,12 +82,12 @@ class PrometheusMeter:
         UnavailableError: the package is missing, or the address is taken.
     """
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, told: str = "--metrics") -> None:
         try:
-            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server  # noqa: PLC0415 - an extra
+            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info  # noqa: PLC0415 - an extra
         except ModuleNotFoundError:
             raise UnavailableError(
-                "--metrics needs the package prometheus-client; install it: pip install 'evenkeel[collect]'"
+                f"{told} needs the package prometheus-client; install it: pip install 'evenkeel[collect]'"
             ) from None
         registry = CollectorRegistry()
         name = "evenkeel_collect"
@@ -96,23 +105,29 @@ class PrometheusMeter:
             buckets=LAG_BUCKETS_S,
             registry=registry,
         )
-        try:
-            self._server, self._thread = start_http_server(port, address, registry)
-        except OSError as error:
-            raise UnavailableError(
-                f"--metrics {address}:{port}: cannot be served: {error.strerror or error}; choose another port"
-            ) from None
+        self._write = Histogram(
+            f"{name}_write_seconds",
+            "One transaction, to the disk.",
+            buckets=WRITE_BUCKETS_S,
+            registry=registry,
+        )
+        self._waiting = Gauge(f"{name}_messages_waiting", "Messages not in the database yet.", registry=registry)
+        Info(name, "What collects.", registry=registry).info({"version": __version__})
+        self._scraped = Scraped((address, port), registry, told)
 
     @property
     def port(self) -> int:
         """Where it is served."""
-        return int(self._server.server_address[1])
+        return self._scraped.port
 
     def close(self) -> None:
         """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._scraped.close()
+
+    def wrote(self, seconds: float, waiting: int) -> None:
+        """Count a transaction, show what still waits."""
+        self._write.observe(seconds)
+        self._waiting.set(waiting)
 
     def stored(self, lags_s: list[float | None]) -> None:
         """Count alerts and how long each took."""

@@ -76,6 +76,11 @@ class DashboardConfig(Section):
     key_file: Path | None = Field(
         examples=["/etc/evenkeel/dashboard.key"], default=None, description="The certificate's key (PEM)."
     )
+    metrics: str | None = Field(
+        examples=["127.0.0.1:9466"],
+        default=None,
+        description="Serve the dashboard's own figures as OpenMetrics at this address and port; default: nowhere.",
+    )
     history: HistoryConfig = Field(
         default_factory=HistoryConfig, description="Where the page History has its episodes from."
     )
@@ -84,6 +89,11 @@ class DashboardConfig(Section):
     @classmethod
     def _address(cls, listen: str) -> str:
         return check_listen(listen, "8470")
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_address(cls, metrics: str | None) -> str | None:
+        return None if metrics is None else check_listen(metrics, "9466")
 
     @model_validator(mode="after")
     def _paired(self) -> Self:

@@ -12,18 +12,23 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.routing import Route
 
+from edge.compat import UTC
 from edge.config import Config
+from edge.config.listen import host_and_port
 from edge.dashboard.doors import Doors
 from edge.dashboard.fleet import Fleet
 from edge.dashboard.fleet_hub import FleetHub
 from edge.dashboard.hubs import Hubs
 from edge.dashboard.link import Link
+from edge.dashboard.meter import Meter, NoMeter, PrometheusMeter
 from edge.dashboard.patience import Patience
 from edge.dashboard.server import Pages, no_history
 from edge.dashboard.tune.desk import Desk
@@ -40,6 +45,8 @@ _log = logging.getLogger(__name__)
 STOP_S = 1
 HEADER_BYTES = 16_384
 HANDSHAKE_S = 10.0
+RATES_S = 600.0
+"""So often a fleet's rates are read from the database."""
 
 
 def check_doors(config: Config) -> None:
@@ -116,7 +123,10 @@ class Dashboard:
         self._local = is_loopback(host)
         if not self._local and dashboard.cert_file is None:
             _log.warning("dashboard.listen = %s without TLS: passwords cross the network readable", dashboard.listen)
-        self._patience = patience or Patience()
+        self._metrics = self._served_metrics(dashboard.metrics)
+        self._meter: Meter = self._metrics or NoMeter()
+        self._patience = patience or Patience(self._meter.cut)
+        self._prefix = config.mqtt.prefix
         self._doors = Doors(dashboard, time.monotonic)
         self._desk = None if traces is None else Desk(config, traces, labels)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -162,7 +172,9 @@ class Dashboard:
 
     async def _run(self, ready: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        pages = Pages(self._hubs, self._doors, self._link.command, secure=self._secure, rows=self._rows)
+        pages = Pages(
+            self._hubs, self._doors, self._link.command, secure=self._secure, rows=self._rows, meter=self._meter
+        )
         cert, key = self._files
         settings = uvicorn.Config(
             pages.app(local=self._local and not self._doors.locked, more=self._more(pages)),
@@ -186,11 +198,16 @@ class Dashboard:
         self._link.start()
         if self._collecting is not None:
             self._collecting.start()
+        rates = None
+        if self._archive is not None and self._fleet is not None and self._rows is not None:
+            rates = asyncio.create_task(self._read_rates(self._archive, self._fleet, self._rows, self._prefix))
         ready()
         try:
             await self._server.serve([self._socket])
         finally:
             self._loop = None
+            if rates is not None:
+                rates.cancel()
             self._link.stop()
             if self._collecting is not None:
                 self._collecting.stop()
@@ -198,6 +215,33 @@ class Dashboard:
                 self._archive.close()
             if self._desk is not None:
                 await self._desk.close()
+            if self._metrics is not None:
+                self._metrics.close()
+
+    def _served_metrics(self, listen: str | None) -> PrometheusMeter | None:
+        if listen is None:
+            return None
+        return PrometheusMeter(host_and_port(listen), browsers=self._browsers, devices=self._devices)
+
+    def _devices(self) -> Mapping[str, int]:
+        return {} if self._fleet is None else self._fleet.count()
+
+    def _browsers(self) -> int:
+        return self._hubs.browsers + (0 if self._rows is None else self._rows.browsers)
+
+    async def _read_rates(self, archive: Archive, fleet: Fleet, rows: FleetHub, prefix: str) -> None:
+        """Again and again what the database knows of the fleet; where it cannot be read, that is told on the page."""
+        from edge.dashboard.rates import collected  # noqa: PLC0415 - needs an extra
+
+        while True:
+            question = partial(collected, prefix=prefix, now=datetime.now(UTC))
+            try:
+                fleet.collected(await archive.ask(question))
+                rows.noted("rate_kept")
+            except UnavailableError as error:
+                fleet.collected({})
+                rows.noted(str(error))
+            await asyncio.sleep(RATES_S)
 
     def _more(self, pages: Pages) -> list[Route]:
         return [*self._history(pages), *self._tune(pages)]
@@ -219,12 +263,15 @@ class Dashboard:
 
     def _received(self, device: str, name: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001 - a callback
         t = time.monotonic()
+        self._meter.message()
         if self._fleet is not None:
             self._fleet.received(device, name, payload, t, retained=retained)
         if self._hubs.follows(device):
             self._soon(lambda: self._hubs.received(device, name, payload, retained=retained, t=t))
 
     def _linked(self, connected: bool, problem: str) -> None:  # noqa: FBT001 - a callback
+        self._meter.broker(up=connected)
+
         def tell() -> None:
             self._hubs.linked(connected, problem)
             if self._rows is not None:

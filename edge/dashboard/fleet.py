@@ -234,7 +234,8 @@ class Fleet:
     def count(self) -> Counter[str]:
         """How many devices say what."""
         with self._lock:
-            return Counter(row.word for row in self._rows.values())
+            counted = Counter(row.word for row in self._rows.values())
+        return Counter({word: counted[word] for word in WORDS})
 
     def _forget(self, device: str) -> None:
         if self._rows.pop(device, None) is not None:

@@ -52,8 +52,8 @@ class Hubs:
 
     @property
     def browsers(self) -> int:
-        """How many listen."""
-        return sum(hub.browsers for hub in self._hubs.values())
+        """How many listen; from any thread."""
+        return sum(hub.browsers for hub in list(self._hubs.values()))
 
     def follows(self, device: str) -> bool:
         """Whether anybody looks at it, or did; from any thread."""

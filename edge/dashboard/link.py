@@ -34,6 +34,7 @@ STALE_S = 10
 """A command that the broker could not hand on by then is worth nothing any more, seconds."""
 PENDING = 32
 STOP_S = 3.0
+ANY = "+"
 _LISTENING = Delivery("dashboard")
 
 
@@ -59,7 +60,7 @@ class Link:
         quick = config.mqtt.model_copy(update={"answer_s": min(config.mqtt.answer_s, ANSWER_S)})
         config = config.model_copy(update={"mqtt": quick})
         self._prefix = config.mqtt.prefix
-        self._topics = Topics(config.mqtt.prefix, "+" if fleet else config.device.id)
+        self._topics = Topics(config.mqtt.prefix, ANY if fleet else config.device.id)
         self._where = f"{config.mqtt.host}:{config.mqtt.port}"
         self._tell = received
         self._linked = linked
@@ -137,8 +138,13 @@ class Link:
     def established(self, session: Session) -> None:
         """Listen to what the device says."""
         topics = self._topics
-        said = (topics.availability, topics.state, topics.alert, topics.health, topics.live, topics.result("+"))
-        session.subscribe(_LISTENING, said, retained=True, as_published=False)
+        again = [topics.state, topics.health, topics.live]
+        once = [topics.availability, topics.alert, topics.result("+")]
+        if topics.device_id == ANY:  # by far the most, and each comes again by itself: acknowledged is the rest
+            session.subscribe(_LISTENING, again, qos=0, retained=True, as_published=False)
+        else:
+            once += again
+        session.subscribe(_LISTENING, once, retained=True, as_published=False)
         with self._lock:
             self._ask_t.clear()
 

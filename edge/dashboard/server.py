@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib import resources
@@ -22,6 +23,7 @@ from edge.dashboard.doors import LONGEST, Doors, Role, same
 from edge.dashboard.fleet_hub import FleetHub
 from edge.dashboard.hub import Hub
 from edge.dashboard.hubs import Hubs
+from edge.dashboard.meter import Meter, NoMeter
 from edge.dashboard.texts import LANGUAGES, words
 from edge.mqtt.messages import CommandName, CommandResult
 from edge.mqtt.security import is_loopback
@@ -107,14 +109,18 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
 
 
 class _Headers:
-    """Adds HEADERS to each answer; what holds data is kept by no cache."""
+    """Adds HEADERS to each answer and tells the meter of it; what holds data is kept by no cache."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter) -> None:
         self._app = app
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.monotonic()
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self._meter.answered(message["status"], time.monotonic() - began)
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
@@ -147,8 +153,16 @@ class Pages:
     """
 
     def __init__(
-        self, hubs: Hubs, doors: Doors, command: SendCommand, *, secure: bool, rows: FleetHub | None = None
+        self,
+        hubs: Hubs,
+        doors: Doors,
+        command: SendCommand,
+        *,
+        secure: bool,
+        rows: FleetHub | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or NoMeter()
         self._hubs = hubs
         self._rows = rows
         self._doors = doors
@@ -176,7 +190,7 @@ class Pages:
             Route("/command/{name}", self._obey, methods=["POST"]),
             *more,
         ]
-        middleware = [Middleware(_Headers)]
+        middleware = [Middleware(_Headers, meter=self._meter)]
         if local:
             middleware.append(Middleware(_LocalNames))
         return Starlette(routes=routes, middleware=middleware, exception_handlers={Refusal: _refuse})
@@ -252,9 +266,11 @@ class Pages:
         asked = await read_body(request, _Password)
         address = request.client.host if request.client else ""
         if not self._doors.may_guess(address):
+            self._meter.login("limited")
             raise Refusal(429, "too many attempts; wait a moment")
         async with self._one_guess:  # a hash takes 19 MiB
             role = await asyncio.to_thread(self._doors.role_of, asked.password)
+        self._meter.login("wrong" if role is None else "ok")
         if role is None:
             raise Refusal(401, "wrong password")
         response = JSONResponse({"role": role})

@@ -343,9 +343,15 @@ class Session:
         self._unfenced.append(delivery)
 
     def subscribe(
-        self, delivery: Delivery, filters: Iterable[str], *, retained: bool = False, as_published: bool = True
+        self,
+        delivery: Delivery,
+        filters: Iterable[str],
+        *,
+        qos: int = 1,
+        retained: bool = False,
+        as_published: bool = True,
     ) -> None:
-        """Subscribe with QoS 1; the owner hears of each of the broker's answers under the name of ``delivery``.
+        """Subscribe; the owner hears of each of the broker's answers under the name of ``delivery``.
 
         Unless what is ``retained`` is wanted, it is not even sent with MQTT 5. What comes is marked as retained where
         its sender had it retained (``as_published``, with MQTT 5) or only where the broker had kept it.
@@ -357,10 +363,10 @@ class Session:
                 handling = (
                     SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
                 )
-                options = SubscribeOptions(qos=1, retainAsPublished=as_published, retainHandling=handling)
+                options = SubscribeOptions(qos=qos, retainAsPublished=as_published, retainHandling=handling)
                 _, mid = self._client.subscribe([(one, options) for one in asked])
             else:
-                _, mid = self._client.subscribe([(one, 1) for one in asked])
+                _, mid = self._client.subscribe([(one, qos) for one in asked])
             self._await(mid, _Awaited((delivery,)))
 
     def fence(self) -> None:

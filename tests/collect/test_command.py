@@ -24,7 +24,9 @@ from typer.testing import CliRunner
 
 from benchmarks.collecting import CollectorProcess
 from benchmarks.mosquitto import Mosquitto
+from benchmarks.server import free_port
 from edge.cli import app
+from edge.collect.command import served_meter
 from edge.collect.config import CollectConfig, load_collect_config
 from edge.collect.database import VERSION_TABLE, _alembic, database_url, open_database, upgrade
 from edge.collect.meter import PrometheusMeter
@@ -274,7 +276,20 @@ def test_configuration_errors_name_the_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_collect_config(file, {})
     assert "collect.databse: unknown key; did you mean database? known here: client_id, database" in str(caught.value)
-    assert "camera: unknown key; known here: collect, mqtt" in str(caught.value)
+    assert "camera: unknown key; known here: collect, metrics, mqtt" in str(caught.value)
+
+
+def test_metrics_are_served_where_the_configuration_or_the_command_line_says(tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "collect.toml"
+    file.write_text(f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
+    configured = load_collect_config(file, {})
+    for told, where in ((None, port), ("127.0.0.1:0", 0)):
+        meter = served_meter(configured, told)
+        assert meter is not None
+        assert (meter.port == port) is (where == port)
+        meter.close()
+    assert served_meter(load_collect_config(None, {}), None) is None
 
 
 def test_metrics_are_served() -> None:

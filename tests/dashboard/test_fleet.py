@@ -5,18 +5,31 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from datetime import datetime
-from typing import Any
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import insert, make_url
 
 from benchmarks.messages import made_alert, made_health, made_state
+from edge.collect.database import open_database, upgrade
+from edge.collect.tables import alerts, devices, hours
 from edge.compat import UTC
+from edge.config import Config
 from edge.dashboard.fleet import LEAST_DRIVEN_S, MOST, SILENT_S, TEXT, Collected, Fleet
 from edge.dashboard.fleet_hub import KEPT, FleetHub
 from edge.dashboard.hubs import IDLE, Hubs
+from edge.dashboard.rates import DAYS, collected
 from edge.domain import Level, Phase, Stamp, State
 from edge.mqtt.messages import ContextPart, KindPart, OutboxPart, ShadowPart
+from tests.dashboard.conftest import a_dashboard
+from tests.dashboard.test_server import PATIENCE_S, Browser
+
+if TYPE_CHECKING:
+    from benchmarks.mosquitto import Mosquitto
 
 BOX = OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
 COLUMNS = ("device", "word", "code", "text", "seen", "open", "rate", "version", "problems")
@@ -302,3 +315,45 @@ def test_pages_that_nobody_looks_at_are_given_up_in_the_end() -> None:
     assert sum(hubs.follows(f"van-{number}") for number in range(3 * IDLE)) == IDLE
     for none in (None, "", "a/b", "#", "+", "x" * 65):
         assert hubs.of(none) is None
+
+
+def test_the_collector_s_database_tells_when_each_was_heard_and_how_it_was_driven(tmp_path: Path) -> None:
+    engine = open_database(make_url(f"sqlite:///{tmp_path / 'collect.db'}"))
+    upgrade(engine)
+    now = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    late, old = now - timedelta(hours=1), now - timedelta(days=DAYS, hours=2)
+    alert = {"prefix": "evenkeel", "device": "van-7", "epoch": 1, "clock_synced": True, "level": "warning"}
+    alert |= {"kind": "anger", "resent": False, "received_synced": True, "payload": "{}", "episode": "e"}
+    mine = {"prefix": "evenkeel", "device": "van-7"}
+    with engine.begin() as connection:
+        for number, (time, phase) in enumerate(((late, "start"), (late, "end"), (old, "start"))):
+            when = {"time": time, "started": time, "happened": time, "received": time}
+            connection.execute(insert(alerts).values(**alert, **when, sequence=number, phase=phase))
+        for hour, watched, known, driven in ((late, 0b1111, 0b0111, 0b0001), (old, 0b1, 0b1, 0b1)):
+            row = {"hour": hour, "watched": watched, "known": known, "driven": driven, "due": 0}
+            connection.execute(insert(hours).values(**mine, **row))
+        for device, availability in (("van-7", "offline"), ("van-8", "retired")):
+            told = {"first_seen": old, "last_seen": late, "seen_synced": device == "van-7"}
+            connection.execute(
+                insert(devices).values(prefix="evenkeel", device=device, availability=availability, **told)
+            )
+    with engine.connect() as connection:
+        found = collected(connection, "evenkeel", now)
+        assert collected(connection, "other", now) == {}
+    engine.dispose()
+    # one minute driven, one of which nobody knows; two in which it stood
+    assert found == {"van-7": Collected(3600.0, 1, 120.0)}
+
+
+def test_half_a_database_is_told_on_the_page_and_the_fleet_goes_on(
+    tmp_path: Path, config_of: Callable[..., Config], mosquitto: Mosquitto
+) -> None:
+    path = tmp_path / "collect.db"
+    path.write_bytes(b"SQLite format 3\x00" + bytes(3000))
+    more = f'fleet = true\nmetrics = "127.0.0.1:0"\n[dashboard.history]\ndatabase = "sqlite:///{path}"\n'
+    with a_dashboard(config_of(mosquitto, more)) as address:
+        browser, end = Browser(address), time.monotonic() + PATIENCE_S
+        note = ""
+        while str(path) not in note and time.monotonic() < end:
+            note = json.loads(browser.ask("GET", "/fleet/rows")[2])["note"]
+    assert f"database {path}: file is not a database" in note

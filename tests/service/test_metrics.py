@@ -19,7 +19,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from benchmarks.server import free_port, program
+from edge import __version__
+from edge.collect.meter import PrometheusMeter as CollectorMeter
 from edge.config.metrics import MetricsConfig
+from edge.dashboard.meter import PrometheusMeter as DashboardMeter
 from edge.domain import (
     EXPRESSIONS,
     NO_REASON,
@@ -34,6 +37,7 @@ from edge.domain import (
     Step,
     Transition,
 )
+from edge.errors import UnavailableError
 from edge.mqtt.messages import OutboxPart
 from edge.service.health import Health, SinkHealth
 from edge.service.metrics_sink import STALE_S, MetricsSink
@@ -93,7 +97,23 @@ def transition(phase: Phase) -> Transition:
     return Transition(1.0, "anger", phase, Level.WARNING, 1, 0.0, 0.8, 0.8, "anger")
 
 
-def scraped(sink: MetricsSink) -> dict[tuple[str, ...], float]:
+@pytest.fixture
+def desk() -> Iterator[tuple[CollectorMeter, DashboardMeter]]:
+    """The figures of a collector and of a dashboard in whose days something has happened."""
+    collector = CollectorMeter("127.0.0.1", 0)
+    collector.stored([0.01, None])
+    collector.lost("expired", 1)
+    collector.wrote(0.003, 2)
+    dashboard = DashboardMeter(("127.0.0.1", 0), browsers=lambda: 3, devices=lambda: {"calm": 2, "<script>": 1})
+    dashboard.broker(up=True)
+    dashboard.answered(404, 0.002)
+    dashboard.login("wrong")
+    yield collector, dashboard
+    collector.close()
+    dashboard.close()
+
+
+def scraped(sink: MetricsSink | CollectorMeter | DashboardMeter) -> dict[tuple[str, ...], float]:
     """Value by the sample's name and label values, in the order of the labels' names; asked for as OpenMetrics."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{sink.port}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
@@ -217,11 +237,41 @@ def expressions() -> list[str]:
     return [expression.replace("$instance", ".*") for expression in asked]
 
 
-def test_dashboard_and_rules_ask_for_figures_that_there_are(sink: MetricsSink) -> None:
+def test_collector_and_dashboard_tell_what_happened_in_the_units_of_open_metrics(
+    desk: tuple[CollectorMeter, DashboardMeter],
+) -> None:
+    collector, dashboard = (scraped(each) for each in desk)
+    assert collector["evenkeel_collect_alerts_stored_total",] == 2
+    assert collector["evenkeel_collect_lag_seconds_count",] == 1  # of the other nobody knows
+    assert collector["evenkeel_collect_alerts_lost_total", "expired"] == 1
+    assert collector["evenkeel_collect_write_seconds_bucket", "0.005"] == 1
+    assert collector["evenkeel_collect_messages_waiting",] == 2
+    assert dashboard["evenkeel_dashboard_browsers",] == 3
+    assert dashboard["evenkeel_dashboard_devices", "<script>"] == 1
+    assert dashboard["evenkeel_dashboard_broker_connected",] == 1
+    assert dashboard["evenkeel_dashboard_request_seconds_bucket", "0.0025", "4xx"] == 1
+    assert dashboard["evenkeel_dashboard_logins_total", "wrong"] == 1
+    assert dashboard["evenkeel_dashboard_logins_total", "limited"] == 0
+    assert dashboard["evenkeel_dashboard_info", __version__] == 1
+
+
+def test_an_address_that_is_taken_is_told_by_the_key_that_names_it(
+    desk: tuple[CollectorMeter, DashboardMeter],
+) -> None:
+    taken = desk[0].port
+    with pytest.raises(UnavailableError, match=f"dashboard.metrics 127.0.0.1:{taken}: cannot be served"):
+        DashboardMeter(("127.0.0.1", taken), browsers=lambda: 0, devices=dict)
+    with pytest.raises(UnavailableError, match=f"metrics.listen 127.0.0.1:{taken}: cannot be served"):
+        CollectorMeter("127.0.0.1", taken, "metrics.listen")
+
+
+def test_dashboard_and_rules_ask_for_figures_that_there_are(
+    sink: MetricsSink, desk: tuple[CollectorMeter, DashboardMeter]
+) -> None:
     sink.take(step(anger=Judged(0.7)))
     sink.probe(HEALTH)
     sink.time("age", 20)
-    told = {name for name, *_ in scraped(sink)}
+    told = {name for each in (sink, *desk) for name, *_ in scraped(each)}
     asked = {
         name
         for expression in expressions()
@@ -232,29 +282,38 @@ def test_dashboard_and_rules_ask_for_figures_that_there_are(sink: MetricsSink) -
 
 
 @pytest.mark.skipif(program("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
-def test_promtool_finds_no_fault_in_figures_and_rules(sink: MetricsSink) -> None:
+def test_promtool_finds_no_fault_in_figures_and_rules(
+    sink: MetricsSink, desk: tuple[CollectorMeter, DashboardMeter]
+) -> None:
     sink.take(step(transition(Phase.START), anger=Judged(0.7)))
     sink.probe(HEALTH)
-    with urllib.request.urlopen(f"http://127.0.0.1:{sink.port}/metrics", timeout=5) as answer:
-        text = answer.read()
     promtool = str(program("promtool"))
-    checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)  # noqa: S603
-    ours = [line for line in checked.stderr.decode().splitlines() if line.startswith("evenkeel")]
-    assert (checked.returncode, ours) == (0, [])
+    collector, dashboard = desk
+    for port in (sink.port, collector.port, dashboard.port):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read()
+        checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)  # noqa: S603
+        ours = [line for line in checked.stderr.decode().splitlines() if line.startswith("evenkeel")]
+        assert (checked.returncode, ours) == (0, [])
     for ask in (["check", "rules", "rules.yml"], ["test", "rules", "rules_test.yml"]):
         done = subprocess.run([promtool, *ask], cwd=DOCS, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(program("prometheus") is None, reason="prometheus is not installed: apt-get install prometheus")
-def test_a_real_prometheus_scrapes_the_board_and_answers_the_dashboard(sink: MetricsSink, tmp_path: Path) -> None:
+def test_a_real_prometheus_scrapes_all_and_answers_the_dashboard(
+    sink: MetricsSink, desk: tuple[CollectorMeter, DashboardMeter], tmp_path: Path
+) -> None:
     sink.take(step(transition(Phase.START), anger=Judged(0.7, Level.WARNING)))
     sink.probe(HEALTH)
     port = free_port()
-    scrape = {"job_name": "evenkeel", "static_configs": [{"targets": [f"127.0.0.1:{sink.port}"]}]}
+    jobs = {"evenkeel": sink.port, "evenkeel-collect": desk[0].port, "evenkeel-dashboard": desk[1].port}
+    scrapes = [
+        {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{each}"]}]} for name, each in jobs.items()
+    ]
     settings = {
         "global": {"scrape_interval": "1s"},
-        "scrape_configs": [scrape],
+        "scrape_configs": scrapes,
         "rule_files": [str(DOCS / "rules.yml")],
     }
     (tmp_path / "prometheus.yml").write_text(json.dumps(settings), encoding="utf-8")
@@ -267,7 +326,8 @@ def test_a_real_prometheus_scrapes_the_board_and_answers_the_dashboard(sink: Met
         try:
             (found,) = until_found(port, 'evenkeel_alerts_total{kind="anger",phase="start"} == 1')
             assert found["metric"]["instance"] == f"127.0.0.1:{sink.port}"
-            assert until_found(port, 'up{job="evenkeel"} == 1')
+            for name in jobs:
+                assert until_found(port, f'up{{job="{name}"}} == 1')
             for expression in expressions():
                 assert ask(port, expression)["status"] == "success", expression
         finally:

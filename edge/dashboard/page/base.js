@@ -267,7 +267,7 @@ export function watch(device, live, changed) {
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
         device.take(name, JSON.parse(event.data));
-        if (name !== "live") changed();
+        if (name !== "live") changed(true); // a change of the state is drawn at once
       });
     }
     source.onerror = async () => {

@@ -274,6 +274,7 @@ function take(name, told) {
 function follow() {
   let source = null;
   let again = 0;
+  let tries = 0;
   const lose = () => {
     if (server) ordered = -Infinity;
     server = false;
@@ -283,14 +284,17 @@ function follow() {
     clearTimeout(again);
     source?.close();
     heard = performance.now();
+    const mine = ++tries; // a later try overtakes this one
     try {
-      const answer = await fetch("/fleet/rows");
+      const answer = await (asked ?? fetch("/fleet/rows"));
+      asked = null;
       if (answer.status === 401) {
         location.href = "/login";
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));
       const told = await answer.json();
+      if (mine !== tries) return;
       rows.clear();
       take("rows", { rows: told.rows, gone: [], t: told.t });
       take("link", told.link);
@@ -299,6 +303,7 @@ function follow() {
       draw();
       listen(told.beat);
     } catch {
+      if (mine !== tries) return;
       lose();
       again = setTimeout(open, 1000);
     }
@@ -336,6 +341,8 @@ function follow() {
   open();
 }
 
+let asked = fetch("/fleet/rows"); // while the words come
+asked.catch(() => null); // what came of it is looked at below
 await begin("fleet");
 byId("search").addEventListener("input", () => {
   wanted = byId("search").value.trim().toLowerCase();

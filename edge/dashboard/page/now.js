@@ -123,8 +123,8 @@ function drawAlerts() {
   items(byId("alerts"), texts.length ? texts : [say("no_alerts")]);
 }
 
-function draw() {
-  if (performance.now() - drawn < DRAW_MS / 2) return;
+function draw(atOnce = false) {
+  if (!atOnce && performance.now() - drawn < DRAW_MS / 2) return;
   drawn = performance.now();
   const word = drawState(device);
   const known = word !== "unknown" && word !== "shadow";
