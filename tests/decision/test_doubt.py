@@ -11,7 +11,7 @@ import pytest
 from edge.config import Config
 from edge.decision.closures import OPEN
 from edge.decision.decider import Decider
-from edge.decision.doubt import ASIDE_COUNTS, ASIDE_DEG, BUSY_COUNTS, BUSY_S, HELD_S, Doubt
+from edge.decision.doubt import ASIDE_COUNTS, ASIDE_DEG, BUSY_COUNTS, BUSY_S, FIRST_S, HELD_S, Doubt
 from edge.domain import CUE_NAMES, CUES, Eyes, Observation, Phase, Reading
 
 Look = Callable[..., Observation]
@@ -69,6 +69,20 @@ def test_eyes_that_are_shut_beside_the_wheel_count_half(look: Look, yaw: float) 
 @pytest.mark.parametrize("mounted", [-25.0, 25.0])
 def test_where_the_driver_faces_is_learned_for_a_camera_that_is_mounted_aside(look: Look, mounted: float) -> None:
     assert first_alert(look, 2.4, mounted=mounted) == pytest.approx(ALERT_S, abs=0.2)
+
+
+@pytest.mark.parametrize(("busy", "yaw"), [(True, 0.0), (False, 2 * ASIDE_DEG)])
+def test_a_jaw_or_a_head_that_sinks_in_sleep_excuses_nothing(busy: bool, yaw: float) -> None:  # noqa: FBT001
+    doubt = Doubt()
+    for _ in range(100):
+        doubt.update(0.1, closed=False, busy=False, yaw=0.0)
+    falling = [doubt.update(0.1, closed=True, busy=False, yaw=0.0) for _ in range(round(FIRST_S / 0.1) + 1)]
+    asleep = [doubt.update(0.1, closed=True, busy=busy, yaw=yaw) for _ in range(50)]
+    assert set(falling + asleep) == {1.0}
+
+    for _ in range(5):
+        doubt.update(0.1, closed=False, busy=busy, yaw=yaw)
+    assert doubt.update(0.1, closed=True, busy=busy, yaw=yaw) < 1.0, "what was so before the eyes shut"
 
 
 def test_a_busy_face_is_held_for_a_moment_and_not_for_ever() -> None:
