@@ -184,6 +184,11 @@ class Pipeline:
         self._config = config
         self.decider.reconfigure(config)
 
+    @property
+    def config(self) -> Config:
+        """What holds now, after all changes."""
+        return self._config
+
     def _observe(self, frame: Frame, context: Context) -> Observation:
         config = self._config.quality
         with self.times.measure("picture"):

@@ -24,7 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.collect.config import CollectConfig
-from edge.collect.reading import filters
+from edge.collect.reading import OPTIONAL, filters
 from edge.errors import ConfigError, EvenkeelError
 from edge.mqtt.reasons import NOT_MQTT, WRONG_VERSION, explain_error, explain_loss, explain_refusal
 from edge.mqtt.security import load_credentials, tls_context
@@ -293,7 +293,9 @@ class Link:
         if (wanted := self._asked.pop(mid, None)) is None:
             return
         refused = [topic for topic, code in zip(wanted, codes, strict=False) if code.is_failure]
-        if refused:
+        if refused and all(topic.endswith(f"/{OPTIONAL}") for topic in refused):
+            _log.warning("the broker refuses the numbers around alerts (%s); check its access list", refused[0])
+        elif refused:
             self._end(f"the broker refuses the subscription to {', '.join(refused)}; check its access list")
             return
         lower = [topic for topic, code in zip(wanted, codes, strict=False) if code.value < wanted[topic]]

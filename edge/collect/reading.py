@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from edge.compat import UTC
+from edge.compat import UTC, Self
 from edge.config import TOPIC_PART
 from edge.mqtt.messages import (
     MAX_EPOCH,
     SCHEMA_VERSION,
     AlertMessage,
     CommandResult,
+    EpisodeMessage,
     HealthMessage,
     Resent,
     StateMessage,
@@ -29,6 +30,14 @@ from edge.mqtt.messages import (
 
 MAX_BYTES = 65_536
 """No payload of the contract comes near this."""
+
+MOST_SAMPLES = 2000
+MOST_NAMES = 16
+"""No device has so many samples around an alert, or so many kinds or expressions."""
+
+_EPISODE = re.compile(r"episode/([0-9]{1,16})/([0-9]{1,16})")
+OPTIONAL = Topics("", "").episode("+", "+").lstrip("/")
+"""What a broker may refuse to let us hear: one whose access list is of before there were such messages."""
 
 RESEND = "resend"
 END = " end"
@@ -41,6 +50,37 @@ class ReadAlert(AlertMessage):
     """An alert as a reader takes it: within what every database counts."""
 
     sequence: int = Field(ge=1, le=MAX_EPOCH)
+
+
+class ReadEpisode(EpisodeMessage):
+    """A piece of the numbers around an alert as a reader takes it: every sample whole, and in bounds."""
+
+    sequence: int = Field(ge=1, le=MAX_EPOCH)
+    total: int = Field(ge=1, le=MOST_SAMPLES)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        count = len(self.t_s)
+        if self.first + count > self.total:
+            raise ValueError("'first' and the samples go beyond 'total'")
+        if len(self.signal_percent) > MOST_NAMES or len(self.expression_percent) > MOST_NAMES:
+            raise ValueError(f"more than {MOST_NAMES} kinds or expressions")
+        lists: list[Sequence[object]] = [
+            *self.signal_percent.values(),
+            *self.expression_percent.values(),
+            self.open_left_percent,
+            self.open_right_percent,
+            self.perclos_percent,
+            self.weight_percent,
+            self.speed_kmh,
+        ]
+        if any(len(one) != count for one in lists):
+            raise ValueError("not as many values as 't_s' has")
+        for runs in (*self.levels.values(), self.states, self.reason_codes, self.sights):
+            places = [place for place, _ in runs]
+            if places != sorted(set(places)) or (places and places[-1] >= count):
+                raise ValueError("runs are not in order, or go beyond 't_s'")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +100,15 @@ class AlertSaid:
     alert: ReadAlert
     time: datetime
     started: datetime
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSaid:
+    """A piece of the numbers around an alert; ``payload`` is its text as it came."""
+
+    sender: Sender
+    piece: ReadEpisode
     payload: str
 
 
@@ -118,14 +167,14 @@ class ClearedSaid:
     sender: Sender
 
 
-Reading = AlertSaid | StatusSaid | AvailabilitySaid | ResendSaid | ClearedSaid | Refused
+Reading = AlertSaid | PieceSaid | StatusSaid | AvailabilitySaid | ResendSaid | ClearedSaid | Refused
 
 
 def filters(prefixes: Iterable[str], group: str | None) -> dict[str, int]:
     """What to subscribe to, with the QoS of each.
 
-    State and health come again by themselves, so the broker need not keep them while the collector is away, where they
-    would take the alerts' places in its queue.
+    State and health come again by themselves, and the numbers around alerts are many messages: the broker does not keep
+    them while the collector is away, where they would take the alerts' places in its queue.
     """
     share = f"$share/{group}/" if group else ""
     wanted: dict[str, int] = {}
@@ -137,6 +186,7 @@ def filters(prefixes: Iterable[str], group: str | None) -> dict[str, int]:
             (topics.result(RESEND), 1),
             (topics.state, 0),
             (topics.health, 0),
+            (topics.episode("+", "+"), 0),
         ):
             wanted[share + topic] = qos
     return wanted
@@ -169,6 +219,8 @@ def _read(sender: Sender, name: str, payload: bytes) -> Reading:
         topics.health: _health,
         topics.result(RESEND): _answer,
     }
+    if numbers := _EPISODE.fullmatch(name):
+        return _piece(sender, int(numbers[1]), int(numbers[2]), payload)
     reader = readers.get(f"//{name}")
     return reader(sender, payload) if reader else Refused("topic", "nothing that is collected")
 
@@ -188,6 +240,15 @@ def _alert(sender: Sender, payload: bytes) -> Reading:
     if alert.device_id != sender.device:
         return Refused("device_id", "says another device_id than its topic")
     return AlertSaid(sender, alert, alert.time.astimezone(UTC), alert.started.astimezone(UTC), payload.decode())
+
+
+def _piece(sender: Sender, epoch: int, sequence: int, payload: bytes) -> Reading:
+    piece = ReadEpisode.model_validate_json(payload)
+    if piece.device_id != sender.device:
+        return Refused("device_id", "says another device_id than its topic")
+    if (piece.epoch, piece.sequence) != (epoch, sequence):
+        return Refused("number", "says another number than its topic")
+    return PieceSaid(sender, piece, payload.decode())
 
 
 def _state(sender: Sender, payload: bytes) -> Reading:

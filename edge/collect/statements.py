@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from edge.collect.database import SQLITE
 from edge.collect.gaps import StreamKey
-from edge.collect.tables import alerts, devices, erasures, hours, losses, refusals, streams
+from edge.collect.tables import alerts, devices, erasures, hours, losses, pieces, refusals, streams
 
 
 class Statements:
@@ -33,6 +33,7 @@ class Statements:
         self.loss: Executable = self._insert(losses).on_conflict_do_nothing(index_elements=keys)
         self.refusal = self._refusal()
         self.hour = self._hour()
+        self.piece = self._piece()
         self.erasure = self._newest(erasures, ["prefix", "device"], ["epoch", "sequence", "erased"])
 
     def _newest(self, table: Table, keys: list[str], names: list[str]) -> Executable:
@@ -61,6 +62,16 @@ class Statements:
             "ended": case((statement.excluded.newest > streams.c.newest, None), else_=streams.c.ended),
         }
         upsert: Executable = statement.on_conflict_do_update(index_elements=["prefix", "device", "epoch"], set_=told)
+        return upsert
+
+    def _piece(self) -> Executable:
+        statement = self._insert(pieces)
+        newer = {name: statement.excluded[name] for name in ("count", "received", "received_synced", "payload")}
+        upsert: Executable = statement.on_conflict_do_update(
+            index_elements=["prefix", "device", "epoch", "sequence", "first"],
+            set_=newer,
+            where=pieces.c["count"] < statement.excluded["count"],  # cut anew, the one that holds more stays
+        )
         return upsert
 
     def _hour(self) -> Executable:

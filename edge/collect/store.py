@@ -34,6 +34,7 @@ from edge.collect.reading import (
     AlertSaid,
     AvailabilitySaid,
     ClearedSaid,
+    PieceSaid,
     Reading,
     Refused,
     ResendSaid,
@@ -41,7 +42,7 @@ from edge.collect.reading import (
     StatusSaid,
 )
 from edge.collect.statements import Statements, of_device, of_stream, settling
-from edge.collect.tables import alerts, devices, hours, losses, streams
+from edge.collect.tables import alerts, devices, hours, losses, pieces, streams
 from edge.domain import Stamp
 from edge.mqtt.messages import Resent, Topics
 
@@ -117,6 +118,7 @@ class Store:
             }
             stored = self._write_alerts(connection, arrived, now)
             conflicts = self._conflicts(connection, [one for key, one in arrived.items() if key not in stored])
+            conflicts += self._write_pieces(connection, said, now)
             self._write_devices(connection, said, now)
             self._write_streams(connection, said, stored, floors)
             newly_lost = [
@@ -158,7 +160,7 @@ class Store:
                 select(streams.c.epoch, streams.c.newest).where(mine).order_by(streams.c.epoch.desc()).limit(1)
             ).first()
             count = connection.execute(delete(alerts).where(of_device(alerts, prefix, device))).rowcount
-            for table in (devices, streams, losses, hours):
+            for table in (devices, streams, losses, hours, pieces):
                 connection.execute(delete(table).where(of_device(table, prefix, device)))
             if newest is not None:
                 mark = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
@@ -241,6 +243,33 @@ class Store:
                     f"another alert has number {one.alert.sequence} of epoch {one.alert.epoch}; is the id used twice?"
                 )
                 conflicts.append(Received(topic, Refused("conflict", detail)))
+        return conflicts
+
+    def _write_pieces(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> list[Received]:
+        """Keep numbers around alerts, each sample once; those that bear the number of another episode are refused."""
+        rows: dict[tuple[StreamKey, int, int], dict[str, Any]] = {}
+        conflicts: list[Received] = []
+        for one in said:
+            if not isinstance(one, PieceSaid):
+                continue
+            key, number = _key(one.sender, one.piece.epoch), one.piece.sequence
+            mine = (str(one.piece.id), one.piece.total)
+            known = next(((row["episode"], row["total"]) for at, row in rows.items() if at[:2] == (key, number)), None)
+            if known is None:
+                query = select(pieces.c.episode, pieces.c.total).where(
+                    of_stream(pieces, key), pieces.c.sequence == number
+                )
+                found = connection.execute(query.limit(1)).first()
+                known = mine if found is None else (found.episode, found.total)
+            if known != mine:
+                topic = Topics(key.prefix, key.device).episode(key.epoch, number)
+                conflicts.append(Received(topic, Refused("conflict", "another episode has this number")))
+                continue
+            before = rows.get((key, number, one.piece.first))
+            if before is None or before["count"] < len(one.piece.t_s):
+                rows[key, number, one.piece.first] = _piece_row(one, now)
+        if rows:
+            connection.execute(self._statements.piece, [rows[key] for key in sorted(rows)])
         return conflicts
 
     def _write_devices(self, connection: Connection, said: Sequence[Reading], now: Stamp) -> None:
@@ -361,8 +390,13 @@ class Store:
         connection.execute(update(streams).where(of_stream(streams, key)).values(settled=max(deleted)))
 
     def _delete_unseen(self, connection: Connection, before: datetime) -> None:
-        """Delete devices that have not been seen since, and of which no alert is left, and hours before then."""
+        """Delete devices not seen since of which no alert is left, and what else is of before then.
+
+        The age of numbers around alerts is told by ids, as that of alerts.
+        """
         connection.execute(delete(hours).where(hours.c.hour < before))
+        last = select(func.max(pieces.c.id)).where(pieces.c.received < before, pieces.c.received_synced)
+        connection.execute(delete(pieces).where(pieces.c.id <= last.scalar_subquery()))
         mine = and_(alerts.c.prefix == devices.c.prefix, alerts.c.device == devices.c.device)
         old = and_(devices.c.last_seen < before, devices.c.seen_synced)
         unseen = connection.execute(
@@ -391,11 +425,12 @@ def _spoken(reading: Reading) -> bool:
 
 
 def _below(floors: dict[Device, tuple[int, int]], reading: Reading) -> bool:
-    """Whether it is an alert of what was erased."""
-    if not isinstance(reading, AlertSaid):
+    """Whether it is an alert of what was erased, or of the numbers around one."""
+    if not isinstance(reading, AlertSaid | PieceSaid):
         return False
+    said = reading.alert if isinstance(reading, AlertSaid) else reading.piece
     floor = floors.get((reading.sender.prefix, reading.sender.device))
-    return floor is not None and (reading.alert.epoch, reading.alert.sequence) <= floor
+    return floor is not None and (said.epoch, said.sequence) <= floor
 
 
 def _erased(floors: dict[Device, tuple[int, int]], key: StreamKey) -> bool:
@@ -446,6 +481,23 @@ def _alert_row(said: AlertSaid, now: Stamp) -> dict[str, Any]:
         "started": said.started,
         "happened": said.started if alert.clock_synced and said.started <= now.time else now.time,
         "resent": alert.resent,
+        "received": now.time,
+        "received_synced": now.clock_synced,
+        "payload": said.payload,
+    }
+
+
+def _piece_row(said: PieceSaid, now: Stamp) -> dict[str, Any]:
+    piece = said.piece
+    return {
+        "prefix": said.sender.prefix,
+        "device": said.sender.device,
+        "epoch": piece.epoch,
+        "sequence": piece.sequence,
+        "first": piece.first,
+        "count": len(piece.t_s),
+        "total": piece.total,
+        "episode": str(piece.id),
         "received": now.time,
         "received_synced": now.clock_synced,
         "payload": said.payload,

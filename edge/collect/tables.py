@@ -120,6 +120,27 @@ losses = Table(
     ),
 )
 
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("prefix", String(64), nullable=False),
+    Column("device", String(64), nullable=False),
+    Column("epoch", BigInteger, nullable=False, comment="of the alert that began the episode"),
+    Column("sequence", BigInteger, nullable=False, comment="its number"),
+    Column("first", Integer, nullable=False, comment="number of the first sample in here"),
+    Column("count", Integer, nullable=False, comment="how many samples are in here"),
+    Column("total", Integer, nullable=False, comment="how many there are in all pieces"),
+    Column("episode", String(36), nullable=False),
+    Column("received", UtcTime, nullable=False, comment="the collector's clock"),
+    Column("received_synced", Boolean, nullable=False, comment="whether 'received' can be believed"),
+    Column("payload", Text, nullable=False, comment="the JSON text as it came"),
+    UniqueConstraint("prefix", "device", "epoch", "sequence", "first", name="pieces_once"),
+    Index("pieces_received", "received"),
+    Index("pieces_episode", "episode"),
+    sqlite_autoincrement=True,
+)
+
 hours = Table(
     "hours",
     metadata,

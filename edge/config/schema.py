@@ -422,6 +422,10 @@ class PublishConfig(Section):
         default=10.0, ge=1, le=3600, description="Maximum interval between state messages, seconds."
     )
     health_s: float = Field(default=30.0, ge=1, le=3600, description="Interval between health messages, seconds.")
+    episodes: bool = Field(
+        default=False,
+        description="Publish the numbers from a minute before each alert to a minute after it ('episode/…').",
+    )
     max_pause_s: float = Field(
         default=1800.0, ge=1, le=3600, description="Longest pause that anybody may ask for, seconds."
     )

@@ -26,6 +26,8 @@ PARAMETERS = {
     "prefix": {"description": "`mqtt.prefix`: letters, digits, `_`, `.` and `-`.", "default": "evenkeel"},
     "device_id": {"description": "`device.id`, by default the host's name: letters, digits, `_`, `.` and `-`."},
     "kind": {"description": "A kind of alert. More may come: pass over those that are not known."},
+    "epoch": {"description": "Epoch of the alert that began the episode."},
+    "sequence": {"description": "Its number in that epoch."},
     "name": {"description": "Whatever the sender of a command chooses."},
     "word": {"description": "The device's prefix and id as one word; the part after `evenkeel-` of its client id."},
     "discovery_prefix": {"description": "`discovery.prefix`.", "default": "homeassistant"},

@@ -11,6 +11,7 @@ from edge.compat import StrEnum
 from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandName, Topics
 
 PREFIX, DEVICE, KIND, WORD, HOME = "{prefix}", "{device_id}", "{kind}", "{word}", "{discovery_prefix}"
+EPOCH, SEQUENCE = "{epoch}", "{sequence}"
 _TOPICS = Topics(PREFIX, DEVICE)
 
 
@@ -30,7 +31,8 @@ ROLES = {
     Role.READER: "A display or a recorder. It reads and writes nothing.",
     Role.DASHBOARD: "`evenkeel dashboard`. It reads all, asks for `live`, and sends what an operator may on its pages.",
     Role.OPERATOR: "The people at the desk. They read all and may send any command.",
-    Role.COLLECTOR: "`evenkeel collect`. It reads alerts and each device's last word, and writes `command/resend`.",
+    Role.COLLECTOR: "`evenkeel collect`. It reads alerts, the numbers around them and each device's last word, and "
+    "writes `command/resend`.",
     Role.HOME_ASSISTANT: "Home Assistant. It reads all, may send any command, and says when it has started.",
 }
 """Each role in words."""
@@ -115,6 +117,14 @@ _SAID = (
         qos=0,
         reads=(Role.DASHBOARD, *_COMMANDING),
         about="What holds in each frame, only while somebody asks for it with `command/live`.",
+    ),
+    Channel(
+        name="episode",
+        topic=_TOPICS.episode(EPOCH, SEQUENCE),
+        message="episode",
+        reads=(Role.DASHBOARD, Role.COLLECTOR, Role.OPERATOR),
+        about="The numbers around an alert in pieces, once its episode is over, where `publish.episodes`. They wait "
+        "behind all alerts and in memory alone: a power cut loses them.",
     ),
 )
 _REPLY = Channel(

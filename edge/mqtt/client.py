@@ -15,6 +15,7 @@ from types import TracebackType
 from edge.compat import Self
 from edge.config import Config
 from edge.domain import Phase, Stamp
+from edge.mqtt.around import Around
 from edge.mqtt.commands import Budgets, Command, RateLimit
 from edge.mqtt.connect import Connector
 from edge.mqtt.extras import Reply
@@ -157,6 +158,20 @@ class Publisher:
     def publish_live(self, message: Callable[[], LiveMessage]) -> None:
         """Say what holds in the newest frame, if the broker has room for it; ``message`` makes it then."""
         self._sending.tell_live(message)
+
+    def publish_around(self, around: Around) -> None:
+        """Say the numbers around an alert, when there is nothing else to say; they wait in memory."""
+        self._sending.tell_around(around)
+
+    @property
+    def around_waiting(self) -> int:
+        """Around how many alerts numbers wait."""
+        return self._sending.around_waiting
+
+    @property
+    def around_dropped(self) -> int:
+        """Around how many alerts numbers were given up since the start: too many, refused or too large."""
+        return self._sending.around_dropped
 
     def poll_command(self) -> Command | None:
         """The oldest valid command that nobody has taken yet."""

@@ -130,6 +130,10 @@ class Topics:
         """Every one on which the broker keeps the last message."""
         return self.availability, self.state, self.health, *map(self.active, registered())
 
+    def episode(self, epoch: int | str, sequence: int | str) -> str:
+        """EpisodeMessage: numbers around the alert that has this number, which began its episode."""
+        return self._below(f"episode/{epoch}/{sequence}")
+
     def command(self, name: str) -> str:
         """Where a command is sent; ``+`` gives the filter for all of them."""
         return self._below(f"command/{name}")
@@ -275,6 +279,50 @@ class LiveMessage(Message):
     eyes: EyesPart | None = Field(description="The eyes; null where no kind goes by them.")
     quality: QualityPart | None = Field(description="Null without a face.")
     speed_kmh: float | None = Field(description="Speed of the vehicle, km/h; null where it is not known.")
+
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+Percents = list[Percent | None]
+"""Whole percent of each sample in a piece; null is not known."""
+Run = tuple[Annotated[int, Field(ge=0)], str | None]
+Runs = Annotated[
+    list[Run],
+    Field(description="[index, value]: from this sample of the piece on it is so, until the next entry."),
+]
+
+
+class EpisodeMessage(Message):
+    """Some of the numbers around one alert, in a piece; 'first' and 'total' tell where it belongs."""
+
+    id: UUID = Field(description="The episode, as in its alerts.")
+    device_id: str = Field(min_length=1, description="The device.")
+    epoch: Epoch = Field(description="Epoch of the alert that began the episode.")
+    sequence: Number = Field(description="Its sequence number.")
+    kind: OpenKind
+    started: Time = Field(description="When the episode began, RFC 3339 in UTC.")
+    first: int = Field(ge=0, description="Number of the first sample in here; the first of all is 0.")
+    total: Number = Field(description="Samples in all pieces together.")
+    t_s: list[float] = Field(
+        min_length=1, description="Of each sample, seconds from the begin of the episode; before it they are negative."
+    )
+    signal_percent: dict[OpenKind, Percents] = Field(
+        description="Smoothed evidence of each kind; null where it could not be judged."
+    )
+    threshold_percent: dict[OpenKind, Percent | None] = Field(
+        description="Evidence at which each kind can warn; null where there is none."
+    )
+    levels: dict[OpenKind, Runs] = Field(description="Level of each kind's open alert; null without one.")
+    states: Runs
+    reason_codes: Runs
+    sights: Runs
+    expression_percent: dict[str, Percents] = Field(
+        description="Smoothed probability of each expression; null where nothing stands behind it."
+    )
+    open_left_percent: Percents = Field(description="How far the eye is open, left in the picture.")
+    open_right_percent: Percents = Field(description="The other eye's.")
+    perclos_percent: Percents = Field(description="Share of the last minute in which the eyes were closed.")
+    weight_percent: Percents = Field(description="How much the frame counts; null without a face.")
+    speed_kmh: list[float | None] = Field(description="Speed of the vehicle; null where it is not known.")
 
 
 class ModelsPart(Part):
@@ -464,7 +512,7 @@ def state_message(step: Step, stamp: Stamp, *, newest: Newest, breaks: BreaksPar
         probabilities=_probabilities(signals),
         quality=_quality(step.observation.quality),
         calibrated_percent=None if step.calibrated_percent is None else round(step.calibrated_percent, 1),
-        eyes=_eyes(step),
+        eyes=eyes_part(step),
         context=_context(step.context),
         break_due=None if breaks is None else bool(breaks.reasons),
         breaks=breaks,
@@ -482,7 +530,7 @@ def live_message(step: Step, stamp: Stamp) -> LiveMessage:
         levels={kind: judged.level for kind, judged in signals.kinds.items()},
         expression=_strongest(signals),
         probabilities=_probabilities(signals) if signals.confidence > 0 else None,
-        eyes=_eyes(step),
+        eyes=eyes_part(step),
         quality=_quality(step.observation.quality),
         speed_kmh=_rounded(step.context.speed_kmh),
     )
@@ -604,7 +652,7 @@ def _strongest(signals: Signals) -> str | None:
     return EXPRESSIONS[int(signals.expression.argmax())] if signals.confidence > 0 else None
 
 
-def _eyes(step: Step) -> EyesPart | None:
+def eyes_part(step: Step) -> EyesPart | None:
     """What the judges that go by the eyes tell of them; None where there is none of these."""
     figures = step.signals.figures
     if "perclos" not in figures:

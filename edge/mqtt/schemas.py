@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge.mqtt.messages import AlertMessage, CommandResult, HealthMessage, LiveMessage, Message, StateMessage
+from edge.mqtt.messages import (
+    AlertMessage,
+    CommandResult,
+    EpisodeMessage,
+    HealthMessage,
+    LiveMessage,
+    Message,
+    StateMessage,
+)
 
 FOLDER = Path(__file__).with_name("schemas")
 
@@ -14,6 +22,7 @@ MODELS: dict[str, type[Message]] = {
     "alert": AlertMessage,
     "health": HealthMessage,
     "live": LiveMessage,
+    "episode": EpisodeMessage,
     "command-result": CommandResult,
 }
 

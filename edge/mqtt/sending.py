@@ -1,4 +1,4 @@
-"""What goes over a connection, and in which order: alerts, then what is retained, health, what is live, discovery last.
+"""What goes over a connection, and in which order: alerts, what is retained, health, numbers around alerts, discovery.
 
 The broker's limits are obeyed: what cannot pass is left out and said. While a message is suspected of having broken the
 last connection, messages go one at a time, each behind a sign that the one before it has passed.
@@ -20,6 +20,7 @@ from edge import __version__
 from edge.config import Config
 from edge.decision.kinds import registered
 from edge.domain import Stamp
+from edge.mqtt.around import Around
 from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Live, Resend, check_reply, parse_command, told_id
 from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
 from edge.mqtt.entities import MISSED_BEATS
@@ -29,6 +30,7 @@ from edge.mqtt.limits import NO_WILL
 from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandResult, LiveMessage, Topics, command_result
 from edge.mqtt.notices import Notices
 from edge.mqtt.outbox import DAY_S, Outbox, Waiting
+from edge.mqtt.piece_lane import PieceLane
 from edge.mqtt.reasons import PAYLOAD_INVALID, TOO_LARGE
 from edge.mqtt.session import Answer, Delivery, Ending, Session
 from edge.mqtt.slots import Slots
@@ -56,6 +58,12 @@ BANNED_S = 3600.0
 DISCOVERY_DELAY_S = (1.0, 5.0)
 COMMANDS_WAITING = 8
 RESULTS_WAITING = 32
+
+EPISODES = "episode"
+"""What is banned where the broker does not take the numbers around alerts."""
+
+PIECE_EVERY_S = 0.2
+"""A piece of them is sent this often at most: they are in no hurry, and a broker may count messages."""
 
 ASKED = "response topics"
 """What is banned where the broker ends the connection over an answer on one."""
@@ -110,6 +118,7 @@ class Sending:
         self._health: bytes | None = None
         self._live: Callable[[], LiveMessage] | None = None
         self._live_until = -math.inf
+        self._pieces = PieceLane()
         self._results: collections.deque[_Result] = collections.deque(maxlen=RESULTS_WAITING)
         self._commands: queue.Queue[Command] = queue.Queue(COMMANDS_WAITING)
         self._stopping = threading.Event()
@@ -124,6 +133,9 @@ class Sending:
         self._subscribed = False
         self._alert_was_last = False
         self._discovery_at: float | None = None
+        hz = config.mqtt.max_publish_hz
+        self._piece_every_s = PIECE_EVERY_S if hz is None else max(PIECE_EVERY_S, 2 / hz)  # half is left for the rest
+        self._piece_from = -math.inf
         self._goodbye_by: float | None = None
         self._said_offline = False
 
@@ -155,6 +167,21 @@ class Sending:
         with self._lock:
             self._live = message
         self._wake()
+
+    def tell_around(self, around: Around) -> None:
+        """Have the numbers around an alert sent, piece by piece, when nothing else is to be."""
+        self._pieces.put(around)
+        self._wake()
+
+    @property
+    def around_waiting(self) -> int:
+        """Around how many alerts numbers wait and may be sent."""
+        return 0 if EPISODES in self._banned else self._pieces.waiting
+
+    @property
+    def around_dropped(self) -> int:
+        """Around how many alerts they were given up."""
+        return self._pieces.dropped
 
     def answer(self, result: CommandResult, reply: Reply | None = None) -> None:
         """Have the answer to a command sent, on its own topic and where the sender wants it besides."""
@@ -197,6 +224,7 @@ class Sending:
         self._proved = self._subscribed = self._alert_was_last = False
         self._outbox.expire(self._clock())
         self._lane.restart()
+        self._pieces.restart()
         self.notices.clear()
         self._tell_limits(session)
         self._connected = True
@@ -234,6 +262,8 @@ class Sending:
         else:
             self._suspects.passed(delivery)
             self._proved = self._proved or delivery.topic != self._commands_filter
+        if _is_piece(delivery):
+            self._piece_answered(answer)
         if delivery.place is not None:
             self._lane.answered(delivery.place, delivery.topic, answer, time.monotonic())
 
@@ -263,6 +293,7 @@ class Sending:
         self._send_slots(session, topics[: session.free])
         self._send_results(session, session.free)
         self._send_health(session)
+        self._send_piece(session, now)
         self._send_live(session)
         # alerts that nobody hears must not hold it up: without it Home Assistant does not subscribe to them
         if session.idle and (not self._lane.more or self._lane.waits(now)):
@@ -282,6 +313,7 @@ class Sending:
             lambda: self._send_slots(session, topics[:1]),
             lambda: self._send_results(session, 1),
             lambda: self._send_health(session),
+            lambda: self._send_piece(session, now),
             lambda: self._send_description(session),
         )
         for step in steps:
@@ -344,6 +376,44 @@ class Sending:
         if health is not None and topic not in self._banned and self._fits(session, topic, health, extras):
             session.send_lossy(Delivery(topic), health, retain=True, extras=extras)
 
+    def _send_piece(self, session: Session, now: float) -> None:
+        """One piece at a time, and none while anything else waits or is under way: an alert waits for one at most."""
+        if self._lane.more or session.congested or not (session.idle and session.free) or EPISODES in self._banned:
+            return
+        if not self._pieces.waiting or (now < self._piece_from and not self._stopping.is_set()):
+            return
+
+        def topic(around: Around) -> str:
+            return Topics(self._topics.prefix, around.device_id).episode(around.epoch, around.sequence)
+
+        def fits(around: Around, payload: bytes) -> bool:
+            return session.limits.allow(session.size(topic(around), payload, self._alert_extras))
+
+        found = self._pieces.next(self._clock(), fits)
+        if found is None:
+            self._pieces.give_up()
+            self._tell_left_out(EPISODES, "the numbers around an alert", session)
+            return
+        around, payload = found
+        self._piece_from = now + self._piece_every_s
+        session.send(Delivery(topic(around)), payload, retain=False, extras=self._alert_extras)
+
+    def _piece_answered(self, answer: Answer) -> None:
+        if answer.code == TOO_LARGE:  # the session has learned the limit by it
+            self._pieces.restart()
+        elif answer.refused:
+            self._ban_pieces()
+        elif answer.unheard:  # nobody misses the rest
+            self._pieces.give_up()
+        else:
+            self._pieces.passed()
+            self.notices.end(EPISODES)
+
+    def _ban_pieces(self) -> None:
+        """Send none for an hour: the next alert's would fare no better."""
+        self._banned[EPISODES] = time.monotonic() + BANNED_S
+        self._pieces.clear()
+
     def _send_live(self, session: Session) -> None:
         """One message at a time and none while anything else is under way: a slow link sends fewer, and fresh ones."""
         if session.congested or not (session.idle and session.free) or self._stopping.is_set():
@@ -383,8 +453,8 @@ class Sending:
             session.send(Delivery(self._topics.availability), OFFLINE, retain=True)
 
     def _all_said(self, session: Session) -> bool:
-        unsaid = self._lane.more or self._slots.ready(lambda topic: self._may_go(session, topic))
-        return session.idle and not unsaid
+        unsaid = self._slots.ready(lambda topic: self._may_go(session, topic))
+        return session.idle and not (self._lane.more or unsaid or self.around_waiting)
 
     # ---- what does not pass ----
 
@@ -394,11 +464,14 @@ class Sending:
                 _log.warning("the broker refuses the response topic %.64r: %s", delivery.topic, answer.text)
             return
         if answer.code == TOO_LARGE:  # the session has learned the limit by it
-            if delivery.place is None:
+            if delivery.place is None and not _is_piece(delivery):
                 self._slots.renew(delivery.topic)
             return
         if answer.code == PAYLOAD_INVALID and self._suspects.strike(delivery) is not None:
             self._give_up(delivery, answer.text)
+        if _is_piece(delivery):
+            self.notices.say(EPISODES, f"the broker refuses the numbers around alerts (episode/…): {answer.text}")
+            return
         what = "a subscription to commands" if delivery.topic == self._commands_filter else delivery.topic
         self.notices.say(f"refused {delivery.topic}", f"the broker refuses {what}: {answer.text}")
 
@@ -406,7 +479,10 @@ class Sending:
         if culprit.place is not None:
             self._lane.set_aside(culprit.place, f"it has failed {STRIKES} times: {reason}")
             return
-        self._banned[culprit.topic] = time.monotonic() + BANNED_S
+        if _is_piece(culprit):
+            self._ban_pieces()
+        else:
+            self._banned[culprit.topic] = time.monotonic() + BANNED_S
         _log.warning("%s has broken the connection %d times and is left out: %s", culprit.topic, STRIKES, reason)
 
     def _tell_limits(self, session: Session) -> None:
@@ -480,6 +556,11 @@ def filters(config: Config) -> list[str]:
     topics = Topics(config.mqtt.prefix, config.device.id)
     births = [birth_topic(config)] if config.discovery.enabled else []
     return [*(topics.command(name) for name in COMMANDS), *births]
+
+
+def _is_piece(delivery: Delivery) -> bool:
+    """Whether it is a piece of the numbers around an alert."""
+    return delivery.place is None and not delivery.asked and delivery.topic.split("/")[2:3] == [EPISODES]
 
 
 def _alert_topic(waiting: Waiting) -> str:

@@ -24,7 +24,7 @@ from edge.camera.newest import NewestFrame
 from edge.compat import UTC
 from edge.config import Config
 from edge.config.vss import VssConfig
-from edge.domain import UNKNOWN_CONTEXT, Frame, Sight, Stamp, State, Step
+from edge.domain import UNKNOWN_CONTEXT, Frame, Kind, Sight, Stamp, State, Step
 from edge.episodes import ENTROPY_BYTES
 from edge.errors import UnavailableError
 from edge.mqtt.client import Publisher
@@ -36,6 +36,7 @@ from edge.pipeline import Pipeline
 from edge.service.breaks_sink import BreaksFile, BreaksSink
 from edge.service.cab_sink import CabSink
 from edge.service.control import Orders
+from edge.service.episode_sink import EpisodeSink
 from edge.service.health import HealthProbe
 from edge.service.ignition import Ignition
 from edge.service.live_sink import LiveSink
@@ -154,6 +155,7 @@ def build_service(
         about = About.of(config.vision)
         shadow = ShadowSink(path.parent / SHADOW_FILE, config, clock, stamp) if config.alerts.shadow else None
         breaks = BreaksSink(config, BreaksFile.beside(path), clock, stamp) if config.breaks.enabled else None
+        around = _around(config, publisher, pipeline) if config.publish.episodes else None
         speak = MqttSink(
             config,
             publisher=publisher,
@@ -165,10 +167,13 @@ def build_service(
             if shadow is None
             else lambda: ShadowPart(driven_h=round(shadow.hours, 2), alerts=shadow.alerts),
             breaks=None if breaks is None else lambda: breaks.status,
+            told=(lambda *_: None) if around is None else around.told,
         )
         cab = [CabSink(config, stamp)] if config.cab.configured and not config.alerts.shadow else []
         live = LiveSink(publisher, clock, stamp)
-        sinks: list[Sink] = [speak, *cab, live, StatusSink(notifier, publisher), memory]
+        # what is around alerts comes first, so that at a stop it is handed on before the connection says goodbye
+        first: list[Sink] = [] if around is None else [around]
+        sinks: list[Sink] = [*first, speak, *cab, live, StatusSink(notifier, publisher), memory]
         sinks += [sink for sink in (breaks, shadow) if sink is not None]
         if config.metrics.address is not None:
             sinks.append(_metrics(config.metrics.address, publisher, about, pipeline.times, clock))
@@ -199,6 +204,14 @@ def build_service(
             settled=settled,
             flush=speak.flush,
         )
+
+
+def _around(config: Config, publisher: Publisher, pipeline: Pipeline) -> EpisodeSink:
+    def thresholds() -> dict[Kind, float | None]:
+        alerts = pipeline.config.alerts
+        return {kind: alerts.of(kind).warns_at for kind in alerts.enabled}
+
+    return EpisodeSink(config.device.id, publisher, thresholds)
 
 
 def _metrics(

@@ -12,9 +12,10 @@ from functools import partial
 from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
-from edge.domain import NO_REASON, Kind, Level, Reason, Stamp, State, Step
+from edge.domain import NO_REASON, Kind, Level, Reason, Stamp, State, Step, Transition
 from edge.episodes import Episodes
 from edge.mqtt.messages import (
+    AlertMessage,
     BreaksPart,
     ModelsPart,
     ShadowPart,
@@ -51,7 +52,8 @@ class MqttSink:
     Behind the first step, of which the state is set at once, the connection begins; ``close`` ends it when all that was
     taken has been handed on. ``entropy`` gives ten random bytes for each episode's id; ``shadow`` tells what would have
     been said in shadow mode, in which no step comes: the service begins and ends the connection then. ``breaks`` tells
-    whether one is due. What ``config`` says of periods holds until a restart.
+    whether one is due. ``told`` hears of each alert with its number, in the sink's thread. What ``config``
+    says of periods holds until a restart.
     """
 
     name = "mqtt"
@@ -68,6 +70,7 @@ class MqttSink:
         stamp: Callable[[], Stamp],
         shadow: Callable[[], ShadowPart] | None = None,
         breaks: Callable[[], BreakStatus] | None = None,
+        told: Callable[[Transition, AlertMessage], None] = lambda *_: None,
     ) -> None:
         self._config = config
         self._publisher = publisher
@@ -76,6 +79,7 @@ class MqttSink:
         self._stamp = stamp
         self._shadow = shadow
         self._breaks = breaks
+        self._told = told
         self._due: tuple[str, ...] = ()
         self._episodes = Episodes(entropy)
         self._begun = False
@@ -106,13 +110,13 @@ class MqttSink:
         self._worker.put(partial(self._tell_health, health, self._stamp()))
 
     def flush(self, longest_s: float, give_up: Callable[[], bool]) -> None:
-        """Wait until the broker has all alerts that were taken, where there is one; ``give_up`` ends the wait early."""
+        """Wait until the broker has all alerts that were taken and what is around them; ``give_up`` ends it early."""
         end_t = time.monotonic() + longest_s
         handed_on = threading.Event()
         self._worker.put(handed_on.set)
         while self._begun and time.monotonic() < end_t and not give_up():
             if handed_on.wait(FLUSH_TICK_S):
-                if not self._publisher.outbox_health().depth:
+                if not (self._publisher.outbox_health().depth or self._publisher.around_waiting):
                     return
                 time.sleep(FLUSH_TICK_S)
 
@@ -136,7 +140,7 @@ class MqttSink:
         for transition in step.transitions:
             about = self._about
             models = ModelsPart(face=about.face_model, expression=about.expression_model, eyes=about.eye_model)
-            self._publisher.publish_alert(
+            numbered = self._publisher.publish_alert(
                 alert_message(
                     transition,
                     episode=self._episodes.of(transition, stamp.time),
@@ -146,6 +150,7 @@ class MqttSink:
                     context=step.context,
                 )
             )
+            self._told(transition, numbered)
             _log.info("%s %s: %s", transition.kind, transition.phase, transition.level)
         if news:
             self._publisher.publish_state(state_message(step, stamp, newest=self._publisher.newest, breaks=breaks))

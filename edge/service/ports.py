@@ -10,6 +10,7 @@ from edge.cab.presses import Press
 from edge.config import Config
 from edge.decision.baseline import RestingFace
 from edge.domain import UNKNOWN_CONTEXT, Context, Frame, Kind, Sight, Step
+from edge.mqtt.around import Around
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, HealthMessage, LiveMessage, Newest, OutboxPart, StateMessage
 from edge.vehicle.store import SourceHealth
@@ -94,6 +95,17 @@ class Outlet(Protocol):
 
     def publish_live(self, message: Callable[[], LiveMessage]) -> None:
         """Say what holds in the newest frame, if there is room for it."""
+
+    def publish_around(self, around: Around) -> None:
+        """Say the numbers around an alert, when nothing else is to be said."""
+
+    @property
+    def around_waiting(self) -> int:
+        """Around how many alerts numbers wait."""
+
+    @property
+    def around_dropped(self) -> int:
+        """Around how many alerts they were given up."""
 
     def outbox_health(self) -> OutboxPart:
         """The outbox as health tells it."""

@@ -127,6 +127,11 @@ class Desk:
         )
         return self.take(("evenkeel/van-7/state", payload("state", watching=True, context=context)), retained=retained)
 
+    def piece(self, *, epoch: int = 7, sequence: int = 1, **said: Any) -> Written:
+        """Write numbers around an alert."""
+        told = payload("episode", epoch=epoch, sequence=sequence, **said)
+        return self.take((f"evenkeel/van-7/episode/{epoch}/{sequence}", told))
+
     def answers(self, said: bytes, device: str = "van-7") -> Written:
         """Write a device's answer to ``resend``."""
         return self.take((f"evenkeel/{device}/command/resend/result", said))

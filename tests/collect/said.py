@@ -39,6 +39,28 @@ def payload(what: str, **changes: Any) -> bytes:
             "quality": None,
             "calibrated_percent": None,
         },
+        "episode": {
+            "id": "01a1f96e-fe88-7cca-9ffd-2ef888df3838",
+            "device_id": "van-7",
+            "sequence": 1,
+            "kind": "anger",
+            "started": "2026-05-04T09:29:58.000Z",
+            "first": 0,
+            "total": 4,
+            "t_s": [-0.5, 0.0],
+            "signal_percent": {"anger": [40, None]},
+            "threshold_percent": {"anger": 60},
+            "levels": {"anger": [[0, None], [1, "warning"]]},
+            "states": [[0, "calm"], [1, "warning"]],
+            "reason_codes": [[0, ""]],
+            "sights": [[0, "face"]],
+            "expression_percent": {"anger": [70, 80]},
+            "open_left_percent": [90, None],
+            "open_right_percent": [90, None],
+            "perclos_percent": [3, 3],
+            "weight_percent": [100, 97],
+            "speed_kmh": [82.1, None],
+        },
     }
     return json.dumps(common | said[what] | changes).encode()
 

@@ -33,6 +33,7 @@ OWN = (
     "alert/distress",
     "health",
     "live",
+    "episode/7/1",
     "command/pause/result",
     "reply/desk",
 )

@@ -36,7 +36,7 @@ USERS = {
 
 
 def topic(channel: Channel) -> str:
-    return channel.topic.format(**OURS, kind="anger", name="desk")
+    return channel.topic.format(**OURS, kind="anger", name="desk", epoch="7", sequence="1")
 
 
 def granted(file: str, user: str) -> dict[str, list[str]]:
@@ -92,7 +92,7 @@ def test_every_place_in_a_topic_is_explained() -> None:
         assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"]) <= set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", ["state", "alert", "health", "live", "command-result"])
+@pytest.mark.parametrize("name", ["state", "alert", "health", "live", "episode", "command-result"])
 def test_what_the_page_shows_satisfies_the_document(name: str) -> None:
     shown = re.search(rf"<!-- example: {name} -->\n```json\n(.*?)```", README, re.DOTALL)
     assert shown is not None

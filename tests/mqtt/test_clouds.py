@@ -222,9 +222,9 @@ def test_the_demo_s_clip_brings_every_alert_that_it_shows(cloud: Cloud, tmp_path
 
 
 def said(channel: Channel, device: str = "van-7") -> str:
-    return channel.topic.format(
-        prefix="evenkeel", device_id=device, kind="anger", name="desk", word=device, discovery_prefix="homeassistant"
-    )
+    home = "homeassistant"
+    places = {"kind": "anger", "name": "desk", "word": device, "epoch": "7", "sequence": "1", "discovery_prefix": home}
+    return channel.topic.format(prefix="evenkeel", device_id=device, **places)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

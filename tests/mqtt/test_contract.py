@@ -44,6 +44,7 @@ from edge.domain import (
     Transition,
 )
 from edge.episodes import Episode, Episodes, uuid7
+from edge.mqtt.around import Around, Sample
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.discovery import discovery_payload
@@ -144,9 +145,22 @@ def step(quality: Quality | None = Quality(0.41, 0.33, 96.4, 4.2, -7.9, 1.5, 0.9
     return Step(observation, signals, State.WARNING, Reason(ReasonCode.ALERT, ("anger",)), (), DRIVING)
 
 
+AROUND = Around(
+    id=EPISODE.id,
+    device_id="van-7",
+    epoch=NEWEST.epoch,
+    sequence=NEWEST.sequence,
+    kind="anger",
+    started=EPISODE.started,
+    began_t=8.5,
+    thresholds={"anger": 0.6, "distress": 0.6, "fatigue": None},
+    samples=(Sample.of(step()),),
+)
+
 MESSAGES: dict[str, Message] = {
     "state": state_message(step(), STAMP, newest=NEWEST, breaks=BREAKS),
     "live": live_message(step(), STAMP),
+    "episode": AROUND.cut(0, 1, STAMP),
     "alert": alert_message(
         transition(),
         episode=EPISODE,
@@ -262,7 +276,9 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         live.publish("evenkeel/van-7/command/live", '{"seconds": 9}')
         live.wait_for("evenkeel/van-7/command/live/result")
         publisher.publish_live(lambda: live_message(step(), STAMP))
-        for topic in ("alert", "alert/anger", "health", "live", "command/pause/result"):
+        publisher.publish_around(AROUND)
+        around = f"episode/{NEWEST.epoch}/{NEWEST.sequence}"
+        for topic in ("alert", "alert/anger", "health", "live", around, "command/pause/result"):
             live.wait_for(f"evenkeel/van-7/{topic}")
         live.wait_for("homeassistant/device/van-7/config")  # the last one
         late = subscribe(mosquitto.port)
@@ -278,6 +294,8 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         .replace("<device_id>", "van-7")
         .replace("<word>", "van-7")
         .replace("<name>", "pause")
+        .replace("<epoch>", str(NEWEST.epoch))
+        .replace("<sequence>", str(NEWEST.sequence))
         .replace("<kind>", kind): how
         for topic, how in documented.items()
         for kind in config.alerts.enabled

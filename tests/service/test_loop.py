@@ -52,6 +52,7 @@ from edge.domain import (
     Transition,
 )
 from edge.errors import CameraError, UnavailableError
+from edge.mqtt.around import Around
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
 from edge.mqtt.messages import AlertMessage, CommandName, HealthMessage, LiveMessage, Newest, OutboxPart, StateMessage
@@ -184,6 +185,8 @@ class Counting:
 
 class FakePublisher:
     watched = False
+    around_waiting = 0
+    around_dropped = 0
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -195,6 +198,7 @@ class FakePublisher:
         self.problem: str | None = None
         self.notices: tuple[str, ...] = ()
         self.newest = Newest(1, 0)
+        self.around: list[Around] = []
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -221,6 +225,9 @@ class FakePublisher:
 
     def publish_live(self, message: Callable[[], LiveMessage]) -> None:
         raise AssertionError(f"nobody asked for {message}")
+
+    def publish_around(self, around: Around) -> None:
+        self.around.append(around)
 
     def outbox_health(self) -> OutboxPart:
         return OutboxPart(depth=0, bytes=0, dropped=0, problem=None)
