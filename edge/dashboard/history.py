@@ -13,10 +13,12 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, and_, desc, func, select, true
 
+from edge.collect.reading import ReadEpisode
 from edge.collect.statements import of_device
-from edge.collect.tables import alerts, devices, hours
+from edge.collect.tables import alerts, devices, hours, pieces
 from edge.compat import UTC
 from edge.domain import Phase
 
@@ -27,6 +29,7 @@ MOST_HOURS = 40_000
 BREAK_MIN = 15
 """Minutes between two drives that are worth telling."""
 _CHUNK = 500
+_LISTS = ("t_s", "open_left_percent", "open_right_percent", "perclos_percent", "weight_percent", "speed_kmh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,18 @@ def episode(connection: Connection, device: tuple[str, str], name: str) -> tuple
     key = (*device, name)
     rows = _rows_of(connection, [key]).get(key)
     return None if rows is None else (_told(rows), rows)
+
+
+def detail(connection: Connection, device: tuple[str, str], name: str) -> dict[str, Any] | None:
+    """One episode with its alerts and the numbers around it; None where there is none of that name."""
+    found = episode(connection, device, name)
+    if found is None:
+        return None
+    told, rows = found
+    steps = [
+        {"phase": row.phase, "level": row.level, "at_s": _number(payload_of(row).get("duration_s"))} for row in rows
+    ]
+    return {"episode": told.as_json(), "alerts": steps, "numbers": _numbers(connection, told)}
 
 
 def overview(connection: Connection, wanted: Wanted) -> dict[str, Any]:
@@ -241,6 +256,68 @@ def _breaks(rows: Sequence[Row[Any]]) -> Iterator[tuple[int, int, int]]:
                 last, stood = start + minute, 0
             else:
                 stood += row.known >> minute & 1
+
+
+def _numbers(connection: Connection, told: Told) -> dict[str, Any] | None:
+    """All samples around an alert, each once, null where a piece is missing; None where not one has come."""
+    query = select(pieces.c.payload).where(
+        of_device(pieces, told.prefix, told.device),
+        pieces.c.epoch == told.epoch,
+        pieces.c.sequence == told.sequence,
+        pieces.c.episode == told.episode,
+    )
+    read = [_piece(text) for text in connection.scalars(query.order_by(pieces.c.first))]
+    found = [piece for piece in read if piece is not None]
+    if not found:
+        return None
+    total = found[0].total
+    kinds = list(dict.fromkeys(kind for piece in found for kind in piece.signal_percent))
+    expressions = list(dict.fromkeys(name for piece in found for name in piece.expression_percent))
+    columns: dict[str, list[Any]] = defaultdict(lambda: [None] * total)
+    tables: dict[str, dict[str, list[Any]]] = {
+        "signals": {kind: [None] * total for kind in kinds},
+        "levels": {kind: [None] * total for kind in kinds},
+        "expressions": {name: [None] * total for name in expressions},
+    }
+    for piece in found:
+        place = slice(piece.first, piece.first + len(piece.t_s))
+        count = len(piece.t_s)
+        for name in (
+            "t_s",
+            "open_left_percent",
+            "open_right_percent",
+            "perclos_percent",
+            "weight_percent",
+            "speed_kmh",
+        ):
+            columns[name][place] = getattr(piece, name)
+        for name, runs in (("states", piece.states), ("reason_codes", piece.reason_codes), ("sights", piece.sights)):
+            columns[name][place] = _spread(runs, count)
+        for kind, values in piece.signal_percent.items():
+            tables["signals"][kind][place] = values
+        for kind, runs in piece.levels.items():
+            if kind in tables["levels"]:
+                tables["levels"][kind][place] = _spread(runs, count)
+        for name, values in piece.expression_percent.items():
+            tables["expressions"][name][place] = values
+    thresholds = {kind: value for piece in found for kind, value in piece.threshold_percent.items()}
+    missing = sum(t is None for t in columns["t_s"])
+    return dict(columns) | tables | {"thresholds": thresholds, "total": total, "missing": missing}
+
+
+def _piece(text: str) -> ReadEpisode | None:
+    try:
+        return ReadEpisode.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _spread(runs: Sequence[tuple[int, str | None]], count: int) -> list[str | None]:
+    """From runs to a value for each sample."""
+    told: list[str | None] = [None] * count
+    for place, value in runs:
+        told[place:] = [value] * (count - place)
+    return told
 
 
 def _milliseconds(time: datetime) -> int:

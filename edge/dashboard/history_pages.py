@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -17,13 +18,17 @@ from edge.compat import UTC
 from edge.config import TOPIC_PART
 from edge.dashboard.archive import Archive
 from edge.dashboard.doors import Role
-from edge.dashboard.history import Wanted, overview
+from edge.dashboard.export import as_csv, as_parquet
+from edge.dashboard.history import Told, Wanted, detail, episodes, overview
 from edge.dashboard.server import Pages, Refusal, read_body
 from edge.errors import UnavailableError, UsageError
 
 LATEST_MS = 253_402_300_799_000
 """The last second of the year 9999."""
 _DEVICE = re.compile(f"({TOPIC_PART.strip('^$')})/({TOPIC_PART.strip('^$')})")
+MOST_EXPORTED = 50_000
+"""Episodes in one file."""
+_NAME = re.compile(r"[0-9a-f-]{36}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 Answer = TypeVar("Answer")
@@ -49,6 +54,9 @@ class HistoryPages:
         """For the application."""
         return [
             Route("/history/episodes", self._episodes),
+            Route("/history/episode", self._episode),
+            Route("/history/export.csv", self._csv),
+            Route("/history/export.parquet", self._parquet),
             Route("/history/erase", self._erase, methods=["POST"]),
         ]
 
@@ -57,6 +65,38 @@ class HistoryPages:
         wanted = wanted_of(request)
         told = await self._ask(lambda connection: overview(connection, wanted))
         return JSONResponse(told | {"problem": self._problem()})
+
+    async def _episode(self, request: Request) -> Response:
+        self._pages.check_look(request)
+        device = device_of(request.query_params.get("device", ""))
+        name = request.query_params.get("episode", "")
+        if not _NAME.fullmatch(name):
+            raise Refusal(400, "episode: the id of one is expected")
+        told = await self._ask(lambda connection: detail(connection, device, name))
+        if told is None:
+            raise Refusal(404, "no such episode")
+        return JSONResponse(told)
+
+    async def _csv(self, request: Request) -> Response:
+        return await self._export(request, as_csv, "csv", "text/csv; charset=utf-8")
+
+    async def _parquet(self, request: Request) -> Response:
+        return await self._export(request, as_parquet, "parquet", "application/vnd.apache.parquet")
+
+    async def _export(self, request: Request, made: Callable[[list[Told]], bytes], format_: str, kind: str) -> Response:
+        """A file of all episodes that are wanted, under a name that nothing from outside is part of."""
+        self._pages.check_look(request)
+        wanted = wanted_of(request)
+        found, more = await self._ask(lambda connection: episodes(connection, wanted, MOST_EXPORTED))
+        if more:
+            raise Refusal(413, f"more than {MOST_EXPORTED} episodes; choose fewer days or one device")
+        try:
+            content = await asyncio.to_thread(made, found)
+        except UnavailableError as error:
+            raise Refusal(501, str(error)) from None
+        name = f"evenkeel-{wanted.since:%Y-%m-%d}-{wanted.until:%Y-%m-%d}.{format_}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type=kind, headers=headers)
 
     async def _erase(self, request: Request) -> Response:
         self._pages.check_change(request, Role.OPERATOR)

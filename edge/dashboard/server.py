@@ -51,6 +51,7 @@ FILES = (
     "base.css",
     "base.js",
     "chart.js",
+    "around.js",
     "history.css",
     "timeline.js",
     "now.js",

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +22,21 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
+from sqlalchemy import make_url
 
 from benchmarks.messages import made_alert, made_health, made_state
 from benchmarks.mosquitto import Mosquitto
+from edge.collect.database import open_database, upgrade
+from edge.compat import UTC
 from edge.config import Config, load_config
 from edge.domain import Level, State
 from edge.mqtt.messages import KindPart, OutboxPart, Topics
 from edge.service.loop import board_stamp
 from tests.dashboard.conftest import a_dashboard, a_service, chromedriver, chromium, written
 from tests.dashboard.recorded import record
+from tests.dashboard.test_history import Fleet
 
 if TYPE_CHECKING:
     from tests.conftest import Subscriber
@@ -414,6 +420,60 @@ def test_a_fleet_is_searched_sorted_and_leads_to_each_device(fleet: Page, mosqui
     fleet.click("nav a[href^='/health']")
     fleet.wait_for("#device", "van-60")
     assert fleet.driver.current_url.endswith("/health?device=van-60")
+
+
+def test_history_shows_episodes_the_numbers_around_one_and_erases_a_device(
+    driver: webdriver.Chrome, served: Callable[[Config], str], tmp_path: Path
+) -> None:
+    address = f"sqlite:///{tmp_path / 'collect.db'}"
+    engine = open_database(make_url(address))
+    upgrade(engine)
+    fleet = Fleet(engine, datetime.now(UTC) - timedelta(hours=1))
+    name = fleet.episode(kind="fatigue", cause="microsleep")
+    for first in (0, 2):
+        fleet.piece(sequence=3, id=name, first=first, t_s=[first - 2.0, first - 1.0])
+    fleet.drives(moves=True)
+    fleet.episode(reason_code=SCRIPT, reason=SCRIPT, cause=SCRIPT)
+    engine.dispose()
+    config = load_config(written(tmp_path, 1, f'[dashboard.history]\ndatabase = "{address}"\n'), {})
+    page = Page(driver, served(config))
+    for size, scheme in (("phone", "light"), ("phone", "dark"), ("tablet", "light")):
+        page.as_device(size, scheme)
+        page.open("/history")
+        page.wait_for("#list", "Fatigue")
+        driver.find_elements(By.CSS_SELECTOR, "#list button")[1].send_keys(Keys.ENTER)
+        page.wait_for(".around .moment", "from the begin")
+        driver.find_element(By.CSS_SELECTOR, ".around input").send_keys(Keys.ARROW_RIGHT)
+        page.wait_for(".around .moment", "1.0 s")
+        page.shoot(f"history-{size}-{scheme}")
+        wide = "return [document.documentElement.scrollWidth, innerWidth]"
+        assert driver.execute_script(wide) == [SIZES[size][0]] * 2
+        if not AXE.exists():
+            lacking("no axe-core (make axe)")
+        driver.execute_script(AXE.read_text(encoding="utf-8"))
+        found = driver.execute_async_script("axe.run().then(arguments[0])")
+        assert not [each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    assert SCRIPT in page.text("#list")
+    assert driver.execute_script("return [window.taken ?? null, document.querySelectorAll('img, b').length]") == [
+        None,
+        0,
+    ]
+    page.wait_for("#days", "1 min")
+    Select(driver.find_element(By.ID, "device_of")).select_by_visible_text("van-7")
+    page.wait_for("#erase_label", "van-7")
+    driver.find_element(By.ID, "confirmed").send_keys("van-7", Keys.ENTER)
+    page.wait_for("#told", "erased, 6 alerts deleted")
+    page.click("#language")
+    page.wait_for("h1", "Verlauf")
+    page.click("#language")
+    assert page.faults() == []
+
+
+def test_without_a_database_history_says_how_to_get_one(told: Page) -> None:
+    told.as_device("phone", "light")
+    told.open("/history")
+    told.wait_for("#none", "evenkeel dashboard --collect")
+    told.shoot("history-none")
 
 
 def test_a_viewer_logs_in_and_is_shown_no_controls(

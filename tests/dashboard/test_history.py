@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from pyarrow import parquet
 from sqlalchemy import Engine, event, make_url, select, text
 
 from benchmarks.messages import made_alert
@@ -63,8 +67,8 @@ def engine(path: Path) -> Iterator[Engine]:
 class Fleet(Desk):
     """Takes what devices say, an episode at a time."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(Store(engine))
+    def __init__(self, engine: Engine, now: datetime = BEGINNING) -> None:
+        super().__init__(Store(engine), now)
         self.number = 0
 
     def episode(self, device: str = "van-7", *, end: bool = True, **said: Any) -> str:
@@ -79,7 +83,8 @@ class Fleet(Desk):
             {"phase": "end", "level": "urgent", "duration_s": 30.5, "peak": 0.95, "reason_code": "calm"},
         ]
         for step, more in enumerate(steps if end else steps[:2]):
-            told = payload("alert", sequence=first + step, time=self.now.isoformat(), **common, **more, **said)
+            numbered = {"sequence": first + step, "time": self.now.isoformat()}
+            told = payload("alert", **(numbered | common | more | said))
             self.take((f"evenkeel/{device}/alert", told))
             self.wait(seconds=15)
         return name
@@ -285,6 +290,74 @@ def test_an_address_that_cannot_be_is_refused_at_the_start(
 ) -> None:
     with pytest.raises(ConfigError, match=r"dashboard\.history\.database = "):
         served(alone(f'[dashboard.history]\ndatabase = "{database}"\n'))
+
+
+def around_of(fleet: Fleet, name: str, sequence: int, first: int, **said: Any) -> None:
+    """A piece of two samples of four around an episode."""
+    fleet.piece(sequence=sequence, id=name, first=first, t_s=[first - 2.0, first - 1.0], **said)
+
+
+def test_the_numbers_around_an_episode_are_put_together_and_what_is_missing_is_told(
+    fleet: Fleet, page: Browser, path: Path
+) -> None:
+    name = fleet.episode()
+    query = f"/history/episode?device=evenkeel/van-7&episode={name}"
+    assert json.loads(page.ask("GET", query)[2])["numbers"] is None
+    around_of(fleet, name, 3, 2, states=[[0, SCRIPT]])
+    told = json.loads(page.ask("GET", query)[2])
+    assert [each["phase"] for each in told["alerts"]] == ["start", "escalate", "end"]
+    numbers = told["numbers"]
+    assert (numbers["total"], numbers["missing"], numbers["t_s"]) == (4, 2, [None, None, 0.0, 1.0])
+    assert numbers["states"] == [None, None, SCRIPT, SCRIPT]
+    around_of(fleet, name, 3, 0)
+    numbers = json.loads(page.ask("GET", query)[2])["numbers"]
+    assert (numbers["missing"], numbers["t_s"]) == (0, [-2.0, -1.0, 0.0, 1.0])
+    assert numbers["states"] == ["calm", "warning", SCRIPT, SCRIPT]
+    assert numbers["signals"] == {"anger": [40, None, 40, None]}
+    assert numbers["levels"] == {"anger": [None, "warning", None, "warning"]}
+    assert numbers["thresholds"] == {"anger": 60}
+    with sqlite3.connect(path) as database:  # a payload of which half is gone
+        database.execute("UPDATE pieces SET payload = substr(payload, 1, 90) WHERE first = 0")
+    assert json.loads(page.ask("GET", query)[2])["numbers"]["missing"] == 2
+
+
+def test_an_episode_that_is_none_is_refused(fleet: Fleet, page: Browser) -> None:
+    fleet.episode()
+    for query, status in (
+        (f"device=evenkeel/van-8&episode={name_of(1)}", 404),
+        (f"device=evenkeel/van-7&episode={name_of(9)}", 404),
+        ("device=evenkeel/van-7&episode=../../etc/passwd", 400),
+        (f"device=van-7&episode={name_of(1)}", 400),
+        ("", 400),
+    ):
+        assert page.ask("GET", f"/history/episode?{query}")[0] == status, query
+
+
+def test_a_file_has_the_episodes_that_are_shown_and_a_name_of_ours(fleet: Fleet, page: Browser) -> None:
+    fleet.episode(kind="fatigue", cause="=cmd|'/c calc'!A0", expression=SCRIPT)
+    fleet.episode("van-8", end=False, clock_synced=False)
+    status, headers, body = page.ask("GET", f"/history/export.csv?{DAY}")
+    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert headers["content-disposition"] == 'attachment; filename="evenkeel-2026-05-03-2026-05-04.csv"'
+    late, first = csv.DictReader(io.StringIO(body.decode()))
+    assert (first["device"], first["kind"], first["duration_s"], first["peak"]) == ("van-7", "fatigue", "30.5", "0.95")
+    assert (first["began"], first["clock_set"]) == ("2026-05-04T09:30:00.000+00:00", "true")
+    assert (first["cause"], first["expression"]) == ("'=cmd|'/c calc'!A0", SCRIPT)
+    assert (late["device"], late["duration_s"], late["ended"], late["clock_set"]) == ("van-8", "", "false", "false")
+    _, _, packed = page.ask("GET", f"/history/export.parquet?{DAY}&device=evenkeel/van-7")
+    (row,) = parquet.read_table(io.BytesIO(packed)).to_pylist()
+    assert (row["began"], row["duration_s"], row["speed_kmh"]) == (BEGINNING, 30.5, None)
+    for name in ("export.xlsx", "export.csv/../../../etc/passwd", "export.", "..%2f..%2fexport.csv"):
+        assert page.ask("GET", f"/history/{name}?{DAY}")[0] == 404
+
+
+def test_without_its_package_parquet_names_the_extra(
+    fleet: Fleet, page: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.episode()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    status, _, body = page.ask("GET", f"/history/export.parquet?{DAY}")
+    assert (status, "pip install 'evenkeel[parquet]'" in json.loads(body)["error"]) == (501, True)
 
 
 def test_an_operator_erases_a_device_after_writing_its_id(

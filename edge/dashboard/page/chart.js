@@ -50,7 +50,7 @@ export function drawChart(canvas, device, kind) {
   }
 }
 
-function line(pen, points) {
+export function line(pen, points) {
   pen.beginPath();
   points.forEach(([x, y], number) => (number ? pen.lineTo(x, y) : pen.moveTo(x, y)));
   if (points.length === 1) pen.lineTo(points[0][0] + 1, points[0][1]);

@@ -1,4 +1,5 @@
 import { begin, byId, capital, drawShape, get, isOperator, kindName, kinds, locale, made, number, percent, put, reason, say, send } from "/page/base.js";
+import { around } from "/page/around.js";
 
 const DAY_MS = 86_400_000;
 const FIRST_DAYS = 7;
@@ -102,6 +103,8 @@ const devicesOfOnePrefix = () => new Set(told.devices.map(({ device }) => device
 function drawFilter() {
   options(byId("device_of"), say("all_devices"), told.devices.map(({ device }) => [device, short(device)]));
   const known = new Set([...kinds(), ...told.episodes.map(({ kind }) => kind)]);
+  const query = wanted();
+  for (const format of ["csv", "parquet"]) byId(format).href = `/history/export.${format}?${query}`;
   options(byId("kind_of"), say("all_kinds"), [...known].map((kind) => [kind, capital(kindName(kind))]));
 }
 
@@ -155,6 +158,7 @@ function drawDays() {
 }
 
 function drawList() {
+  hide();
   byId("list").replaceChildren(...told.episodes.map((one) => {
     const row = made("tr");
     const when = made("td");
@@ -166,7 +170,12 @@ function drawList() {
     shape.dataset.state = one.level;
     drawShape(shape, one.level);
     level.append(shape, made("strong", capital(kindName(one.kind))), made("span", say(one.level)));
-    what.append(level);
+    const opens = made("button", "", "quiet");
+    opens.type = "button";
+    opens.setAttribute("aria-expanded", "false");
+    opens.append(level);
+    opens.addEventListener("click", () => show(one, row, opens));
+    what.append(opens);
     const details = [
       told.devices.length > 1 || one.device !== told.devices[0]?.device ? short(one.device) : "",
       one.cause ? get(causes(), one.cause) ?? one.cause : "",
@@ -180,6 +189,63 @@ function drawList() {
     row.append(when, what, made("td", lasted), made("td", percent(one.peak)));
     return row;
   }));
+}
+
+// ---- the numbers around an episode, below its row
+
+let shown = null;
+
+function hide() {
+  shown?.row.remove();
+  shown?.opens.setAttribute("aria-expanded", "false");
+  shown?.parent.classList.remove("open");
+  shown = null;
+}
+
+async function show(one, parent, opens) {
+  const again = shown?.one.episode === one.episode;
+  hide();
+  if (again) return;
+  const row = made("tr", "", "detail");
+  const cell = made("td");
+  cell.colSpan = 4;
+  row.append(cell);
+  parent.after(row);
+  parent.classList.add("open");
+  opens.setAttribute("aria-expanded", "true");
+  const mine = { one, row, parent, opens, draw: () => {} };
+  shown = mine;
+  put(cell, "…");
+  const query = new URLSearchParams({ device: one.device, episode: one.episode });
+  const answer = await fetch(`/history/episode?${query}`).catch(() => null);
+  const body = answer && await answer.json().catch(() => null);
+  if (shown !== mine) return;
+  if (!answer?.ok || !body) {
+    put(cell, body?.error ?? say("no_server"));
+    return;
+  }
+  const made_ = around(body);
+  cell.replaceChildren(made_.place);
+  mine.draw = made_.draw;
+  made_.draw();
+}
+
+addEventListener("resize", () => shown?.draw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown?.draw());
+
+async function take(event) {
+  event.preventDefault();
+  const answer = await fetch(event.currentTarget.href).catch(() => null);
+  if (!answer?.ok) {
+    put(byId("told"), (answer && (await answer.json().catch(() => null))?.error) ?? say("no_server"));
+    return;
+  }
+  const name = /filename="([\w.-]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "evenkeel";
+  const link = made("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 const causes = () => ({ microsleep: say("microsleep"), drowsy: say("drowsy") });
@@ -224,6 +290,7 @@ byId("erase").addEventListener("submit", async (event) => {
   put(byId("told"), say("erased", { device: answer.device, count: answer.alerts }));
 });
 
+for (const format of ["csv", "parquet"]) byId(format).addEventListener("click", take);
 for (const id of ["device_of", "kind_of", "since", "until"]) byId(id).addEventListener("change", soon);
 addEventListener("words", () => told && draw());
 
