@@ -197,10 +197,10 @@ def test_the_keyboard_leads_to_every_control_and_the_language_can_be_changed(pla
     played.as_device("tablet", "light")
     played.open("/health")
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         played.driver.switch_to.active_element.send_keys(Keys.TAB)
         reached.append(played.driver.switch_to.active_element.text)
-    assert reached == ["Now", "Cab", "Health", "History", "Deutsch"]
+    assert reached == ["Now", "Cab", "Health", "History", "Tune", "Deutsch"]
     played.driver.switch_to.active_element.send_keys(Keys.ENTER)
     played.wait_for("nav", "Jetzt")
     assert played.driver.execute_script("return document.documentElement.lang") == "de"
