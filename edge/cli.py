@@ -448,20 +448,20 @@ def discovery(
         bool, typer.Option("--forget", help="With --remove: clear all that the broker retains of the stopped device.")
     ] = False,
 ) -> None:
-    """Print this device's Home Assistant discovery message, or remove the device from Home Assistant."""
-    from edge.mqtt.discovery import discovery_payload, discovery_topic
+    """Print this device's Home Assistant discovery messages, or remove the device from Home Assistant."""
+    from edge.mqtt.discovery import descriptions, discovery_topic
     from edge.mqtt.one_shot import remove_discovery
     from edge.mqtt.retire import retire_device
 
     if forget and not remove:
         raise UsageError("--forget belongs to --remove: evenkeel discovery --remove --forget")
     configuration = load_config(config)
-    topic = discovery_topic(configuration)
     if not remove:
-        typer.echo(f"{topic} {discovery_payload(configuration, __version__).decode()}")
+        for topic, told in descriptions(configuration, __version__).items():
+            typer.echo(f"{topic} {told.decode()}")
         return
     remove_discovery(configuration, os.environ)
-    typer.echo(f"{topic}: removed")
+    typer.echo(f"{discovery_topic(configuration)}: removed")
     if forget:
         identity, cleared = retire_device(configuration, os.environ)
         typer.echo(f"{identity.name} at {identity.broker}: {cleared} retained topics cleared")

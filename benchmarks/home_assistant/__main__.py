@@ -53,7 +53,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="evenkeel-home-") as folder:
         trial = Trial(Path(folder), installation)
         with trial.running():
-            for step in (partial(trial.try_clip, options.picture), trial.try_blueprints, trial.try_kills, trial.judge):
+            clip = partial(trial.try_clip, options.picture)
+            for step in (clip, trial.try_upgrade, trial.try_blueprints, trial.try_kills, trial.judge):
                 step()
                 console.print(f"{trial.findings[-1].what}: {trial.findings[-1].found}", style="dim", markup=False)
         trial.try_recorder(options.hours)

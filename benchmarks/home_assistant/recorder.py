@@ -14,7 +14,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config import Config
-from edge.mqtt.discovery import discovery_payload, discovery_topic
+from edge.mqtt.discovery import descriptions
 from edge.mqtt.messages import Topics
 
 
@@ -54,7 +54,8 @@ class Listener:
 def describe(port: int, config: Config) -> None:
     """Have the broker retain a device's description."""
     with _connected(port) as client:
-        client.publish(discovery_topic(config), discovery_payload(config, "0"), qos=1, retain=True).wait_for_publish(10)
+        for topic, told in descriptions(config, "0").items():
+            client.publish(topic, told, qos=1, retain=True).wait_for_publish(10)
 
 
 def repeat(port: int, said: Sequence[Said], lasts_s: float, hours: float, speed: float) -> None:

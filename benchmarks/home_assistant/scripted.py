@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks.messages import made_alert, made_state
 from edge.config import Config
 from edge.domain import Level, Phase
-from edge.mqtt.discovery import discovery_payload, discovery_topic
+from edge.mqtt.discovery import descriptions
 from edge.mqtt.messages import AlertMessage, Topics
 from edge.mqtt.sending import ONLINE
 from edge.service.loop import board_stamp
@@ -27,7 +27,8 @@ class Scripted:
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        self._say(discovery_topic(config), discovery_payload(config, "0"), retain=True)
+        for topic, told in descriptions(config, "0").items():
+            self._say(topic, told, retain=True)
         self._say(self._topics.availability, ONLINE, retain=True)
         self._say(self._topics.state, made_state(board_stamp()).payload(), retain=True)
 

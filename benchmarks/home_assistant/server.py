@@ -50,7 +50,7 @@ class HomeAssistant(Server):
     """
 
     name = "home-assistant"
-    start_deadline_s = 120.0
+    start_deadline_s = 300.0
 
     def __init__(
         self,

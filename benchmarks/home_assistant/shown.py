@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.home_assistant.server import HomeAssistant
 from edge.config import Config
-from edge.mqtt.discovery import discovery_payload
+from edge.mqtt.discovery import descriptions
 
 ENTITIES = ("sensor", "binary_sensor", "button", "number", "event")
 SHOWN = {"dev_cla": "device_class", "unit_of_meas": "unit_of_measurement", "ic": "icon", "stat_cla": "state_class"}
@@ -21,8 +21,9 @@ def entities(home: HomeAssistant) -> dict[str, dict[str, Any]]:
 
 def described(config: Config) -> dict[str, dict[str, Any]]:
     """The entities of the device's own description, by unique id, with short keys."""
-    components = json.loads(discovery_payload(config, "0"))["cmps"].values()
-    return {one["uniq_id"]: one for one in components if one["p"] in ENTITIES}
+    told = [json.loads(one).get("cmps", {}) for one in descriptions(config, "0").values()]
+    components = [one for part in told for one in part.values()]
+    return {one["uniq_id"]: one for one in components if one["p"] in ENTITIES and "uniq_id" in one}
 
 
 def triggers(home: HomeAssistant, device: str) -> set[tuple[str, str]]:

@@ -19,6 +19,7 @@ from benchmarks.home_assistant.installation import Installation
 from benchmarks.home_assistant.kills import heard, kill_in_every_order
 from benchmarks.home_assistant.scripted import Scripted
 from benchmarks.home_assistant.server import HomeAssistant
+from benchmarks.home_assistant.upgrade import upgrade
 from benchmarks.mosquitto import Mosquitto
 from benchmarks.soak import Device as RunningDevice
 from benchmarks.world import Device as DecidingDevice
@@ -93,6 +94,15 @@ class Trial:
                 screenshot.photograph(self.home, f"/config/devices/device/{self._device(config)}", picture)
         self._forget(config)
 
+    def try_upgrade(self) -> None:
+        """A device that was described by one message, before an empty seat."""
+        clip = self._folder / "seat.mp4"
+        record(empty_seat(FPS), FPS, clip)
+        device = RunningDevice("van-6", self._folder, str(clip), self.broker.port, FPS)
+        config = load_config(self._folder / "van-6.toml")
+        self.findings += upgrade(self.home, self.broker.port, device, config)
+        self._forget(config)
+
     def _entity(self, config: Config, key: str) -> str:
         found = {entry["unique_id"]: entry["entity_id"] for entry in shown.entities(self.home).values()}
         return str(found[f"evenkeel_{config.device.id}_{key}"])
@@ -123,12 +133,12 @@ class Trial:
 
         def gone() -> bool:
             told.append(tuple(self._state(config, key) for key in ("state", "anger", "anger_signal")))
-            return told[-1][1:] == ("on", "unavailable")
+            return told[-1][1:] == ("on", "unknown")
 
         self.home.wait_for(gone, 180)
         self.findings.append(
             Finding(
-                "an alert stays on while its driver is out of sight, whose signal is unavailable",
+                "an alert stays on while its driver is out of sight, whose signal is unknown",
                 "yes",
                 "yes",
                 passed=True,
@@ -174,11 +184,12 @@ class Trial:
 
     def _forget(self, config: Config) -> None:
         """Take the stopped device back."""
+        file = self._folder / f"{config.device.id}.toml"
         command = [sys.executable, "-c", "from edge.cli import main; main()", "discovery", "--remove", "--forget"]
-        subprocess.run([*command, "--config", str(self._folder / "van-7.toml")], check=True, capture_output=True)  # noqa: S603
+        subprocess.run([*command, "--config", str(file)], check=True, capture_output=True)  # noqa: S603
         self.home.wait_for(lambda: self._device(config) is None)
         left = [topic for topic in retained(self.broker.port) if config.device.id in topic]
-        self.findings.append(nothing("retained after `discovery --remove --forget`", left))
+        self.findings.append(nothing(f"retained after `discovery --remove --forget` of {config.device.id}", left))
         left = [one for one in shown.entities(self.home) if config.device.id in one]
         self.findings.append(nothing("entities after it", left))
 

@@ -30,6 +30,9 @@ PARAMETERS = {
     "sequence": {"description": "Its number in that epoch."},
     "name": {"description": "Whatever the sender of a command chooses."},
     "word": {"description": "The device's prefix and id as one word; the part after `evenkeel-` of its client id."},
+    "part": {
+        "description": "What of the device is described: `driver`, `kind-<kind>`, `readings`, `controls`, `health`."
+    },
     "discovery_prefix": {"description": "`discovery.prefix`.", "default": "homeassistant"},
 }
 ABOUT = """What Evenkeel says and takes over MQTT. Written from the device's side: it sends what has the action `send`.

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.compat import StrEnum
+from edge.mqtt.discovery import PART
 from edge.mqtt.messages import COMMANDS, LIVE, RESEND, CommandName, Topics
 
 PREFIX, DEVICE, KIND, WORD, HOME = "{prefix}", "{device_id}", "{kind}", "{word}", "{discovery_prefix}"
 EPOCH, SEQUENCE = "{epoch}", "{sequence}"
+DESCRIBED = "{part}"
 _TOPICS = Topics(PREFIX, DEVICE)
 
 
@@ -136,12 +138,20 @@ _REPLY = Channel(
 )
 _HOME = (
     Channel(
-        name="discovery",
+        name="discoveryMoved",
         topic=f"{HOME}/device/{WORD}/config",
+        message="moved",
+        retained=True,
+        reads=(Role.HOME_ASSISTANT,),
+        about="Before version 0.2 one message here described all; now it has Home Assistant look at the parts.",
+    ),
+    Channel(
+        name="discovery",
+        topic=f"{HOME}/device/{WORD}{PART}{DESCRIBED}/config",
         message="description",
         retained=True,
         reads=(Role.HOME_ASSISTANT,),
-        about="Home Assistant's description of the device, where `discovery.enabled`; its format is Home Assistant's.",
+        about="A part of Home Assistant's description, where `discovery.enabled`; its format is Home Assistant's.",
     ),
     Channel(
         name="homeAssistant",

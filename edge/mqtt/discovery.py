@@ -1,19 +1,25 @@
-"""Home Assistant's MQTT device discovery: one retained message that describes the device and all its entities.
+"""Home Assistant's MQTT device discovery: retained messages that describe the device and all its entities.
 
 The format is Home Assistant's (https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload): a
 ``device``, an ``origin`` and ``components``, each with its ``platform`` and ``unique_id``. Keys go by the short names
-that Home Assistant has for them, because brokers bound how large a message may be.
+that Home Assistant has for them, and the description comes in parts, because brokers bound how large a message may be.
+Home Assistant takes the parts for one device by its identifier.
+
+Before version 0.2 one message described everything. Where it was, Home Assistant is told to let go of what it described
+(``migrate_discovery``), so that the parts take it up: unique ids, history and what people have changed stay. That is
+said with each description, because it costs nothing where there is nothing to let go.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from edge.board.sensors import Board, read_board
 from edge.config import Config
-from edge.mqtt.entities import Component, driver_entities, health_entities
+from edge.mqtt.entities import DRIVER, Component, Part, part_names, parts
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import DEFAULT_PREFIX, device_word
 from edge.words import catalogue
@@ -48,10 +54,29 @@ SHORT = {
 }
 """Home Assistant's abbreviations of what stands in a component."""
 
+PART = "_e-"
+"""Between a device's word and the name of a part; no word has it, as ``edge.mqtt.names`` makes them."""
+
+SETTLE_S = 2.0
+"""So long Home Assistant may take to let go of what one message described."""
+
+
+MOVED = b'{"migr_discvry":true}'
+"""Has Home Assistant let go of what was described by this topic, but keep all that it knows of it."""
+
 
 def discovery_topic(config: Config) -> str:
-    """Where Home Assistant looks for the device."""
+    """Where one message described the device; the parts' topics are made of it."""
     return f"{config.discovery.prefix}/device/{object_id(config)}/config"
+
+
+def part_topics(base: str) -> tuple[str, ...]:
+    """Where the parts are of what one message at ``base`` described, those of kinds that are not judged too."""
+    return tuple(_part_topic(base, name) for name in part_names())
+
+
+def _part_topic(base: str, name: str) -> str:
+    return f"{base.removesuffix('/config')}{PART}{name}/config"
 
 
 def birth_topic(config: Config) -> str:
@@ -64,58 +89,58 @@ def object_id(config: Config) -> str:
     return device_word(config.mqtt.prefix, config.device.id)
 
 
-def discovery_payload(config: Config, version: str, board: Board | None = None) -> bytes:
-    """The device's description; ``version`` is that of this software, ``board`` by default what this board tells."""
+def descriptions(config: Config, version: str, board: Board | None = None) -> dict[str, bytes]:
+    """The messages that describe the device, by their topics, in the order in which they are to be sent.
+
+    ``version`` is that of this software, ``board`` by default what this board tells. Home Assistant needs ``SETTLE_S``
+    behind the first before it can take the rest.
+    """
+    base = discovery_topic(config)
     topics = Topics(config.mqtt.prefix, config.device.id)
-    words = catalogue(config.discovery.language)
+    made = parts(topics, config, catalogue(config.discovery.language))
+    told = {_part_topic(base, name): _payload(config, part) for name, part in made.items()}
+    first = _part_topic(base, DRIVER)
+    told[first] = _payload(config, made[DRIVER], _about(version, board or read_board()))
+    return {base: MOVED, **told}
+
+
+def _payload(config: Config, part: Part, about: Mapping[str, str] | None = None) -> bytes:
+    """One message; ``about`` is what only one of them tells of the device."""
     identifier = f"{DEFAULT_PREFIX}_{object_id(config)}"
-    driver, health = driver_entities(topics, config, words), health_entities(topics, config, words)
-    components = health if config.alerts.shadow else driver | health
-    for key, component in components.items():
-        component["qos"] = 1
-        if component["platform"] != "device_automation":  # what triggers has no entity and so no id
-            component["unique_id"] = f"{identifier}_{key}"
-    if config.alerts.shadow:  # a component with its platform alone is one that Home Assistant removes
-        components |= {key: {"platform": component["platform"]} for key, component in driver.items()}
     payload = {
-        "dev": {
-            "ids": [identifier],
-            "name": config.device.id,
-            "mf": "Evenkeel",
-            "mdl": "Driver monitor",
-            "sw": version,
-            **_board_part(board or read_board()),
-        },
-        "o": {"name": "Evenkeel", "sw": version},
-        "avty": [{"t": topics.availability}],
+        "dev": {"ids": [identifier], "name": config.device.id, **(about or {})},
+        "o": {"name": "Evenkeel"},
+        "avty": [_with_short_keys(one) for one in part.availability],
         "avty_mode": "all",
-        "stat_t": topics.health,
-        "cmps": {key: _shortened(component, topics.name) for key, component in components.items()},
+        "stat_t": part.state_topic,
+        "cmps": {
+            # with its platform alone it is one that Home Assistant removes
+            key: {"p": one["platform"]} if key in part.hidden else _with_short_keys(one | _added(identifier, key, one))
+            for key, one in part.components.items()
+        },
     }
+    if len(part.availability) == 1 or part.hidden >= part.components.keys():
+        del payload["avty_mode"]
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _board_part(board: Board) -> dict[str, str]:
-    told = {"hw": board.model, "sn": board.serial}
-    return {key: text for key, text in told.items() if text is not None}
+def _added(identifier: str, key: str, component: Component) -> Component:
+    if component["platform"] == "device_automation":  # what triggers has no entity and so no id
+        return {"qos": 1}
+    return {"qos": 1, "unique_id": f"{identifier}_{key}"}
 
 
-def _shortened(component: Component, base: str) -> Component:
-    """The same with short keys, those of its availability too; ``base`` is written once where that makes it shorter."""
-    whole = _with_short_keys(component)
-    based = {"~": base} | _with_short_keys(component, base)
-    return min(whole, based, key=lambda one: len(json.dumps(one)))
+def _about(version: str, board: Board) -> dict[str, str]:
+    known = {"hw": board.model, "sn": board.serial}
+    told = {key: text for key, text in known.items() if text is not None}
+    return {"mf": "Evenkeel", "mdl": "Driver monitor", "sw": version, **told}
 
 
-def _with_short_keys(component: Component, base: str | None = None) -> Component:
-    return {SHORT.get(key, key): _inside(key, value, base) for key, value in component.items()}
+def _with_short_keys(component: Component) -> Component:
+    return {SHORT.get(key, key): _inside(value) for key, value in component.items()}
 
 
-def _inside(key: str, value: Any, base: str | None) -> Any:
-    if isinstance(value, list):
-        return [_with_short_keys(one, base) if isinstance(one, dict) else one for one in value]
-    if isinstance(value, str) and key.endswith("topic") and base is not None:
-        return f"~{value.removeprefix(base)}"
+def _inside(value: Any) -> Any:
     return _tight(value) if isinstance(value, str) and "{{" in value else value
 
 

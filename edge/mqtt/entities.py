@@ -1,6 +1,9 @@
 """What Home Assistant shows of a device: each entity as a component of its description, with the keys' full names.
 
-A component without a state topic has health's. What is not known is unknown or unavailable, never calm: a kind that
+The description comes in parts, a message each, because brokers bound how large a message may be. **A component stays in
+its part for good**: one that comes by another topic is a second one to a Home Assistant that runs, and it refuses that.
+
+A component without a state topic has its part's. What is not known is unknown or unavailable, never calm: a kind that
 cannot be read now is unavailable, unless an alert of it is open.
 """
 
@@ -8,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.config import Config
-from edge.decision.kinds import going_by
+from edge.decision.kinds import going_by, registered
 from edge.domain import EYES, Kind, Phase, State
 from edge.mqtt.messages import LIVE, RESEND, CommandName, Topics
 from edge.words import Catalogue
@@ -33,17 +38,58 @@ _WHOLE = "round(default=none)"
 _DETAIL = {"entity_category": "diagnostic", "enabled_by_default": False}
 """Of what changes all the time and few look at: each change is a row that Home Assistant stores."""
 
-# read before what follows uses it: 'k' is where a kind stands, and has nothing where it is not judged
-_KIND = "{{% set k = value_json.kinds.get('{kind}', {{}}) %}}"
+# a kind that is not judged, or that an older state does not tell of, has nothing
+_KIND = "value_json.kinds.get('{kind}', {{}})"
 
 # the number is found by its device, because people rename entities; while it has no value it is 'unknown'
 _LENGTH = "device_entities(device_id(entity_id)) | select('match', 'number') | map('states') | first"
 
 
-def driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
-    """What is said of the driver, and what may be asked for; nothing of it is there in shadow mode."""
-    spoken = _alert_entities(topics, config.alerts.enabled, words) | _state_entities(topics, config, words)
-    return spoken | _control_entities(topics, config, words)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One message of the description: components by their keys, and what each of them has unless it has its own.
+
+    ``availability``: the topics that must all say so, by default the device's alone. Of what is ``hidden`` Home
+    Assistant is told to remove it.
+    """
+
+    components: dict[str, Component]
+    state_topic: str
+    availability: tuple[Component, ...]
+    hidden: AbstractSet[str] = frozenset()
+
+
+DRIVER, READINGS, CONTROLS, HEALTH = "driver", "readings", "controls", "health"
+_OF_KIND = "kind-"
+"""In front of a kind's name: no kind can be called as another part."""
+
+
+def part_names() -> tuple[str, ...]:
+    """Every part, those of kinds that are not judged too."""
+    return DRIVER, *(f"{_OF_KIND}{kind}" for kind in registered()), READINGS, CONTROLS, HEALTH
+
+
+def parts(topics: Topics, config: Config, words: Catalogue) -> dict[str, Part]:
+    """What is said of the driver, what may be asked for, how the device is. In shadow mode only the last is shown."""
+    judged = config.alerts.enabled
+    unseen = () if going_by(EYES, judged) else ("perclos", "blinks")
+    unruled = () if config.breaks.enabled else ("break_due",)
+    made = {
+        DRIVER: _part(topics, _driver_entities(topics, config, words), topics.state, hidden=unruled),
+        **{f"{_OF_KIND}{kind}": _kind_part(topics, config, kind, words) for kind in registered()},
+        READINGS: _part(topics, _reading_entities(topics, config, words), topics.state, hidden=unseen),
+        CONTROLS: _part(topics, _control_entities(topics, config, words), topics.health),
+        HEALTH: _part(topics, _health_entities(topics, config, words), topics.health),
+    }
+    if not config.alerts.shadow:
+        return made
+    shown = {"fps", "dropped", *made[HEALTH].components}
+    return {name: replace(part, hidden=part.components.keys() - shown) for name, part in made.items()}
+
+
+def _part(topics: Topics, components: dict[str, Component], state_topic: str, *, hidden: Iterable[str] = ()) -> Part:
+    availability = ({"topic": topics.availability},)
+    return Part(components=components, state_topic=state_topic, availability=availability, hidden=frozenset(hidden))
 
 
 def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
@@ -102,31 +148,21 @@ def _control_entities(topics: Topics, config: Config, words: Catalogue) -> dict[
     }
 
 
-def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+def _health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
     """How the device is.
 
     Temperature and problem have no name here: Home Assistant calls them by their class, in its own language.
     """
-    common = {"entity_category": "diagnostic", "expire_after": _expiry(config.publish.health_s)}
+    common = _health_common(config)
 
     def number(value: str, **more: Any) -> Component:
         return _sensor(f"{{{{ value_json.{value} | {_WHOLE} }}}}", **more, **common)
-
-    def count(name: str, value: str, icon: str, **more: Any) -> Component:
-        return _sensor(f"{{{{ value_json.{value} }}}}", name=words.entity(name), icon=icon, **common | more)
 
     def problem(template: str, device_class: str = "problem", **more: str) -> Component:
         described = {"device_class": device_class, "value_template": template}
         return {"platform": "binary_sensor", **more, **described, **common}
 
     return {
-        "fps": _sensor(
-            "{{ (value_json.fps / 5) | round * 5 if value_json.fps is number else none }}",
-            name=words.entity("fps"),
-            icon="mdi:speedometer",
-            unit_of_measurement="fps",
-            **common,
-        ),
         "temperature": number("temperature_c", device_class="temperature", unit_of_measurement="°C"),
         "memory": _sensor(
             "{{ value_json.memory_mb | round(-1, default=none) }}",
@@ -136,8 +172,9 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
             suggested_display_precision=0,
             **common,
         ),
-        "outbox_depth": count("outbox_depth", "outbox.depth", "mdi:tray-full"),
-        "dropped": count("dropped", "dropped_frames", "mdi:filmstrip-off", state_class="total_increasing", **_DETAIL),
+        "outbox_depth": _sensor(
+            "{{ value_json.outbox.depth }}", name=words.entity("outbox_depth"), icon="mdi:tray-full", **common
+        ),
         # Home Assistant reads 'None' as unknown: a board that cannot tell is not one that runs cool
         "throttled": problem(
             "{{ iif(value_json.throttled, 'ON', 'OFF', none) }}",
@@ -158,32 +195,26 @@ def health_entities(topics: Topics, config: Config, words: Catalogue) -> dict[st
     }
 
 
-def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> dict[str, Component]:
-    # an event's type must be one of a fixed list; everything else in its payload becomes an attribute
-    template = "{{ dict(value_json, event_type=value_json.kind ~ '_' ~ value_json.phase) | to_json }}"
-    kinds = tuple(kinds)
-    alert = {
-        "platform": "event",
-        "name": words.entity("alert"),
-        "icon": "mdi:car-emergency",
-        "state_topic": topics.alert,
-        "value_template": template,
-        "event_types": [f"{kind}_{phase}" for kind in kinds for phase in Phase],
-        # an event that went away with the device would happen again with its return
-        "availability": [],
-    }
-    active = {
+def _health_common(config: Config) -> Component:
+    return {"entity_category": "diagnostic", "expire_after": _expiry(config.publish.health_s)}
+
+
+def _kind_part(topics: Topics, config: Config, kind: Kind, words: Catalogue) -> Part:
+    """Whether an alert of this kind is open, what triggers when one starts, and the signal behind it.
+
+    It goes by the state, not by ``alert/<kind>``: that is silent for hours, so what it said would hold while the device
+    hangs with its connection up. A value from the state expires.
+    """
+    k = _KIND.format(kind=kind)
+    common = {"expire_after": _expiry(config.publish.heartbeat_s)}
+    components: dict[str, Component] = {
         kind: {
             "platform": "binary_sensor",
             "name": _title(words.kind(kind)),
             "device_class": "problem",
-            "state_topic": topics.active(kind),
-            # no alert of a kind that cannot be read now is not 'off': then it is unavailable
-            **_while(topics, kind, "k.get('level') or k.get('readable')"),
-        }
-        for kind in kinds
-    }
-    started = {
+            "value_template": f"{{{{ iif({k}.get('level'), 'ON', 'OFF') }}}}",
+            **common,
+        },
         f"{kind}_started": {
             "platform": "device_automation",
             "automation_type": "trigger",
@@ -192,92 +223,120 @@ def _alert_entities(topics: Topics, kinds: Iterable[Kind], words: Catalogue) -> 
             "topic": topics.alert,
             "payload": f"{kind}{Phase.START}",
             "value_template": "{{ value_json.kind ~ value_json.phase }}",
-        }
-        for kind in kinds
+        },
+        # no state class: what it comes to over an hour tells nothing
+        f"{kind}_signal": {
+            "platform": "sensor",
+            "name": words.entity("signal").format(kind=_title(words.kind(kind))),
+            "icon": "mdi:gauge",
+            "unit_of_measurement": "%",
+            "value_template": f"{{% set k = {k} %}}{{{{ (k.signal * 10) | int * 10 if k.get('readable') else none }}}}",
+            **common,
+        },
     }
-    return {"alert": alert, **active, **started}
+    # no alert of a kind that cannot be read now is not 'off': then it is unavailable
+    said = f"{{% set k = {k} %}}{{{{ iif(k.get('level') or k.get('readable'), 'online', 'offline') }}}}"
+    return Part(
+        components=components,
+        state_topic=topics.state,
+        availability=({"topic": topics.availability}, {"topic": topics.state, "value_template": said}),
+        hidden=frozenset(() if kind in config.alerts.enabled else components),
+    )
 
 
-def _state_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
-    expire = {"state_topic": topics.state, "expire_after": _expiry(config.publish.heartbeat_s)}
+def _driver_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    """Alerts as they come, and what holds of the driver."""
+    expire = {"expire_after": _expiry(config.publish.heartbeat_s)}
+    return {
+        "alert": {
+            "platform": "event",
+            "name": words.entity("alert"),
+            "icon": "mdi:car-emergency",
+            "state_topic": topics.alert,
+            # an event's type must be one of a fixed list; everything else in its payload becomes an attribute
+            "value_template": "{{ dict(value_json, event_type=value_json.kind ~ '_' ~ value_json.phase) | to_json }}",
+            "event_types": [f"{kind}_{phase}" for kind in config.alerts.enabled for phase in Phase],
+            # an event that went away with the device would happen again with its return
+            "availability": [],
+        },
+        "state": {
+            "platform": "sensor",
+            "name": words.entity("state"),
+            "icon": "mdi:steering",
+            "device_class": "enum",
+            "options": [str(state) for state in State],
+            "value_template": "{{ value_json.state }}",
+            "json_attributes_topic": topics.state,
+            "json_attributes_template": "{{ dict(reason=value_json.reason) | to_json }}",
+            **expire,
+        },
+        "watching": {
+            "platform": "binary_sensor",
+            "name": words.entity("watching"),
+            "icon": "mdi:eye-check-outline",
+            "value_template": "{{ iif(value_json.watching, 'ON', 'OFF') }}",
+            **expire,
+        },
+        "break_due": {
+            "platform": "binary_sensor",
+            "name": words.entity("break_due"),
+            "icon": "mdi:coffee-outline",
+            "value_template": "{{ iif(value_json.break_due, 'ON', 'OFF', none) }}",
+            **expire,
+        },
+    }
+
+
+def _reading_entities(topics: Topics, config: Config, words: Catalogue) -> dict[str, Component]:
+    """What the pictures give, and how many of them there are."""
+    expire = {"expire_after": _expiry(config.publish.heartbeat_s)}
+    diagnostic = {"entity_category": "diagnostic"}
+    health = {"state_topic": topics.health, **_health_common(config)}
 
     def share(name: str, template: str, icon: str, **more: Any) -> Component:
-        return _sensor(template, name=name, icon=icon, **{"unit_of_measurement": "%"} | more, **expire)
+        return _sensor(template, name=words.entity(name), icon=icon, **{"unit_of_measurement": "%"} | more, **expire)
 
-    state = {
-        "platform": "sensor",
-        "name": words.entity("state"),
-        "icon": "mdi:steering",
-        "device_class": "enum",
-        "options": [str(state) for state in State],
-        "value_template": "{{ value_json.state }}",
-        "json_attributes_topic": topics.state,
-        "json_attributes_template": "{{ dict(reason=value_json.reason) | to_json }}",
-        **expire,
-    }
-    watching = {
-        "platform": "binary_sensor",
-        "name": words.entity("watching"),
-        "icon": "mdi:eye-check-outline",
-        "value_template": "{{ iif(value_json.watching, 'ON', 'OFF') }}",
-        **expire,
-    }
-    break_due = {
-        "platform": "binary_sensor",
-        "name": words.entity("break_due"),
-        "icon": "mdi:coffee-outline",
-        "value_template": "{{ iif(value_json.break_due, 'ON', 'OFF', none) }}",
-        **expire,
-    }
-    signals = {
-        f"{kind}_signal": share(
-            words.entity("signal").format(kind=_title(words.kind(kind))),
-            f"{_KIND.format(kind=kind)}{{{{ (k.signal * 10) | int * 10 if k else none }}}}",
-            "mdi:gauge",
-            state_class=None,  # what it comes to over an hour tells nothing
-            **_while(topics, kind, "k.get('readable')"),
-        )
-        for kind in config.alerts.enabled
-    }
-    diagnostic = {"entity_category": "diagnostic"}
-    eyes = {
+    return {
         "perclos": share(
-            words.entity("perclos"),
+            "perclos",
             f"{{{{ (value_json.eyes or {{}}).get('perclos') | multiply(100, none) | {_WHOLE} }}}}",
             "mdi:eye-off-outline",
         ),
         "blinks": share(
-            words.entity("blinks"),
+            "blinks",
             f"{{{{ (value_json.eyes or {{}}).get('blinks_per_minute') | {_WHOLE} }}}}",
             "mdi:eye-outline",
             unit_of_measurement="/min",
             **_DETAIL,
         ),
-    }
-    certain = {
         "confidence": share(
-            words.entity("confidence"),
+            "confidence",
             "{{ (value_json.confidence * 10) | round * 10 }}",
             "mdi:check-decagram",
             **_DETAIL,
         ),
         "calibrated": share(
-            words.entity("calibrated"),
+            "calibrated",
             f"{{{{ value_json.calibrated_percent | {_WHOLE} }}}}",
             "mdi:face-man-profile",
             state_class=None,  # learned once, and then it stays
             **diagnostic,
         ),
+        "fps": _sensor(
+            "{{ (value_json.fps / 5) | round * 5 if value_json.fps is number else none }}",
+            name=words.entity("fps"),
+            icon="mdi:speedometer",
+            unit_of_measurement="fps",
+            **health,
+        ),
+        "dropped": _sensor(
+            "{{ value_json.dropped_frames }}",
+            name=words.entity("dropped"),
+            icon="mdi:filmstrip-off",
+            state_class="total_increasing",
+            **health | _DETAIL,
+        ),
     }
-    seen = eyes if going_by(EYES, config.alerts.enabled) else {}
-    breaks = {"break_due": break_due} if config.breaks.enabled else {}
-    return {"state": state, "watching": watching, **breaks, **signals, **seen, **certain}
-
-
-def _while(topics: Topics, kind: Kind, when: str) -> Component:
-    """Available while the device is there and ``when`` holds of its kind ``k``."""
-    template = f"{_KIND.format(kind=kind)}{{{{ iif({when}, 'online', 'offline') }}}}"
-    return {"availability": [{"topic": topics.availability}, {"topic": topics.state, "value_template": template}]}
 
 
 def _sensor(template: str, **more: Any) -> Component:

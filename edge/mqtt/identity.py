@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge.board.kept import KeptFile
 from edge.compat import Self
 from edge.config import Config
-from edge.mqtt.discovery import discovery_topic
+from edge.mqtt.discovery import discovery_topic, part_topics
 from edge.mqtt.messages import Topics
 from edge.mqtt.security import is_loopback
 
@@ -22,7 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class Identity(BaseModel):
-    """The names that decide which topics are a device's; ``description`` is Home Assistant's, ``broker`` host:port."""
+    """The names that decide which topics are a device's. ``broker``: host:port.
+
+    ``description``: where one message described it to Home Assistant; the parts' topics are made of that.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -50,7 +53,7 @@ class Identity(BaseModel):
     @property
     def retained(self) -> tuple[str, ...]:
         """Every topic of it that this version retains."""
-        described = () if self.description is None else (self.description,)
+        described = () if self.description is None else (self.description, *part_topics(self.description))
         return *Topics(self.prefix, self.device_id).retained, *described
 
 

@@ -6,14 +6,14 @@ One connection that delivers a cargo, waits until the broker has acknowledged al
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from edge.config import Config
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
-from edge.mqtt.discovery import discovery_topic
+from edge.mqtt.discovery import discovery_topic, part_topics
 from edge.mqtt.extras import NONE, Extras, Reply
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
@@ -70,19 +70,25 @@ class Alerts:
         self.sent += len(delivered)
 
 
-class Single:
-    """One message."""
+class Emptying:
+    """An empty retained message on each topic, which has the broker forget what was there."""
 
-    def __init__(self, parcel: Parcel) -> None:
-        self._parcels = [parcel]
+    def __init__(self, topics: Iterable[str] = ()) -> None:
+        self._left = list(topics)
+        self.cleared = 0
+
+    def add(self, topics: Iterable[str]) -> None:
+        """Clear these as well."""
+        self._left += topics
 
     def load(self, room: int) -> list[Parcel]:
-        """The message, once."""
-        parcels, self._parcels = self._parcels[:room], self._parcels[room:]
-        return parcels
+        """The next topics."""
+        taken, self._left = self._left[:room], self._left[room:]
+        return [Parcel(Delivery(topic), b"", retain=True) for topic in taken]
 
     def unload(self, delivered: list[Delivery]) -> None:
-        """Nothing is left to do."""
+        """The broker has forgotten these."""
+        self.cleared += len(delivered)
 
 
 class Errand:
@@ -169,10 +175,10 @@ def flush_outbox(config: Config, environ: Mapping[str, str], outbox: Outbox) -> 
 
 
 def remove_discovery(config: Config, environ: Mapping[str, str]) -> None:
-    """Have Home Assistant forget the device: an empty retained message in place of its description.
+    """Have Home Assistant forget the device: an empty retained message in place of each part of its description.
 
     Raises:
         ConfigError, UnavailableError: as in ``Errand``.
     """
-    nothing = Parcel(Delivery(discovery_topic(config)), b"", retain=True)
-    Errand(config, environ, client_id(config, "discovery"), Single(nothing)).run()
+    base = discovery_topic(config)
+    Errand(config, environ, client_id(config, "discovery"), Emptying((*part_topics(base), base))).run()

@@ -10,7 +10,7 @@ from edge.config import Config
 from edge.domain import Stamp
 from edge.errors import UnavailableError
 from edge.mqtt.connect import Connector
-from edge.mqtt.discovery import discovery_payload, discovery_topic
+from edge.mqtt.discovery import descriptions
 from edge.mqtt.extras import Reply
 from edge.mqtt.limits import NO_WILL, Shortcoming
 from edge.mqtt.messages import Topics, command_result
@@ -117,6 +117,6 @@ def _payload(config: Config, now: Stamp) -> bytes:
     """A result of no command, as large as the largest message that the service sends."""
     size = LEAST_BYTES
     if config.discovery.enabled:
-        size = max(size, len(discovery_topic(config)) + len(discovery_payload(config, __version__)))
+        size = max(size, *(len(topic) + len(told) for topic, told in descriptions(config, __version__).items()))
     empty = len(command_result(now, NAME, ok=True, message="").payload())
     return command_result(now, NAME, ok=True, message="." * (size - empty)).payload()

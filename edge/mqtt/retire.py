@@ -15,7 +15,7 @@ from edge.mqtt.extras import Reply
 from edge.mqtt.identity import Identity
 from edge.mqtt.messages import Topics
 from edge.mqtt.names import client_id
-from edge.mqtt.one_shot import Errand, Parcel
+from edge.mqtt.one_shot import Emptying, Errand
 from edge.mqtt.sending import ONLINE
 from edge.mqtt.session import Answer, Delivery, Session
 
@@ -25,27 +25,6 @@ LISTEN_S = 2.0
 LISTENING = Delivery("the subscription to what is retained")
 
 _log = logging.getLogger(__name__)
-
-
-class Emptying:
-    """An empty retained message on each topic, which has the broker forget what was there."""
-
-    def __init__(self) -> None:
-        self._left: list[str] = []
-        self.cleared = 0
-
-    def add(self, topics: Iterable[str]) -> None:
-        """Clear these as well."""
-        self._left += topics
-
-    def load(self, room: int) -> list[Parcel]:
-        """The next topics."""
-        taken, self._left = self._left[:room], self._left[room:]
-        return [Parcel(Delivery(topic), b"", retain=True) for topic in taken]
-
-    def unload(self, delivered: list[Delivery]) -> None:
-        """The broker has forgotten these."""
-        self.cleared += len(delivered)
 
 
 class Retirement(Errand):

@@ -22,7 +22,7 @@ from edge.decision.kinds import registered
 from edge.domain import Stamp
 from edge.mqtt.around import Around
 from edge.mqtt.commands import Bounds, Budgets, Command, CommandError, Live, Resend, check_reply, parse_command, told_id
-from edge.mqtt.discovery import birth_topic, discovery_payload, discovery_topic
+from edge.mqtt.discovery import MOVED, SETTLE_S, birth_topic, descriptions
 from edge.mqtt.entities import MISSED_BEATS
 from edge.mqtt.extras import NONE, Extras, Reply
 from edge.mqtt.lane import AlertLane
@@ -99,7 +99,8 @@ class Sending:
         self._budgets = budgets
         self._bounds = Bounds(config.publish.max_pause_s, config.publish.max_command_age_s)
         self._topics = topics = Topics(config.mqtt.prefix, config.device.id)
-        self._discovery = discovery_topic(config)
+        described = descriptions(config, __version__) if config.discovery.enabled else {}
+        self._descriptions = tuple(described)
         # MQTT 5: what a broker keeps for a receiver that is away, or as retained, goes stale
         self._alert_extras = Extras(math.ceil(config.outbox.max_age_days * DAY_S))
         self._health_extras = Extras(math.ceil(MISSED_BEATS * config.publish.health_s))
@@ -111,9 +112,7 @@ class Sending:
         values |= dict.fromkeys(map(topics.active, unjudged), CLEARED)
         if config.alerts.shadow:  # what was said before it is not of now, and nothing takes its place
             values |= dict.fromkeys((topics.state, *map(topics.active, config.alerts.enabled)), CLEARED)
-        if config.discovery.enabled:
-            values[self._discovery] = discovery_payload(config, __version__)
-        self._slots = Slots(values)
+        self._slots = Slots(values | described)
         self._lock = threading.Lock()
         self._health: bytes | None = None
         self._live: Callable[[], LiveMessage] | None = None
@@ -136,6 +135,7 @@ class Sending:
         hz = config.mqtt.max_publish_hz
         self._piece_every_s = PIECE_EVERY_S if hz is None else max(PIECE_EVERY_S, 2 / hz)  # half is left for the rest
         self._piece_from = -math.inf
+        self._settled_at = -math.inf
         self._goodbye_by: float | None = None
         self._said_offline = False
 
@@ -246,7 +246,8 @@ class Sending:
         self._lane.settle()
         if self._discovery_at is not None and now >= self._discovery_at:
             self._discovery_at = None
-            self._slots.renew(self._discovery)
+            for one in self._descriptions[1:]:
+                self._slots.renew(one)
         if not self._said_offline:
             if self._suspects.cautious:
                 self._send_one(session, now)
@@ -297,7 +298,7 @@ class Sending:
         self._send_live(session)
         # alerts that nobody hears must not hold it up: without it Home Assistant does not subscribe to them
         if session.idle and (not self._lane.more or self._lane.waits(now)):
-            self._send_description(session)
+            self._send_description(session, now)
 
     def _send_one(self, session: Session, now: float) -> None:
         """The next message alone, and behind it a question whose answer shows that the connection stands."""
@@ -314,17 +315,18 @@ class Sending:
             lambda: self._send_results(session, 1),
             lambda: self._send_health(session),
             lambda: self._send_piece(session, now),
-            lambda: self._send_description(session),
+            lambda: self._send_description(session, now),
         )
         for step in steps:
             step()
             if not session.idle:
                 session.fence()
                 return
-        self._suspects.acquit()  # all was sent, and the connection stands
+        if not self._undescribed():
+            self._suspects.acquit()  # all was sent, and the connection stands
 
     def _may_go(self, session: Session, topic: str) -> bool:
-        return topic != self._discovery and topic not in self._banned and topic not in session.under_way
+        return topic not in self._descriptions and topic not in self._banned and topic not in session.under_way
 
     def _send_alerts(self, session: Session, now: float, room: int) -> None:
         def fits(waiting: Waiting) -> bool:
@@ -427,9 +429,18 @@ class Sending:
         if self._fits(session, topic, payload):
             session.send_lossy(Delivery(topic), payload, retain=False)
 
-    def _send_description(self, session: Session) -> None:
-        if self._discovery not in self._banned and self._slots.ready(lambda topic: topic == self._discovery):
-            self._send_slots(session, [self._discovery])
+    def _send_description(self, session: Session, now: float) -> None:
+        """The next message that describes the device; a pause follows the one that Home Assistant works on."""
+        left = self._undescribed()
+        if not left or now < self._settled_at:
+            return
+        topic = min(left, key=self._descriptions.index)
+        if self._slots.value(topic) == MOVED:
+            self._settled_at = now + SETTLE_S
+        self._send_slots(session, [topic])
+
+    def _undescribed(self) -> list[str]:
+        return self._slots.ready(lambda topic: topic in self._descriptions and topic not in self._banned)
 
     def _fits(self, session: Session, topic: str, payload: bytes, extras: Extras = NONE) -> bool:
         size = session.size(topic, payload, extras)

@@ -36,6 +36,11 @@ class Slots:
         with self._lock:
             return [topic for topic in self._unsent if wanted(topic)]
 
+    def value(self, topic: str) -> bytes:
+        """The topic's value."""
+        with self._lock:
+            return self._values[topic]
+
     def take(self, topic: str) -> bytes:
         """The topic's value, which is sent from now on."""
         with self._lock:

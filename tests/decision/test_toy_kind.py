@@ -42,7 +42,6 @@ from edge.domain import (
 )
 from edge.errors import ConfigError
 from edge.mqtt.client import Publisher
-from edge.mqtt.discovery import discovery_topic
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp
 from edge.service.mqtt_sink import MqttSink
@@ -229,15 +228,16 @@ def test_it_is_published_and_home_assistant_is_told_of_it(
         thread.start()
         alert = json.loads(subscriber.wait_for("evenkeel/van-7/alert"))
         subscriber.wait_for("evenkeel/van-7/alert/turned_away", b"ON")
-        described = json.loads(subscriber.wait_for(discovery_topic(config)))["cmps"]
+        told = ("driver", "kind-turned_away")
+        driver, kind = (
+            json.loads(subscriber.wait_for(f"homeassistant/device/van-7_e-{part}/config"))["cmps"] for part in told
+        )
         service.stop()
         subscriber.wait_for("evenkeel/van-7/availability", b"offline")
         thread.join()
     assert (alert["kind"], alert["phase"], alert["level"]) == ("turned_away", "start", "warning")
-    told = described["turned_away"]
-    assert told["stat_t"].replace("~", told["~"]) == "evenkeel/van-7/alert/turned_away"
-    assert described["turned_away"]["name"] == "Turned away"
-    assert "turned_away_start" in described["alert"]["evt_typ"]
+    assert kind["turned_away"]["name"] == "Turned away"
+    assert "turned_away_start" in driver["alert"]["evt_typ"]
 
 
 @pytest.fixture

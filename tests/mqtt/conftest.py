@@ -73,6 +73,11 @@ def passwords(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def _home_assistant_settles_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.mqtt.sending.SETTLE_S", 0.01)
+
+
 @pytest.fixture
 def publish_to(tmp_path: Path) -> Iterator[Callable[..., Publisher]]:
     """Starts publishers of device van-7: ``publish_to(port, username=…, tls=…)``."""

@@ -1,9 +1,12 @@
-"""A device's description with the keys' full names and whole topics, as Home Assistant reads it."""
+"""A device's description with the keys' full names, as Home Assistant reads it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+from edge.mqtt.discovery import MOVED
 
 SHORT = {
     "atype": "automation_type",
@@ -46,18 +49,23 @@ SHORT = {
 READS = ("sensor", "binary_sensor", "number", "event")
 
 
-def in_full(message: bytes) -> dict[str, Any]:
-    """The description, each component with what it has from above."""
+def in_full(messages: Mapping[str, bytes]) -> dict[str, Any]:
+    """All parts of a description as one: what the first tells of the device, and each part's components."""
+    told = [part_in_full(message) for message in messages.values() if message != MOVED]
+    components = {key: one for part in told for key, one in part["components"].items()}
+    assert len(components) == sum(len(part["components"]) for part in told), "a component stands in two parts"
+    return {**told[0], "components": components}
+
+
+def part_in_full(message: bytes) -> dict[str, Any]:
+    """One message, each component with what it has from above."""
     told: dict[str, Any] = _with_long_keys(json.loads(message))
     for component in told["components"].values():
-        base = component.pop("~", "")
-        places = [(one, "topic") for one in component.get("availability", [])]
-        places += [(component, key) for key in component if key.endswith("topic")]
-        for place, key in places:
-            if place[key].startswith("~"):
-                place[key] = base + place[key][1:]
-        if len(component) > 1 and component["platform"] in READS:
-            component.setdefault("state_topic", told["state_topic"])
+        if len(component) > 1:
+            shared = ["state_topic"] if component["platform"] in READS else []
+            shared += ["availability"] if component["platform"] != "device_automation" else []
+            for key in shared:
+                component.setdefault(key, told[key])
     return told
 
 

@@ -115,7 +115,7 @@ def test_on_the_vehicle_the_monitor_may_do_all_that_it_does(
     hears = subscribe(broker.port, user=("homeassistant", "homeassistant"))
     publisher = publish_to(broker.port, username="evenkeel", password_file=secret, protocol="5")
     everything_is_taken(publisher, hears, caplog)
-    hears.wait_for("homeassistant/device/van-7/config")
+    hears.wait_for("homeassistant/device/van-7_e-health/config")
 
 
 def test_on_the_vehicle_the_monitor_may_not_command_and_a_display_may_say_nothing(guarded: Guarded) -> None:

@@ -21,7 +21,13 @@ FOLDER = Path(edge.mqtt.__file__).parent
 README = (FOLDER / "README.md").read_text()
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())
 CHANNELS = channels()
-OURS = {"prefix": "evenkeel", "device_id": "van-7", "discovery_prefix": "homeassistant", "word": "van-7"}
+OURS = {
+    "prefix": "evenkeel",
+    "device_id": "van-7",
+    "discovery_prefix": "homeassistant",
+    "word": "van-7",
+    "part": "health",
+}
 USERS = {
     ("fleet.acl", "fleet-operator"): Role.OPERATOR,
     ("fleet.acl", "fleet-collector"): Role.COLLECTOR,

@@ -48,7 +48,11 @@ def test_a_broker_takes_alerts_state_and_discovery(
         subscriber.wait_for("evenkeel/van-7/alert", count=20)
         reasons = [json.loads(payload)["reason"] for payload in subscriber.payloads("evenkeel/van-7/alert")]
         assert list(dict.fromkeys(reasons)) == [f"alert-{number}" for number in range(20)]
-        for topic in ("evenkeel/van-7/state", "evenkeel/van-7/availability", "homeassistant/device/van-7/config"):
+        for topic in (
+            "evenkeel/van-7/state",
+            "evenkeel/van-7/availability",
+            "homeassistant/device/van-7_e-health/config",
+        ):
             subscriber.wait_for(topic)
     finally:
         broker.kill()

@@ -224,7 +224,7 @@ def test_the_demo_s_clip_brings_every_alert_that_it_shows(cloud: Cloud, tmp_path
 def said(channel: Channel, device: str = "van-7") -> str:
     home = "homeassistant"
     places = {"kind": "anger", "name": "desk", "word": device, "epoch": "7", "sequence": "1", "discovery_prefix": home}
-    return channel.topic.format(prefix="evenkeel", device_id=device, **places)
+    return channel.topic.format(prefix="evenkeel", device_id=device, part="driver", **places)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -47,7 +47,8 @@ from edge.episodes import Episode, Episodes, uuid7
 from edge.mqtt.around import Around, Sample
 from edge.mqtt.client import Publisher
 from edge.mqtt.commands import Command
-from edge.mqtt.discovery import discovery_payload
+from edge.mqtt.discovery import descriptions
+from edge.mqtt.entities import part_names
 from edge.mqtt.messages import (
     BreaksPart,
     CommandName,
@@ -280,7 +281,7 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         around = f"episode/{NEWEST.epoch}/{NEWEST.sequence}"
         for topic in ("alert", "alert/anger", "health", "live", around, "command/pause/result"):
             live.wait_for(f"evenkeel/van-7/{topic}")
-        live.wait_for("homeassistant/device/van-7/config")  # the last one
+        live.wait_for("homeassistant/device/van-7_e-health/config")  # the last one
         late = subscribe(mosquitto.port)
         late.wait_for("evenkeel/van-7/state")
         late.publish("marker")
@@ -293,12 +294,14 @@ def test_the_readme_names_topic_qos_and_retain_as_a_subscriber_sees_them(
         topic.replace("<prefix>", "evenkeel")
         .replace("<device_id>", "van-7")
         .replace("<word>", "van-7")
+        .replace("<part>", part)
         .replace("<name>", "pause")
         .replace("<epoch>", str(NEWEST.epoch))
         .replace("<sequence>", str(NEWEST.sequence))
         .replace("<kind>", kind): how
         for topic, how in documented.items()
         for kind in config.alerts.enabled
+        for part in part_names()
     }
 
 
@@ -385,9 +388,8 @@ def test_evidence_a_rounding_error_above_one_is_one() -> None:
 def test_every_topic_that_home_assistant_is_told_of_is_one_of_ours() -> None:
     config = Config.model_validate({"device": {"id": "van.7"}})
     topics = Topics("evenkeel", "van.7")
-    description = in_full(discovery_payload(config, "0.2.0"))
+    description = in_full(descriptions(config, "0.2.0"))
     ours = {topics.state, topics.alert, topics.health, topics.result("+")}
-    ours |= {topics.active(kind) for kind in config.alerts.enabled}
     used = {component["state_topic"] for component in description["components"].values() if "state_topic" in component}
     assert used == ours
     assert description["availability"] == [{"topic": topics.availability}]

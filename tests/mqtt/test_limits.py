@@ -14,6 +14,7 @@ import pytest
 from benchmarks.messages import made_alert, made_health, made_state
 from edge.config import Config
 from edge.mqtt.client import Publisher
+from edge.mqtt.discovery import part_topics
 from edge.mqtt.messages import Topics
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import board_stamp
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tests.conftest import Subscriber
 
 TOPICS = Topics("evenkeel", "van-7")
-DESCRIPTION = "homeassistant/device/van-7/config"
+DESCRIPTION = "homeassistant/device/van-7_e-health/config"  # the last of its parts
 
 Until = Callable[..., None]
 
@@ -238,17 +239,26 @@ def test_a_ping_that_nobody_answers_ends_the_connection(start: Start, until: Unt
 def test_what_is_larger_than_the_broker_takes_is_left_out_and_said_once(
     start: Start, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limit = limited(MaximumPacketSize=2000)
+    limit = limited(MaximumPacketSize=1500)
     with caplog.at_level(logging.WARNING):
         device = start(limit, "a", "b")
         until(lambda: device.depth == 0, "the delivery")
-        until(lambda: device.says(f"left out: {DESCRIPTION}; larger than the 2000 bytes"), "the notice")
+        until(lambda: device.says(f"left out: {DESCRIPTION}; larger than the 1500 bytes"), "the notice")
         device.broker.cut()
         until(lambda: bool(device.broker.published(TOPICS.state, 1)), "another connection")
         until(lambda: device.says("left out"), "the notice again")
     assert device.broker.published(DESCRIPTION) == []
-    assert caplog.text.count("left out") == 1
+    assert caplog.text.count(f"left out: {DESCRIPTION}") == 1
     assert device.broker.published(TOPICS.state)
+
+
+def test_a_broker_that_takes_2000_bytes_gets_all_of_the_description(start: Start, until: Until) -> None:
+    device = start(limited(MaximumPacketSize=2000), "a")
+    until(lambda: bool(device.broker.published(DESCRIPTION)), "the last part")
+    assert not device.publisher.problems
+    base = "homeassistant/device/van-7/config"
+    described = [one.topic for one in device.broker.received if one.topic.startswith("homeassistant/device/")]
+    assert described == [base, *part_topics(base)]
 
 
 def test_alerts_that_are_too_large_for_one_broker_wait_and_hold_up_no_other(start: Start, until: Until) -> None:
@@ -340,6 +350,15 @@ def test_a_retained_message_that_breaks_the_connection_is_left_out(start: Start,
     connections = device.broker.received[-1].connection
     until(lambda: bool(device.broker.published(TOPICS.active(made_alert(board_stamp()).kind))), "the other topics")
     assert device.broker.received[-1].connection == connections
+
+
+def test_a_part_of_the_description_that_breaks_the_connection_behind_the_pause_is_left_out(
+    start: Start, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Home Assistant is given time, not all was sent, and nothing is acquitted."""
+    monkeypatch.setattr("edge.mqtt.sending.SETTLE_S", 0.3)
+    device = start(lambda got: CLOSE if got.kind == PUBLISH and got.topic == DESCRIPTION else None, "a")
+    until(lambda: device.says(f"{DESCRIPTION} is left out, because it has broken the connection"), "the notice")
 
 
 def test_health_that_breaks_the_connection_is_left_out(start: Start, until: Until) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config import Config
-from edge.mqtt.discovery import discovery_payload, discovery_topic
+from edge.mqtt.discovery import MOVED, descriptions
 from edge.mqtt.names import DEFAULT_PREFIX, LONGEST, client_id, device_word
 
 Name = tuple[str, str]
@@ -26,11 +26,12 @@ def config_of(name: Name) -> Config:
 def ids_of(name: Name) -> set[str]:
     """All by which Home Assistant tells a device and its entities."""
     config = config_of(name)
-    described = json.loads(discovery_payload(config, "0"))
-    shown = [component for component in described["cmps"].values() if component["p"] != "device_automation"]
+    messages = descriptions(config, "0")
+    told = [json.loads(message) for message in messages.values() if message != MOVED]
+    shown = [one for part in told for one in part["cmps"].values() if one["p"] != "device_automation"]
     entities = {component["uniq_id"] for component in shown}
     assert len(entities) == len(shown)
-    return {discovery_topic(config), *described["dev"]["ids"], *entities}
+    return {*messages, *(word for part in told for word in part["dev"]["ids"]), *entities}
 
 
 def places_of(name: Name) -> set[str]:

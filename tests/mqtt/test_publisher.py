@@ -559,7 +559,7 @@ def test_home_assistant_gets_the_description_again_when_it_has_started(
     monkeypatch.setattr("edge.mqtt.sending.DISCOVERY_DELAY_S", (0.01, 0.02))
     subscriber = subscribe(mosquitto.port)
     publish(config(mosquitto.port))
-    topic = "homeassistant/device/van-7/config"
+    topic = "homeassistant/device/van-7_e-health/config"
     description = json.loads(subscriber.wait_for(topic))
     assert description["avty"] == [{"t": TOPICS.availability}]
     subscriber.wait_for(TOPICS.state)

@@ -16,6 +16,7 @@ from edge.cli import main
 from edge.config import Config
 from edge.errors import EXIT_UNAVAILABLE, EXIT_USAGE, UnavailableError
 from edge.mqtt.client import Publisher
+from edge.mqtt.discovery import part_topics
 from edge.mqtt.exclusive import claim_device
 from edge.mqtt.identity import Identity, IdentityFile
 from edge.mqtt.retire import retire
@@ -30,7 +31,7 @@ Subscribe = Callable[..., "Subscriber"]
 Publish = Callable[..., Publisher]
 Command = Callable[..., tuple[int, str, str]]
 
-DESCRIPTION = "homeassistant/device/van-7/config"
+DESCRIPTION = "homeassistant/device/van-7_e-health/config"  # the last of its parts
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +110,7 @@ def test_a_device_that_is_online_keeps_its_topics_unless_force_is_used(
     hears = subscribe(mosquitto.port)
     publish_to(mosquitto.port)
     hears.wait_for("evenkeel/van-7/availability", b"online")
-    hears.wait_for("homeassistant/device/van-7/config")  # the last one
+    hears.wait_for("homeassistant/device/van-7_e-health/config")  # the last one
     before = still_retained(mosquitto.port, subscribe)
     code, _, err = evenkeel(mosquitto.port, "retire")
     assert (code, "is online: nothing was cleared" in err) == (EXIT_UNAVAILABLE, True), err
@@ -203,7 +204,8 @@ def test_another_prefix_or_place_of_the_description_is_another_name(tmp_path: Pa
     IdentityFile(path).remember(Identity.of(first))
     moved = first.model_copy(update={"discovery": first.discovery.model_copy(update={"prefix": "ha"})})
     (left,) = IdentityFile(path).remember(Identity.of(moved))
-    assert set(left.retained) - set(Identity.of(moved).retained) == {DESCRIPTION}
+    base = "homeassistant/device/van-7/config"
+    assert set(left.retained) - set(Identity.of(moved).retained) == {base, *part_topics(base)}
     other = configuration(prefix="fleet")
     assert "evenkeel/van-7" in names(IdentityFile(path).remember(Identity.of(other)))
 

@@ -41,7 +41,7 @@ from edge.domain import (
 )
 from edge.errors import UnavailableError
 from edge.mqtt.client import Publisher
-from edge.mqtt.discovery import discovery_payload
+from edge.mqtt.discovery import descriptions
 from edge.mqtt.messages import ShadowPart
 from edge.mqtt.outbox import Outbox
 from edge.service.loop import Service, board_stamp, build_service
@@ -148,7 +148,7 @@ def test_without_it_traces_and_labels_are_asked_for(arguments: list[str], why: s
 
 
 def test_home_assistant_is_told_of_health_alone_and_to_remove_the_rest() -> None:
-    components = in_full(discovery_payload(SHADOW, "0.2"))["components"]
+    components = in_full(descriptions(SHADOW, "0.2"))["components"]
     assert components["anger"] == {"platform": "binary_sensor"}
     assert components["state"] == {"platform": "sensor"}
     assert components["anger_started"] == {"platform": "device_automation"}
