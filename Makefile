@@ -13,6 +13,7 @@ MESSAGES ?= 200000
 CASES ?= 20000
 PLATFORM ?= aarch64
 PY ?= 3.11 3.13
+EXTRAS ?=
 # What the soak plays beside the demo's clip; none of it is needed.
 CLIPS ?= $(wildcard ../shared/data/clips/*)
 FLOAT ?= runs/expression/expression_float.tflite
@@ -224,8 +225,8 @@ axe: $(AXE) ## Fetch axe-core, with which the browser tests look for barriers in
 pictures: $(VENV)/.dev ## Play the demo and write pictures of the dashboard's pages into docs/pages; ARGS='now tune': only these
 	$(VENV)/bin/python -m docs.pictures $(ARGS)
 
-wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY need to install without a network
-	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse
+wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY (and EXTRAS=dashboard) need without a network
+	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse $(EXTRAS)
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
 	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

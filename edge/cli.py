@@ -406,6 +406,7 @@ def dashboard(
         raise UnavailableError(
             f"dashboard needs the package {error.name}; install it: pip install 'evenkeel[dashboard]'"
         ) from None
+    from edge.board.notify import Notifier
     from edge.config.override import changed
 
     if labels is not None and traces is None:
@@ -437,7 +438,14 @@ def dashboard(
         traces=traces,
         labels=labels,
     )
-    served.run(lambda: typer.echo(f"dashboard: {served.address}"))
+
+    def ready() -> None:
+        typer.echo(f"dashboard: {served.address}")
+        notifier.ready()
+        notifier.status(f"pages at {served.address}")
+
+    with contextlib.closing(Notifier.from_environment()) as notifier:
+        served.run(ready)
 
 
 @app.command()

@@ -11,6 +11,10 @@ UNIT=/etc/systemd/system/$SERVICE
 USES=$UNIT.d/uses.conf
 COMMAND=/usr/local/bin/evenkeel
 SERVICE_USER=evenkeel
+DASHBOARD=evenkeel-dashboard.service
+DASHBOARD_UNIT=/etc/systemd/system/$DASHBOARD
+DASHBOARD_USER=evenkeel-dashboard
+DASHBOARD_DIR=/var/lib/evenkeel-dashboard
 
 DRY_RUN=no
 
@@ -52,4 +56,13 @@ systemd_runs() {
 
 is_our_command() {
     grep -qs "$PREFIX/current/bin/evenkeel" "$COMMAND"
+}
+
+stop_pages() {
+    if [ -e "$DASHBOARD_UNIT" ]; then
+        ! systemd_runs || run systemctl stop "$DASHBOARD"
+        run systemctl --quiet disable "$DASHBOARD"
+    fi
+    run rm -rf "$DASHBOARD_UNIT" "$DASHBOARD_UNIT.d"
+    ! systemd_runs || run systemctl daemon-reload
 }

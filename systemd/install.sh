@@ -21,19 +21,22 @@ OLD=           # release that runs now, as the link 'current' names it; empty: n
 RELEASE=       # release that is being made
 SYSTEM_SITE=no # whether the environment sees apt's Python packages
 PACKAGES=      # apt packages to install first
+PAGES=         # whether the dashboard is a service too: yes, no; empty: as it is
 FAULTS=0
 
 usage() {
     cat <<'END'
-Usage: install.sh [--wheels DIR] [--python P] [--with-mosquitto] [--no-start] [--dry-run]
+Usage: install.sh [--wheels DIR] [--python P] [--with-mosquitto] [--dashboard] [--no-start] [--dry-run]
        install.sh --rollback [--no-start] [--dry-run]
-       install.sh --allow [--no-start] [--dry-run]
+       install.sh --allow [--wheels DIR] [--dashboard | --no-dashboard] [--no-start] [--dry-run]
 
 Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts stay.
 
   --wheels DIR       take every Python package from DIR (see 'make wheelhouse'); uses no network
   --python P         Python 3.11 to 3.13 to run on; default: python3
   --with-mosquitto   install Debian's mosquitto too, as the broker on this board
+  --dashboard        serve the pages of 'evenkeel dashboard' too, as a service of its own; upgrades keep it
+  --no-dashboard     do so no more
   --no-start         do not start or restart the service
   --rollback         go back to the version that ran before the last upgrade
   --allow            only add what the configuration uses now: packages, and what the unit allows (sound, pins)
@@ -68,6 +71,8 @@ parse_arguments() {
             --wheels) WHEELS=$(argument "$@"); shift ;;
             --python) PYTHON=$(argument "$@"); shift ;;
             --with-mosquitto) WITH_MOSQUITTO=yes ;;
+            --dashboard) PAGES=yes ;;
+            --no-dashboard) PAGES=no ;;
             --no-start) START=no ;;
             --rollback) ROLLBACK=yes ;;
             --allow) ALLOW=yes ;;
@@ -80,6 +85,10 @@ parse_arguments() {
     if [ "$ROLLBACK" = yes ] && [ -n "$WHEELS" ]; then
         usage_error "--rollback goes back to what is installed; it takes no --wheels"
     fi
+    if [ "$ROLLBACK" = yes ] && [ "$PAGES" = yes ]; then
+        usage_error "--rollback goes back to what is installed; --allow --dashboard adds the dashboard"
+    fi
+    if [ -z "$PAGES" ] && [ -e "$DASHBOARD_UNIT" ]; then PAGES=yes; fi
 }
 
 argument() {
@@ -119,6 +128,8 @@ check_wheels() {
         fault "--wheels: no such folder"
     elif ! ls "$WHEELS"/evenkeel-*.whl >/dev/null 2>&1; then
         fault "--wheels $WHEELS: holds no evenkeel-*.whl; make such a folder with 'make wheelhouse'"
+    elif [ "$PAGES" = yes ] && ! ls "$WHEELS"/starlette-*.whl >/dev/null 2>&1; then
+        fault "--wheels $WHEELS: holds nothing for the dashboard; make such a folder with 'make wheelhouse EXTRAS=dashboard'"
     fi
 }
 
@@ -238,6 +249,7 @@ install_release() {
     take_over "$RELEASE"
     keep_previous
     make_command
+    serve_pages "$RELEASE"
     [ "$DRY_RUN" = yes ] || say "evenkeel $(version_of "$RELEASE") is installed; configuration: $CONFIG"
 }
 
@@ -270,7 +282,8 @@ make_release() {
 copy_installer() {
     run mkdir "$1"
     run install -m 755 -t "$1" "$HERE/install.sh" "$HERE/uninstall.sh" "$HERE/evenkeel"
-    run install -m 644 -t "$1" "$HERE/common.sh" "$HERE/evenkeel.service" "$HERE/evenkeel.toml" "$HERE/README.md"
+    run install -m 644 -t "$1" "$HERE/common.sh" "$HERE/evenkeel.service" "$HERE/$DASHBOARD" "$HERE/evenkeel.toml" \
+        "$HERE/README.md"
 }
 
 # apt's picamera2 and libcamera were built against apt's numpy: another one beside it breaks them.
@@ -316,7 +329,7 @@ install_extras() {
     if configures 'vehicle\.can'; then extras="$extras,can"; fi
     if configures 'vss'; then extras="$extras,vss"; fi
     if configures 'metrics'; then extras="$extras,metrics"; fi
-    if configures 'dashboard'; then extras="$extras,dashboard"; fi
+    if [ "$PAGES" = yes ] || configures 'dashboard'; then extras="$extras,dashboard"; fi
     if configures 'dashboard\.history'; then extras="$extras,history"; fi
     if configures '(cab\.gpio|cab\.button|vehicle\.gpio)' && [ "$SYSTEM_SITE" = no ]; then extras="$extras,gpio"; fi
     [ -n "$extras" ] || return 0
@@ -343,6 +356,12 @@ make_user() {
         if getent group "$group" >/dev/null; then run usermod --append --groups "$group" "$SERVICE_USER"; fi
     done
     run install -d -m 700 -o "$SERVICE_USER" -g "$SERVICE_USER" "$STATE_DIR"
+}
+
+# Nobody who serves pages has a camera or the monitor's files: a user of its own, in no other group.
+make_dashboard_user() {
+    getent passwd "$DASHBOARD_USER" >/dev/null || run useradd --system --user-group --no-create-home \
+        --home-dir "$DASHBOARD_DIR" --shell /usr/sbin/nologin "$DASHBOARD_USER"
 }
 
 make_config() {
@@ -416,8 +435,39 @@ allow_what_is_used() {
     fi
 }
 
+# The pages come behind the monitor: where they fail, it goes on, and this says so.
+serve_pages() {
+    case $PAGES in
+        yes) ;;
+        no) stop_pages && return ;;
+        *) return 0 ;;
+    esac
+    if [ "$DRY_RUN" = no ] && ! has_pages "$1"; then
+        warn "this version has no dashboard as a service: it is stopped until an upgrade with --dashboard"
+        stop_pages && return
+    fi
+    make_dashboard_user
+    run install -m 644 "$PREFIX/$1/systemd/$DASHBOARD" "$DASHBOARD_UNIT.new"
+    run mv "$DASHBOARD_UNIT.new" "$DASHBOARD_UNIT"
+    run systemctl --quiet enable "$DASHBOARD"
+    systemd_runs || return 0
+    run systemctl daemon-reload
+    [ "$START" = yes ] || return 0
+    run systemctl reset-failed "$DASHBOARD" 2>/dev/null || true
+    if ! run systemctl restart "$DASHBOARD"; then
+        journalctl --unit "$DASHBOARD" --lines 15 --no-pager >&2
+        fail "the monitor runs, the dashboard does not; its journal's last lines stand above"
+    fi
+}
+
+has_pages() {
+    [ -f "$PREFIX/$1/systemd/$DASHBOARD" ] && "$PREFIX/$1/bin/python" -I -c 'import argon2, starlette, uvicorn' 2>/dev/null
+}
+
 allow_only() {
     [ -n "$OLD" ] || fail "there is no installation whose unit could allow anything"
+    [ -z "$WHEELS" ] || check_wheels
+    [ "$FAULTS" -eq 0 ] || fail "nothing was changed"
     [ "$DRY_RUN" = yes ] || verify "$OLD" || fail "nothing was changed"
     PYTHON=$PREFIX/$OLD/bin/python
     ! grep -qs 'include-system-site-packages = true' "$PREFIX/$OLD/pyvenv.cfg" || SYSTEM_SITE=yes
@@ -426,6 +476,7 @@ allow_only() {
     install_extras "$OLD"
     allow_what_is_used "$OLD"
     start_service || fail "the service did not become ready; \`journalctl -u evenkeel\` tells why"
+    serve_pages "$OLD"
     [ "$DRY_RUN" = no ] || return 0
     if [ ! -f "$USES" ]; then say "the unit allows a camera and nothing else"; else cat "$USES"; fi
 }
@@ -468,6 +519,7 @@ roll_back() {
     verify "$RELEASE" || fail "the earlier version cannot run with $CONFIG; nothing was changed"
     take_over "$RELEASE"
     run ln -sfn "$OLD" "$PREFIX/previous"
+    serve_pages "$RELEASE"
     [ "$DRY_RUN" = yes ] || say "went back to evenkeel $(version_of "$RELEASE"); --rollback again undoes it"
 }
 

@@ -11,7 +11,7 @@ usage() {
     cat <<'END'
 Usage: uninstall.sh [--retire | --no-retire] [--keep-data] [--dry-run]
 
-Removes the service, the program, its user, its configuration and the alerts that still wait.
+Removes the services, the program, its users, its configuration and the alerts that still wait.
 
   --retire      have the broker forget this device: what it retains of it, and Home Assistant's entry
   --no-retire   leave that there; default: ask at a terminal, else leave it and say so
@@ -41,6 +41,7 @@ main() {
 }
 
 remove_service() {
+    stop_pages
     if [ -e "$UNIT" ]; then
         ! systemd_runs || run systemctl stop "$SERVICE"
         run systemctl --quiet disable "$SERVICE"
@@ -48,7 +49,7 @@ remove_service() {
     run rm -rf "$UNIT" "$UNIT.d"
     if systemd_runs; then
         run systemctl daemon-reload
-        run systemctl reset-failed "$SERVICE" 2>/dev/null || true
+        run systemctl reset-failed "$SERVICE" "$DASHBOARD" 2>/dev/null || true
     fi
 }
 
@@ -77,8 +78,10 @@ remove_program() {
 }
 
 remove_data() {
-    run rm -rf "$CONFIG_DIR" "$STATE_DIR"
-    if getent passwd "$SERVICE_USER" >/dev/null; then run userdel "$SERVICE_USER"; fi
+    run rm -rf "$CONFIG_DIR" "$STATE_DIR" "$DASHBOARD_DIR"
+    for user in "$SERVICE_USER" "$DASHBOARD_USER"; do
+        if getent passwd "$user" >/dev/null; then run userdel "$user"; fi
+    done
 }
 
 main "$@"

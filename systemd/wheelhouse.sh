@@ -4,12 +4,13 @@ set -eu
 
 usage() {
     cat <<'END'
-Usage: wheelhouse.sh PYTHON MACHINE "VERSION…" DIR
+Usage: wheelhouse.sh PYTHON MACHINE "VERSION…" DIR [EXTRAS]
 
   PYTHON    an interpreter with pip, of this machine
   MACHINE   aarch64 or x86_64: the board's processor
   VERSION   Python versions of the boards, such as 3.11 and 3.13
   DIR       folder to make; copy it to a stick
+  EXTRAS    what boards use beyond the monitor, such as dashboard or can,metrics
 END
 }
 
@@ -31,7 +32,7 @@ platforms() {
 }
 
 main() {
-    [ $# -eq 4 ] || { usage >&2 && exit 2; }
+    [ $# -eq 4 ] || [ $# -eq 5 ] || { usage >&2 && exit 2; }
     for version in $3; do system_numpy "$version" >/dev/null; done
     source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
     mkdir -p "$4/systemd"
@@ -42,7 +43,7 @@ main() {
         # the same numpy also as a wheel, for boards whose apt has installed none
         # shellcheck disable=SC2046  # a list of options
         "$1" -m pip --quiet download --dest "$4" --only-binary :all: --python-version "$version" $(platforms "$2") \
-            "$4"/evenkeel-*.whl "numpy==$numpy"
+            "$(ls "$4"/evenkeel-*.whl)${5:+[$5]}" "numpy==$numpy"
     done
     cp "$source"/systemd/*.sh "$source"/systemd/evenkeel* "$source"/systemd/README.md "$4/systemd/"
 }

@@ -69,7 +69,7 @@ def packages_for_tests() -> list[str]:
 def _collect_wheels(folder: Path, versions: Sequence[str]) -> None:
     script = SOURCE / "systemd/wheelhouse.sh"
     subprocess.run(  # noqa: S603
-        ["sh", script, sys.executable, "aarch64", " ".join(versions), folder],  # noqa: S607
+        ["sh", script, sys.executable, "aarch64", " ".join(versions), folder, "dashboard"],  # noqa: S607
         check=True,
     )
 

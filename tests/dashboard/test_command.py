@@ -7,10 +7,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,10 +29,10 @@ PATIENCE_S = 60
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(*arguments: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """An ``evenkeel`` with these arguments, and the host and port that it prints."""
     command = [sys.executable, "-c", "from edge.start import main; main()", *arguments]
-    environ = {**os.environ, "COLUMNS": "200"}
+    environ = {**os.environ, "COLUMNS": "200", **environ}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:  # noqa: S603 - our own command
         try:
             assert process.stdout is not None
@@ -55,12 +57,23 @@ def first_event(host: str, name: str) -> dict[str, object]:
     return told
 
 
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """The service manager's end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(PATIENCE_S)
+        yield listening
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_dashboard_prints_where_it_is_and_ends_when_it_is_told_to(
-    number: signal.Signals, mosquitto: Mosquitto
+    number: signal.Signals, mosquitto: Mosquitto, manager: socket.socket
 ) -> None:
     where = ("--broker", f"127.0.0.1:{mosquitto.port}", "--device", "van-7", "--listen", "127.0.0.1:0")
-    with running("dashboard", *where) as (process, host):
+    with running("dashboard", *where, NOTIFY_SOCKET=manager.getsockname()) as (process, host):
+        assert manager.recv(1000) == b"READY=1"
+        assert host.encode() in manager.recv(1000)  # the line of its status
         told = first_event(host, "snapshot")
         assert told["device"] == "van-7"
         assert told["thresholds"] == {}  # those of another machine's device are not known

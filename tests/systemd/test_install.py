@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.tools.doctor import dashboard
 from edge.tools.drop_in import PATH
 
 FOLDER = Path(__file__).parents[2] / "systemd"
@@ -223,6 +224,72 @@ def test_packages_come_for_what_the_configuration_names(
     assert found == ([] if extras is None else [extras])
 
 
+@pytest.fixture
+def dashboards(wheels: Path) -> Path:
+    """A folder of wheels with what the dashboard needs."""
+    (wheels / "starlette-0.50.0-py3-none-any.whl").touch()
+    return wheels
+
+
+def test_the_dashboard_becomes_a_service_of_a_user_of_its_own_behind_the_monitor(
+    script: Script, dashboards: Path
+) -> None:
+    python = interpreter(dashboards, "3.11", "64 aarch64")
+    done = script("install.sh", "--dry-run", "--dashboard", "--wheels", dashboards, "--python", python)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"pip install .*evenkeel\[dashboard\]", done.stdout)
+    steps = [
+        "systemctl --quiet enable evenkeel.service",
+        "useradd --system",
+        "mv /etc/systemd/system/evenkeel-dashboard",
+    ]
+    steps = [f"would run: {step}" for step in (*steps, "systemctl --quiet enable evenkeel-dashboard.service")]
+    places = [done.stdout.rfind(step) for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
+    (made,) = re.findall(r"useradd .* evenkeel-dashboard$", done.stdout, re.MULTILINE)
+    assert "--groups" not in made
+    assert not re.search(r"usermod .*evenkeel-dashboard", done.stdout)
+
+
+def test_without_being_asked_for_there_is_no_dashboard(script: Script, wheels: Path) -> None:
+    python = interpreter(wheels, "3.11", "64 aarch64")
+    printed = script("install.sh", "--dry-run", "--wheels", wheels, "--python", python).stdout
+    assert not re.search(r"useradd .*evenkeel-dashboard|systemctl .*evenkeel-dashboard|/etc/.*dashboard", printed)
+    assert "evenkeel[" not in printed
+
+
+def test_wheels_without_the_dashboard_s_are_refused_before_anything_is_changed(
+    script: Script, wheels: Path, tmp_path: Path
+) -> None:
+    python = interpreter(tmp_path, "3.11", "64 aarch64")
+    done = script("install.sh", "--dry-run", "--dashboard", "--wheels", wheels, "--python", python)
+    assert done.returncode == 1
+    assert "holds nothing for the dashboard; make such a folder with 'make wheelhouse EXTRAS=dashboard'" in done.stderr
+    assert "would" not in done.stdout
+
+
+def test_going_back_does_not_add_a_dashboard(script: Script) -> None:
+    done = script("install.sh", "--dry-run", "--rollback", "--dashboard")
+    assert done.returncode == 2
+    assert "--allow --dashboard adds the dashboard" in done.stderr
+
+
+def test_a_dashboard_that_is_not_wanted_any_more_is_taken_away(script: Script, wheels: Path) -> None:
+    python = interpreter(wheels, "3.11", "64 aarch64")
+    printed = script("install.sh", "--dry-run", "--no-dashboard", "--wheels", wheels, "--python", python).stdout
+    unit = "/etc/systemd/system/evenkeel-dashboard.service"
+    assert f"would run: rm -rf {unit} {unit}.d" in printed
+    assert "enable evenkeel-dashboard" not in printed
+
+
+def test_a_removal_takes_the_dashboard_along(script: Script) -> None:
+    printed = script("uninstall.sh", "--dry-run").stdout
+    unit = "/etc/systemd/system/evenkeel-dashboard.service"
+    assert f"would run: rm -rf {unit} {unit}.d" in printed
+    assert re.search(r"rm -rf .*/var/lib/evenkeel-dashboard\b", printed)
+
+
 @pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there may be a version to go back to")
 def test_there_is_no_way_back_from_the_first_version(script: Script, tmp_path: Path) -> None:
     done = script("install.sh", "--dry-run", "--rollback")
@@ -238,6 +305,14 @@ def test_the_unit_runs_the_program_where_the_installer_puts_it_as_the_user_that_
     assert f"User={common['SERVICE_USER']}\n" in unit
     assert common["STATE_DIR"] == "/var/lib/evenkeel"
     assert "StateDirectory=evenkeel\n" in unit
+    pages = (FOLDER / common["DASHBOARD"]).read_text()
+    assert f"ExecStart={common['PREFIX']}/current/bin/evenkeel dashboard --config " in pages
+    assert f"User={common['DASHBOARD_USER']}\n" in pages
+    assert f"StateDirectory={Path(common['DASHBOARD_DIR']).name}\n" in pages
+    assert (f"/{dashboard.UNIT}", dashboard.USER) == (
+        f"/etc/systemd/system/{common['DASHBOARD']}",
+        common["DASHBOARD_USER"],
+    )
 
 
 def test_wheels_are_collected_for_pythons_that_it_runs_on_only(script: Script, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edge.collect.database import CREDENTIAL as DATABASE_CREDENTIAL
 from edge.config import Config
 from edge.config.secrets import CAMERA_CREDENTIAL
 from edge.errors import EXIT_CONFIG, EXIT_USAGE
@@ -20,6 +21,8 @@ from edge.tools.drop_in import drop_in
 
 UNIT = Path(__file__).parents[2] / "systemd" / "evenkeel.service"
 COLLECTOR = UNIT.with_name("evenkeel-collect.service")
+DASHBOARD = UNIT.with_name("evenkeel-dashboard.service")
+UNITS = pytest.mark.parametrize("unit", [UNIT, COLLECTOR, DASHBOARD], ids=lambda unit: unit.stem)
 MAX_EXPOSURE = 20  # tenths, as --threshold takes them
 
 
@@ -37,7 +40,7 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
 
 
-@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+@UNITS
 def test_faults_that_a_restart_cannot_mend_are_not_retried(unit: Path) -> None:
     assert set(settings(unit)["RestartPreventExitStatus"].split()) == {str(EXIT_CONFIG), str(EXIT_USAGE)}
 
@@ -50,7 +53,7 @@ def test_the_service_is_watched_not_root_and_reloads_by_sighup() -> None:
     assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 
-@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+@UNITS
 def test_no_group_is_asked_for_that_a_system_may_lack(unit: Path) -> None:
     assert "SupplementaryGroups" not in settings(unit)
 
@@ -67,10 +70,37 @@ def test_a_secret_is_handed_over_where_there_is_one_and_not_missed_where_there_i
     assert rf"SetCredential={name}:\n" in lines
 
 
-@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+@UNITS
 def test_systemd_finds_it_well_confined(unit: Path) -> None:
     done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", unit)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
+
+
+def test_who_serves_the_dashboard_has_no_camera_and_none_of_the_monitor_s_files() -> None:
+    unit = settings(DASHBOARD)
+    assert unit["User"] == unit["Group"] != settings()["User"]
+    assert (unit["PrivateDevices"], unit["DevicePolicy"]) == ("yes", "closed")
+    assert "DeviceAllow" not in unit
+    assert unit["StateDirectory"] != settings()["StateDirectory"]
+    # the configuration is handed over, because only root and the monitor's group may read it
+    assert "LoadCredential=evenkeel.toml:/etc/evenkeel/evenkeel.toml" in DASHBOARD.read_text().splitlines()
+    assert unit["ExecStart"].endswith(" dashboard --config %d/evenkeel.toml")
+
+
+def test_the_dashboard_s_page_tells_how_exposed_its_service_is() -> None:
+    said = analyze("security", "--offline=true", "--no-pager", DASHBOARD).stdout
+    exposure = re.search(r"exposure level for evenkeel-dashboard.service: ([\d.]+)", said)
+    assert exposure is not None
+    assert f"`systemd-analyze security` gives {exposure[1]} " in (UNIT.parents[1] / "docs/dashboard.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(CREDENTIAL, "mqtt_password"), (DATABASE_CREDENTIAL, "dashboard_database_password")]
+)
+def test_the_dashboard_is_handed_its_passwords(name: str, file: str) -> None:
+    lines = DASHBOARD.read_text().splitlines()
+    assert f"LoadCredential={name}:/etc/evenkeel/{file}" in lines
+    assert rf"SetCredential={name}:\n" in lines
 
 
 USED = (
@@ -122,7 +152,7 @@ def test_systemd_understands_what_is_allowed(tmp_path: Path) -> None:
     assert [line for line in done.stderr.splitlines() if UNIT.stem in line] == []
 
 
-@pytest.mark.parametrize("unit", [UNIT, COLLECTOR], ids=lambda unit: unit.stem)
+@UNITS
 def test_systemd_has_nothing_to_say_against_it(tmp_path: Path, unit: Path) -> None:
     installed = unit.read_text().replace(settings(unit)["ExecStart"].split()[0], sys.executable)  # verify looks for it
     (tmp_path / unit.name).write_text(installed)

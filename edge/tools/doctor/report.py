@@ -14,7 +14,7 @@ from edge import __version__
 from edge.config import Config
 from edge.config.secrets import redact
 from edge.errors import EXIT_CONFIG, EXIT_INTERNAL, EXIT_UNAVAILABLE, EvenkeelError
-from edge.tools.doctor import board, broker, cab, camera, software, storage, vehicle
+from edge.tools.doctor import board, broker, cab, camera, dashboard, software, storage, vehicle
 from edge.tools.doctor.finding import Finding, Verdict, failed, skipped
 from edge.tools.doctor.target import Host
 
@@ -83,6 +83,7 @@ CHECKS = (
     Check("credentials", configured(broker.credentials)),
     Check("broker", configured(broker.broker)),
     Check("vehicle", configured(vehicle.sources)),
+    Check("dashboard", configured(dashboard.dashboard)),
 )
 
 
