@@ -370,7 +370,9 @@ def table(rows: Sequence[Row], loads: Sequence[float]) -> str:
     load = f"load {min(loads):.1f} to {max(loads):.1f}"
     lines = ["| figure | measured | wanted |", "|---|---|---|"]
     lines += [f"| {row.figure} | {row.measured} | {row.wanted} |" for row in rows]
-    return "\n".join([*lines, "", f"{versions}, nice {os.nice(0)}; {load}."])
+    real_time = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+    priority = "with real-time priority" if real_time else f"nice {os.nice(0)}"
+    return "\n".join([*lines, "", f"{versions}; {load}, {priority}."])
 
 
 def _chromium_version() -> str:
