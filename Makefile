@@ -1,4 +1,4 @@
-# Tasks of this repository. They need python3 (3.11 to 3.13) with its venv module, and make; everything else comes into
+# Tasks of this repository. They need python3 (3.10 to 3.13) with its venv module, and make; everything else comes into
 # virtual environments here. Another interpreter: make test PYTHON=python3.13. Options of a command: make demo ARGS=--fast
 
 PYTHON ?= python3
@@ -50,7 +50,7 @@ test: $(VENV)/.dev ## Run the test suite on LiteRT, then what depends on the run
 
 test-tflite: python ## Run the tests that depend on the TFLite runtime on tflite-runtime 2.14.0
 	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))'; then \
-		echo "tflite-runtime: SKIPPED, its last release has no wheel for $$($(PYTHON) --version); it needs Python 3.11"; \
+		echo "tflite-runtime: SKIPPED, its last release has no wheel for $$($(PYTHON) --version); it needs Python 3.10 or 3.11"; \
 	elif ! $(MAKE) --no-print-directory $(TFLITE)/.dev; then \
 		echo "tflite-runtime: SKIPPED, it cannot be installed here; pip's reason stands above"; \
 		[ -z "$$CI" ]; \
@@ -253,8 +253,8 @@ $(AXE): $(VENV)/.dev
 	rm .axe/*.whl .axe/axe_playwright_python/*.py
 
 python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
-		echo "make: needs Python 3.11 to 3.13 as '$(PYTHON)'; choose one with make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "make: needs Python 3.10 to 3.13 as '$(PYTHON)'; choose one with make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "make: '$(PYTHON)' has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
 

@@ -33,7 +33,7 @@ Usage: install.sh [--wheels DIR] [--python P] [--with-mosquitto] [--dashboard] [
 Installs Evenkeel as a service, or upgrades it. Configuration and waiting alerts stay.
 
   --wheels DIR       take every Python package from DIR (see 'make wheelhouse'); uses no network
-  --python P         Python 3.11 to 3.13 to run on; default: python3
+  --python P         Python 3.10 to 3.13 to run on; default: python3
   --with-mosquitto   install Debian's mosquitto too, as the broker on this board
   --dashboard        serve the pages of 'evenkeel dashboard' too, as a service of its own; upgrades keep it
   --no-dashboard     do so no more
@@ -155,8 +155,8 @@ check_python() {
     esac
     version=$(python_version)
     case $version in
-        3.11 | 3.12 | 3.13) ;;
-        *) fault "$PYTHON is Python $version; Evenkeel needs 3.11 to 3.13. $(python_remedy)" && return ;;
+        3.10 | 3.11 | 3.12 | 3.13) ;;
+        *) fault "$PYTHON is Python $version; Evenkeel needs 3.10 to 3.13. Use Debian 12 or 13, or name another interpreter with --python" && return ;;
     esac
     case $("$PYTHON" -I -c 'import platform, struct; print(struct.calcsize("P") * 8, platform.machine())') in
         '64 aarch64' | '64 x86_64') ;;
@@ -167,19 +167,6 @@ check_python() {
 
 python_version() {
     "$PYTHON" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])'
-}
-
-python_remedy() {
-    case $(distribution) in
-        ubuntu-22.04)
-            say "Ubuntu 22.04 (a Jetson's JetPack 6): apt-get install python3.11 python3.11-venv, then --python python3.11"
-            ;;
-        *) say "Use Debian 12 or 13, or name another interpreter with --python" ;;
-    esac
-}
-
-distribution() {
-    (. /etc/os-release 2>/dev/null && say "${ID-}-${VERSION_ID-}") || true
 }
 
 # apt's picamera2 is the only build that matches the system's libcamera, so a Pi's environment sees apt's packages.

@@ -15,13 +15,14 @@ END
 }
 
 # The numpy of apt on Debian 12 (3.11), Ubuntu 24.04 (3.12) and Debian 13 (3.13): the wheels beside it must go with it,
-# because install.sh lets nothing replace it.
+# because install.sh lets nothing replace it. That of Ubuntu 22.04 (3.10) is too old; the newest that there is serves.
 system_numpy() {
     case $1 in
+        3.10) echo 2.2.6 ;;
         3.11) echo 1.24.2 ;;
         3.12) echo 1.26.4 ;;
         3.13) echo 2.2.4 ;;
-        *) echo "wheelhouse.sh: Python $1: Evenkeel needs 3.11, 3.12 or 3.13" >&2 && return 2 ;;
+        *) echo "wheelhouse.sh: Python $1: Evenkeel needs 3.10, 3.11, 3.12 or 3.13" >&2 && return 2 ;;
     esac
 }
 

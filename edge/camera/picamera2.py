@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class PiCamera(LiveSource):
         job = self._camera.capture_request(wait=False)
         try:
             request = job.get_result(timeout=timeout_s)
-        except TimeoutError:
+        except FutureTimeoutError:
             raise CameraError(
                 f"camera picamera2: no frame for {timeout_s:g} s; check the ribbon cable and `dmesg`"
             ) from None

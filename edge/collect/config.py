@@ -26,7 +26,7 @@ def default_client_id() -> str:
 class CollectSection(Section):
     """What is collected, and where to."""
 
-    layer: ClassVar = Layer.BASIC
+    layer: ClassVar[Layer] = Layer.BASIC
 
     database: str | None = Field(
         default=None,
@@ -96,7 +96,7 @@ class CollectSection(Section):
 class CollectConfig(Section):
     """The whole configuration of ``evenkeel collect``."""
 
-    layer: ClassVar = Layer.BASIC
+    layer: ClassVar[Layer] = Layer.BASIC
 
     mqtt: MqttConfig = Field(default_factory=MqttConfig, description="The broker and how to reach it.")
     collect: CollectSection = Field(default_factory=CollectSection, description="What is collected, and where to.")

@@ -18,7 +18,7 @@ EU_LENGTH_MIN = 45.0
 class BreaksConfig(Section):
     """When a break is due: by the time driven, where something tells the speed, and by the alerts since the last."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     preset: Literal["off", "eu"] = Field(
         default="off",

@@ -30,7 +30,7 @@ Part = Literal["led", "buzzer", "vibration", "watching_light"]
 class Output(Section):
     """What reaches the driver on one way: of which kinds, and from which level on."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     kinds: tuple[Kind, ...] = Field(default=(), description="Kinds of alert that go this way; empty: all of them.")
     levels: tuple[Level, ...] = Field(default=tuple(Level), description="Levels that go this way.")
@@ -50,7 +50,7 @@ class Output(Section):
 class SoundConfig(Output):
     """Spoken warnings through a sound card."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     enabled: bool = Field(default=False, description="Speak to the driver.")
     device: str = Field(default="default", min_length=1, description="ALSA device, such as 'plughw:1,0'.")
@@ -82,7 +82,7 @@ class SoundConfig(Output):
 class GpioConfig(Output):
     """Lights, a buzzer and vibration on the pins of a Raspberry Pi. A key that is not set: there is no such part."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     led: Pin | None = Field(default=None, examples=[17], description="Pin of a light that shows every warning (BCM).")
     buzzer: Pin | None = Field(
@@ -124,7 +124,7 @@ class GpioConfig(Output):
 class ButtonConfig(Section):
     """A button for the driver, between a pin of a Raspberry Pi and ground: short acknowledges, long pauses."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     pin: Pin | None = Field(default=None, examples=[26], description="Pin of the button (BCM).")
     hold_s: float = Field(default=2.0, ge=0.5, le=10, description="A press is long from here on, seconds.")
@@ -139,7 +139,7 @@ class ButtonConfig(Section):
 class ProgramConfig(Output):
     """A program of your own that is run with each alert as JSON on its standard input; no shell has a part in it."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     program: tuple[Annotated[str, Field(pattern=r"^[^\x00]+$")], ...] = Field(
         default=(),
@@ -160,7 +160,7 @@ class ProgramConfig(Output):
 class CabConfig(Section):
     """What is said to the driver in the cab."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     language: Literal["en", "de", "fr", "es", "nl"] = Field(default="en", description="Language of what is said.")
     repeat_s: float = Field(

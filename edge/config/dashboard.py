@@ -17,7 +17,7 @@ _HASH = r"^\$argon2id\$[A-Za-z0-9+/=,$]{20,200}$"
 class HistoryConfig(Section):
     """What the page *History* of `evenkeel dashboard` reads: the database of a collector."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     database: str | None = Field(
         examples=["sqlite:////var/lib/evenkeel/history.db"],
@@ -44,7 +44,7 @@ class HistoryConfig(Section):
 class DashboardConfig(Section):
     """The pages of `evenkeel dashboard`: by default for this machine alone, where everybody on it may do everything."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     listen: str = Field(
         examples=["0.0.0.0:8470"],

@@ -13,7 +13,7 @@ from edge.section import Layer, Section
 class MetricsConfig(Section):
     """Figures for Prometheus. Whoever asks gets them: keep them on this board, or behind a proxy with a password."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     listen: str | None = Field(
         examples=["127.0.0.1:9464"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -39,7 +40,7 @@ def default_device_id() -> str:
 class DeviceConfig(Section):
     """Which device this is."""
 
-    layer: ClassVar = Layer.BASIC
+    layer: ClassVar[Layer] = Layer.BASIC
 
     id: str = Field(
         examples=["van-7"],
@@ -52,7 +53,7 @@ class DeviceConfig(Section):
 class CameraConfig(Section):
     """Where frames come from."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     source: str = Field(
         json_schema_extra=BASIC,
@@ -121,8 +122,8 @@ class CameraConfig(Section):
 class VisionConfig(Section):
     """Models and how they are run."""
 
-    layer: ClassVar = Layer.EXPERT
-    renamed: ClassVar = {
+    layer: ClassVar[Layer] = Layer.EXPERT
+    renamed: ClassVar[Mapping[str, str]] = {
         "expression_every": "became expression_hold_s: seconds instead of frames, and only while the face is calm and "
         "still; leave it out, or say 0 where it was 1"
     }
@@ -178,7 +179,7 @@ class QualityConfig(Section):
     of yaw (median; 95 % below 51°), so turns count only from there.
     """
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     poor_brightness: Share = Field(
         default=0.04, description="Mean face luma at which a frame's weight is 0, share of full scale."
@@ -234,7 +235,7 @@ class QualityConfig(Section):
 class TlsConfig(Section):
     """Encryption of the MQTT connection."""
 
-    layer: ClassVar = Layer.BASIC
+    layer: ClassVar[Layer] = Layer.BASIC
 
     enabled: bool = Field(default=False, description="Use TLS 1.2 or newer.")
     ca_file: Path | None = Field(
@@ -255,7 +256,7 @@ class TlsConfig(Section):
 class MqttConfig(Section):
     """The broker and how to reach it."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     host: str = Field(
         json_schema_extra=BASIC, default="localhost", min_length=1, description="Broker's host name or address."
@@ -334,7 +335,7 @@ class MqttConfig(Section):
 class OutboxConfig(Section):
     """Where alerts wait until the broker has acknowledged them."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     path: Path | None = Field(
         examples=["/var/lib/evenkeel/outbox.db"],
@@ -364,7 +365,7 @@ class OutboxConfig(Section):
 class TraceConfig(Section):
     """The trace that ``run --trace`` writes: numbers of every frame, no picture; about 35 MB an hour at 15 frames/s."""
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
 
     max_mb: float = Field(
         default=1000.0, ge=1, le=1_000_000, description="Maximum size of all parts of the trace, megabytes."
@@ -383,7 +384,7 @@ class HeatConfig(Section):
     The defaults stay below 80 °C, where a Raspberry Pi begins to slow itself down.
     """
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     hot_c: float = Field(
         default=75.0,
@@ -416,7 +417,7 @@ class HeatConfig(Section):
 class PublishConfig(Section):
     """How often messages are published."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     heartbeat_s: float = Field(
         default=10.0, ge=1, le=3600, description="Maximum interval between state messages, seconds."
@@ -443,7 +444,7 @@ class PublishConfig(Section):
 class DiscoveryConfig(Section):
     """Home Assistant."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     enabled: bool = Field(json_schema_extra=BASIC, default=True, description="Publish Home Assistant device discovery.")
     prefix: str = Field(default="homeassistant", pattern=TOPIC_PART, description="Home Assistant's discovery prefix.")
@@ -455,8 +456,10 @@ class DiscoveryConfig(Section):
 class Config(Section):
     """The whole configuration."""
 
-    layer: ClassVar = Layer.EXPERT
-    renamed: ClassVar = {"smoothing": "is no table any more: how readings are smoothed is fixed (docs/decision.md)"}
+    layer: ClassVar[Layer] = Layer.EXPERT
+    renamed: ClassVar[Mapping[str, str]] = {
+        "smoothing": "is no table any more: how readings are smoothed is fixed (docs/decision.md)"
+    }
 
     device: DeviceConfig = Field(default_factory=DeviceConfig, description="Which device this is.")
     camera: CameraConfig = Field(default_factory=CameraConfig, description="Where frames come from.")

@@ -25,7 +25,7 @@ Pointer = Annotated[str, StringConstraints(pattern=r"^(/([^~/]|~[01])*)*$")]
 class MqttSourceConfig(Section):
     """Topics of the configured broker that tell speed or ignition. What it retains is of an earlier time: ignored."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     speed_topic: Topic | None = Field(examples=["van/speed"], default=None, description="Topic that tells the speed.")
     speed_pointer: Pointer = Field(
@@ -63,7 +63,7 @@ Signal = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*
 class CanSourceConfig(Section):
     """A CAN bus that is listened to, by a DBC file; or a car's diagnostic socket, which has to be asked (OBD-II)."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     channel: str | None = Field(
         examples=["can0"], default=None, min_length=1, description="The bus, as the system calls it."
@@ -119,7 +119,7 @@ class CanSourceConfig(Section):
 class GpsdSourceConfig(Section):
     """A gpsd that tells the speed by satellites."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     host: str | None = Field(
         examples=["localhost"], default=None, min_length=1, description="Host of the gpsd; without one it is not asked."
@@ -146,7 +146,7 @@ class GpsdSourceConfig(Section):
 class GpioSourceConfig(Section):
     """A pin of a Raspberry Pi that tells whether the ignition is on."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     ignition_pin: Pin | None = Field(default=None, examples=[24], description="Its number (BCM).")
     ignition_pull: Literal["up", "down", "none"] = Field(
@@ -163,7 +163,7 @@ class GpioSourceConfig(Section):
 class IgnitionOffConfig(Section):
     """What happens once a source says that the ignition is off, and the vehicle is not known to move."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     standby: bool = Field(
         default=True, description="Stop watching and say 'offline' until the ignition is on; false: only tell of it."
@@ -194,7 +194,7 @@ class IgnitionOffConfig(Section):
 class VehicleConfig(Section):
     """What is known of the vehicle. What is unknown or too old keeps no alert back."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     speed_max_age_s: float = Field(
         default=3.0, ge=0.2, le=60, description="Age at which a speed is too old to be known, seconds."

@@ -14,7 +14,7 @@ from edge.section import Layer, Section
 class VssConfig(Section):
     """A KUKSA databroker that is told what COVESA's Vehicle Signal Specification has names for."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     host: str | None = Field(
         examples=["localhost"],

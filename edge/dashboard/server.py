@@ -303,7 +303,7 @@ class Pages:
         answer = self._command(self._hub_of(request).device, CommandName(name), asked)
         try:
             result = await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_S)
-        except (TimeoutError, asyncio.CancelledError):
+        except (asyncio.TimeoutError, asyncio.CancelledError):
             raise Refusal(504, "no answer from the device") from None
         return JSONResponse({"ok": result.ok, "message": result.message})
 

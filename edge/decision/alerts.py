@@ -20,7 +20,7 @@ from edge.section import Layer, Section
 class AlertsConfig(Section):
     """The kinds of alert, each with its own table."""
 
-    layer: ClassVar = Layer.BASIC
+    layer: ClassVar[Layer] = Layer.BASIC
 
     sensitivity: Sensitivity = Field(
         default="normal",

@@ -43,8 +43,8 @@ _FIXED = "is part of the rule now (docs/decision.md); sensitivity, hold_s and en
 class ExpressionSettings(JudgeSettings):
     """One kind of alert: how clear an expression must be, and how much evidence of it an alert needs."""
 
-    presets: ClassVar = MappingProxyType({"low": LOW, "high": HIGH})
-    renamed: ClassVar = {
+    presets: ClassVar[Mapping[str, Mapping[str, float]]] = MappingProxyType({"low": LOW, "high": HIGH})
+    renamed: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("seldom", "rare", "leak", "leak_open", "leak_unseen", "hold_beside_s", "weights"), _FIXED),
         **dict.fromkeys(("release_s", "fade_s"), "is part of the rule now (docs/decision.md)"),
         "exit": f"follows 'enter' now: {EXIT_PART:g} of it",

@@ -61,7 +61,7 @@ class JudgeSettings(Section):
     ``presets`` holds, for each sensitivity but ``normal``, the keys that are not as they are by default.
     """
 
-    layer: ClassVar = Layer.TUNER
+    layer: ClassVar[Layer] = Layer.TUNER
     presets: ClassVar[Mapping[str, Mapping[str, float]]] = MappingProxyType({})
 
     enabled: bool = Field(default=True, json_schema_extra=BASIC, description="Judge this kind and publish its alerts.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -15,8 +16,8 @@ class BaselineConfig(Section):
     On simulated drives (calibration/README.md) this is what tells an episode from a calm face that the model misreads.
     """
 
-    layer: ClassVar = Layer.EXPERT
-    renamed: ClassVar = {
+    layer: ClassVar[Layer] = Layer.EXPERT
+    renamed: ClassVar[Mapping[str, str]] = {
         key: f"belongs to the model now: the expression model's manifest has it, {place}"
         for key, place in {
             "ordinary_anger": "[usual] anger",
@@ -41,7 +42,7 @@ class BaselineConfig(Section):
 class StatesConfig(Section):
     """How long something must last before the state says so, and how long until it no longer does."""
 
-    layer: ClassVar = Layer.EXPERT
+    layer: ClassVar[Layer] = Layer.EXPERT
 
     blind_after_s: float = Field(
         default=1.0, ge=0, le=60, description="No usable picture for this long is 'blind', seconds."

@@ -150,8 +150,8 @@ def test_a_removal_that_keeps_the_data_leaves_configuration_alerts_and_user(scri
 @pytest.mark.parametrize(
     ("version", "machine", "said"),
     [
-        ("3.10", "64 aarch64", "is Python 3.10; Evenkeel needs 3.11 to 3.13"),
-        ("3.14", "64 aarch64", "is Python 3.14; Evenkeel needs 3.11 to 3.13"),
+        ("3.9", "64 aarch64", "is Python 3.9; Evenkeel needs 3.10 to 3.13"),
+        ("3.14", "64 aarch64", "is Python 3.14; Evenkeel needs 3.10 to 3.13"),
         ("3.11", "32 armv7l", "is a 32-bit program; install the 64-bit Raspberry Pi OS"),
         ("3.13", "64 riscv64", "there is no TFLite runtime for this processor"),
     ],
@@ -317,9 +317,9 @@ def test_the_unit_runs_the_program_where_the_installer_puts_it_as_the_user_that_
 
 def test_wheels_are_collected_for_pythons_that_it_runs_on_only(script: Script, tmp_path: Path) -> None:
     assert script("wheelhouse.sh").returncode == 2
-    done = script("wheelhouse.sh", sys.executable, "aarch64", "3.10", tmp_path / "wheelhouse")
+    done = script("wheelhouse.sh", sys.executable, "aarch64", "3.9", tmp_path / "wheelhouse")
     assert done.returncode == 2
-    assert "Python 3.10: Evenkeel needs 3.11, 3.12 or 3.13" in done.stderr
+    assert "Python 3.9: Evenkeel needs 3.10, 3.11, 3.12 or 3.13" in done.stderr
 
 
 def test_the_configuration_is_for_root_and_the_service_s_group(script: Script, wheels: Path, tmp_path: Path) -> None:

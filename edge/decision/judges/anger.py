@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from edge.decision.judge import register
 class AngerSettings(ExpressionSettings):
     """Alert for displayed anger."""
 
-    weights: ClassVar = MappingProxyType({"anger": 1.0, "disgust": 0.5})
+    weights: ClassVar[Mapping[str, float]] = MappingProxyType({"anger": 1.0, "disgust": 0.5})
 
 
 @register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from edge.decision.judge import register
 class DistressSettings(ExpressionSettings):
     """Alert for displayed fear or sadness."""
 
-    weights: ClassVar = MappingProxyType({"fear": 1.0, "sadness": 1.0})
+    weights: ClassVar[Mapping[str, float]] = MappingProxyType({"fear": 1.0, "sadness": 1.0})
 
 
 @register
