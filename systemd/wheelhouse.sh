@@ -26,6 +26,11 @@ system_numpy() {
     esac
 }
 
+# What a version needs beside the others: pip asks the Python that runs it whether a requirement concerns it.
+besides() {
+    [ "$1" != 3.10 ] || echo 'tomli>=2 typing-extensions>=4.6'
+}
+
 # pip knows no "or older": every glibc up to Ubuntu 22.04's, the oldest, is named.
 platforms() {
     for minor in $(seq 17 35); do printf ' --platform manylinux_2_%s_%s' "$minor" "$1"; done
@@ -42,9 +47,9 @@ main() {
     for version in $3; do
         numpy=$(system_numpy "$version")
         # the same numpy also as a wheel, for boards whose apt has installed none
-        # shellcheck disable=SC2046  # a list of options
+        # shellcheck disable=SC2046  # lists of options and packages
         "$1" -m pip --quiet download --dest "$4" --only-binary :all: --python-version "$version" $(platforms "$2") \
-            "$(ls "$4"/evenkeel-*.whl)${5:+[$5]}" "numpy==$numpy"
+            "$(ls "$4"/evenkeel-*.whl)${5:+[$5]}" "numpy==$numpy" $(besides "$version")
     done
     cp "$source"/systemd/*.sh "$source"/systemd/evenkeel* "$source"/systemd/README.md "$4/systemd/"
 }
