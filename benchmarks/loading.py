@@ -25,6 +25,7 @@ WAYS = ("interpreter", "compiled model", "compiled model, weights cached")
 HEAD = ("way", "all models loaded and run once, ms", "resident, MB", "a run of each, ms")
 _ONE = """
 import json, sys, time
+sys.path = [place for place in sys.path if place]
 way, folder, *files = sys.argv[1:]
 runs = []
 if way == "interpreter":
@@ -63,7 +64,7 @@ print(json.dumps([loaded_ms, kb / 1000, *fastest]))
 
 def measure(way: str, folder: Path, files: Sequence[Path]) -> list[float]:
     """Milliseconds of processor time to load, megabytes, and milliseconds of the fastest run of each model."""
-    command = [sys.executable, "-P", "-c", _ONE, way, str(folder), *map(str, files)]
+    command = [sys.executable, "-c", _ONE, way, str(folder), *map(str, files)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own text
     if child.returncode != 0:
         raise SystemExit(f"{way}: {child.stderr.strip().splitlines()[-1]}")
