@@ -206,12 +206,15 @@ class Pipeline:
         with self.times.measure("quality"):
             detail = detail_of(frame.luma, face) if last is None else last.detail
             quality = weigh(detail, face, config)
+            if last is not None and quality.weight > last.weight + BETTER:  # what is read anew is measured anew
+                last, detail = None, detail_of(frame.luma, face)
+                quality = weigh(detail, face, config)
         if quality.weight < config.min_weight:
             poor = Reason(fault(quality, face.score, config))
             return Observation(frame.t, Sight.FACE, face, quality, reason=poor)
         # the eyes first: behind the expression's larger model what cuts and levels them is out of the cache
         eyes, held = self._read_eyes(frame, face)
-        if last is not None and quality.weight <= last.weight + BETTER:
+        if last is not None:
             read, held = last.readings, (*last.readings, *held)
         else:
             with self.times.measure("expression"):
@@ -255,6 +258,8 @@ class Pipeline:
     def _decide(self, observation: Observation, context: Context) -> Step:
         if EXPRESSION not in observation.readings:
             self._last = None
+        if EYES not in observation.readings:
+            self._open_eyes = None
         with self.times.measure("decision"):
             return self.decider.update(observation, context)
 

@@ -35,6 +35,7 @@ from edge.domain import (
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
 from edge.vision.crop import FaceView
+from edge.vision.quality import detail_of
 from edge.words import say
 
 Luma = NDArray[np.uint8]
@@ -233,6 +234,21 @@ def test_the_eyes_of_a_face_elsewhere_are_read_at_once() -> None:
     assert len(eyes.faces) == 2
 
 
+@pytest.mark.parametrize("gap", ["nobody", "no picture"])
+def test_after_a_gap_wide_open_eyes_are_read_at_once(gap: str) -> None:
+    finder, eyes = FakeFinder(), FakeEyes(0.95)
+    pipeline = Pipeline(Config(), finder, FakeReader(), eyes=eyes)
+    pipeline.step(Frame(cabin(), 0.0))
+    if gap == "nobody":
+        finder.at = None
+        pipeline.step(Frame(cabin(), 0.03))
+        finder.at = (0.5, 0.5)
+    else:
+        pipeline.step_blind(0.03, Sight.NO_PICTURE, "camera unplugged")
+    assert EYES not in pipeline.step(Frame(cabin(), 0.06)).observation.held
+    assert len(eyes.faces) == 2
+
+
 def test_an_unfamiliar_face_raises_no_alert_and_is_not_calm() -> None:
     pipeline, _, reader = build()
     reader.familiar = 0.0
@@ -386,6 +402,21 @@ def test_a_face_that_is_seen_better_is_read_and_one_that_is_seen_worse_is_not() 
         finder.score = second
         pipeline.step(Frame(cabin(), CALM_AFTER_S + 1.0))
         assert len(reader.faces) == read
+
+
+def test_what_is_read_anew_because_it_is_seen_better_is_measured_anew_too() -> None:
+    pipeline, finder, _ = calm()
+    finder.score = 0.4
+    for frame in at(15, 1.0, cabin(), CALM_AFTER_S):
+        pipeline.step(frame)
+    blurred = np.asarray(cv2.GaussianBlur(cabin(), (0, 0), 1.0), np.uint8)
+    told = []
+    for n, finder.score in enumerate((0.4, 0.9)):
+        seen = pipeline.step(Frame(blurred, CALM_AFTER_S + 1.0 + n / 15)).observation
+        assert seen.face is not None
+        assert seen.quality is not None
+        told.append((EXPRESSION in seen.held, seen.quality.sharpness == detail_of(blurred, seen.face).sharpness))
+    assert told == [(True, False), (False, True)]
 
 
 def test_where_something_may_build_up_every_third_frame_is_read() -> None:
