@@ -145,6 +145,7 @@ class DriverFollower:
         self._filter = OneEuro()
         self._turn = 0
         self._ways: list[float] = []
+        self._put_off = False
         self._lean = np.zeros((5, 2), np.float32)
         self._anchor: Face | None = None
 
@@ -208,12 +209,16 @@ class DriverFollower:
     def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
         """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten.
 
-        A followed face is looked at one way up in a frame, so that no frame takes four times as long as the others.
+        A followed face is looked at one way up in a frame, so that no frame takes four times as long as the others; and
+        not in a frame in which the face model looked already, unless it did in the frame before too.
         """
         if self._last is None:
             self._ways, self._checked_t = [], t
             return self._finder.is_upright(luma, face)
-        if 0 <= t - self._checked_t < CHECK_S or self._looked_t == t:
+        if 0 <= t - self._checked_t < CHECK_S:
+            return True
+        self._put_off = self._looked_t == t and not self._put_off
+        if self._put_off:
             return True
         self._ways.append(self._finder.turned(luma, face, len(self._ways)))
         if len(self._ways) < QUARTERS:

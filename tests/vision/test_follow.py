@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.domain import Face
-from edge.vision.face import MAX_LOOKS
+from edge.vision.face import MAX_LOOKS, QUARTERS
 from edge.vision.follow import AWAY_SIZES, CHECK_S, KEEP_S, LOOK_S, DriverFollower, OneEuro, distance
 
 PICTURE = np.zeros((480, 640), np.uint8)
@@ -289,6 +289,22 @@ def test_a_followed_face_that_was_upright_by_a_fluke_is_let_go() -> None:
     cabin.upside_down = True
     kept = [follower.update(PICTURE, frame / 15) is not None for frame in range(1, 90)]
     assert kept.index(False) / 15 < CHECK_S + 4 / 15 + 0.1
+    assert not any(kept[kept.index(False) :])
+
+
+@pytest.mark.parametrize("fps", [2, 3, 15])
+def test_so_is_one_that_the_face_model_looks_at_in_every_frame(fps: int) -> None:
+    cabin = Cabin([face_at(320, 200)])
+    shadow = Shadow(cabin)
+    follower = DriverFollower(cabin, shadow)
+    follower.update(PICTURE, 0.0)
+    cabin.upside_down = True
+    kept = []
+    for frame in range(1, 10 * fps):
+        cabin.faces = [face_at(320 + 30 * (frame % 2), 200)]  # too fast for the tracker alone
+        kept.append(follower.update(PICTURE, frame / fps) is not None)
+    assert cabin.near_looks >= kept.index(False)
+    assert kept.index(False) / fps <= CHECK_S + 2 * QUARTERS / fps
     assert not any(kept[kept.index(False) :])
 
 
