@@ -220,10 +220,12 @@ class FatigueJudge(Judge):
         return self.episode.start(now.t, self.signal, self.signal, cause=cause)
 
     def _counts(self, moment: Moment) -> float:
-        """How much a second of closed eyes counts now."""
-        seen = moment.observation
+        """How much a second of closed eyes counts now; while nothing counts, nothing is learned of the head either."""
+        seen, spoken_s = moment.observation, moment.interval.spoken_s
+        if moment.paused:
+            return self._doubt.update(spoken_s, closed=False, busy=False, yaw=None)
         return self._doubt.update(
-            moment.interval.spoken_s,
+            spoken_s,
             closed=self._shut,
             busy=shuts_the_eyes(seen.probabilities) or has_a_busy_mouth(seen),
             yaw=None if seen.quality is None else seen.quality.yaw,
