@@ -7,6 +7,7 @@ last connection, messages go one at a time, each behind a sign that the one befo
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import math
 import queue
@@ -440,7 +441,9 @@ class Sending:
         self._send_slots(session, [topic])
 
     def _undescribed(self) -> list[str]:
-        return self._slots.ready(lambda topic: topic in self._descriptions and topic not in self._banned)
+        """The parts that are still to be sent; none behind one that has broken the connection, which others may too."""
+        sent = tuple(itertools.takewhile(lambda topic: topic not in self._banned, self._descriptions))
+        return self._slots.ready(lambda topic: topic in sent)
 
     def _fits(self, session: Session, topic: str, payload: bytes, extras: Extras = NONE) -> bool:
         size = session.size(topic, payload, extras)
@@ -501,7 +504,9 @@ class Sending:
         for one in shortcomings:
             self.notices.say(one.key, str(one))
         for topic in self._banned.keys() - {ASKED}:
-            self.notices.say(topic, f"{topic} is left out, because it has broken the connection {STRIKES} times")
+            behind = ", and what describes the device behind it" if topic in self._descriptions[:-1] else ""
+            text = f"{topic} is left out, because it has broken the connection {STRIKES} times{behind}"
+            self.notices.say(topic, text)
         if ASKED in self._banned:
             self.notices.say(ASKED, "no answers on response topics, because one has broken the connection")
 

@@ -361,6 +361,20 @@ def test_a_part_of_the_description_that_breaks_the_connection_behind_the_pause_i
     until(lambda: device.says(f"{DESCRIPTION} is left out, because it has broken the connection"), "the notice")
 
 
+def test_a_broker_that_breaks_off_over_one_part_of_the_description_is_sent_none_behind_it(
+    start: Start, until: Until
+) -> None:
+    """Alerts wait while connections break, and each part would cost two."""
+    device = start(lambda got: CLOSE if got.kind == PUBLISH and len(got.payload) > 1500 else None, "a")
+    *taken, culprit, behind, last = part_topics("homeassistant/device/van-7/config")
+    until(lambda: device.says(f"{culprit} is left out, because it has broken the connection"), "the notice")
+    until(lambda: all(len(device.broker.published(topic)) > 1 for topic in taken), "the parts before it")
+    device.publisher.publish_alert(made_alert(board_stamp(), "b"))
+    until(lambda: device.depth == 0, "the delivery")
+    assert device.says("and what describes the device behind it")
+    assert device.broker.published(behind) == device.broker.published(last) == []
+
+
 def test_health_that_breaks_the_connection_is_left_out(start: Start, until: Until) -> None:
     device = start(lambda got: CLOSE if got.kind == PUBLISH and got.topic == TOPICS.health else None, "a")
 
