@@ -203,8 +203,14 @@ packages_for_the_cab() {
     fi
 }
 
+# As a table of its own, or by dotted keys.
 configures() {
-    grep -Eqs "^[[:space:]]*\[$1\]" "$CONFIG"
+    grep -Eqs "^[[:space:]]*(\[[[:space:]]*$1[[:space:]]*\]|$1\.)" "$CONFIG"
+}
+
+# Whether a key of this name, whatever its table, has a value that begins so.
+sets() {
+    grep -Eqs "^[[:space:]]*([a-z_]+\.)*$1[[:space:]]*=[[:space:]]*$2" "$CONFIG"
 }
 
 is_pi() {
@@ -315,9 +321,10 @@ install_extras() {
     extras=
     if configures 'vehicle\.can'; then extras="$extras,can"; fi
     if configures 'vss'; then extras="$extras,vss"; fi
-    if configures 'metrics'; then extras="$extras,metrics"; fi
+    if configures 'metrics' || sets 'metrics' '"'; then extras="$extras,metrics"; fi
     if [ "$PAGES" = yes ] || configures 'dashboard'; then extras="$extras,dashboard"; fi
-    if configures 'dashboard\.history'; then extras="$extras,history"; fi
+    if configures '(dashboard\.)?history' || sets 'history' '[{]'; then extras="$extras,history"; fi
+    if sets 'database' "[\"']postgresql"; then extras="$extras,postgresql"; fi
     if configures '(cab\.gpio|cab\.button|vehicle\.gpio)' && [ "$SYSTEM_SITE" = no ]; then extras="$extras,gpio"; fi
     [ -n "$extras" ] || return 0
     set -- "$PREFIX/$1/bin/pip" install --quiet --no-cache-dir --only-binary :all: \

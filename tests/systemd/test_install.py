@@ -208,6 +208,12 @@ def test_what_the_configuration_uses_is_allowed_before_the_service_starts(script
         (("dashboard",), "dashboard"),
         (("dashboard", "dashboard.history"), "dashboard,history"),
         (("vehicle.gpio",), "gpio"),
+        (('dashboard]\nmetrics = "127.0.0.1:9466"\n[camera',), "metrics,dashboard"),
+        (("dashboard]\nhistory.collect = true\n[camera",), "dashboard,history"),
+        (("dashboard]\nhistory = { collect = true }\n[camera",), "dashboard,history"),
+        (('device]\nid = "history"\n[ dashboard.history ',), "history"),
+        (('dashboard.history]\ndatabase = "postgresql+psycopg://e@db/e"\n[camera',), "history,postgresql"),
+        (('device]\nid = "x"\n#[metrics]\n#history.collect = true\n[camera',), None),
         (("vehicle.mqtt", "vehicle.gpsd"), None),
     ],
 )

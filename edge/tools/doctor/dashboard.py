@@ -24,7 +24,7 @@ def dashboard(host: Host, config: Config) -> Finding:
     """Its packages, who may look, what its user may read, and whether it answers."""
     if not (host.root / UNIT).is_file():
         return skipped("no service here", f"{ALLOW} makes it one")
-    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in _packages(config) if importlib.util.find_spec(name) is None]:
         return failed(f"it lacks {', '.join(missing)}", ALLOW)
     from edge.dashboard.command import check_doors  # noqa: PLC0415 - needs those packages
 
@@ -38,6 +38,18 @@ def dashboard(host: Host, config: Config) -> Finding:
     if (found := _user(user, config)) is not None:
         return found
     return _answers(config)
+
+
+def _packages(config: Config) -> list[str]:
+    """What it needs as it is configured."""
+    wanted, history = list(PACKAGES), config.dashboard.history
+    if config.dashboard.metrics is not None:
+        wanted.append("prometheus_client")
+    if history.collect or history.database is not None:
+        wanted += ["alembic", "prometheus_client", "sqlalchemy"]
+    if (history.database or "").startswith("postgresql"):
+        wanted.append("psycopg")
+    return list(dict.fromkeys(wanted))
 
 
 def _user(user: User, config: Config) -> Finding | None:

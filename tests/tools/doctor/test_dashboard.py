@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -72,6 +73,29 @@ def test_missing_packages_are_named_with_what_brings_them(look: Look, monkeypatc
     monkeypatch.setattr(dashboard, "PACKAGES", ("starlette", "no_such_package"))
     found = look()
     assert (found.verdict, found.text, found.remedy) == (Verdict.FAIL, "it lacks no_such_package", dashboard.ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("section", "lacking"),
+    [
+        ({"history": {"collect": True}}, ["alembic", "prometheus_client", "sqlalchemy"]),
+        (
+            {"history": {"database": "postgresql+psycopg://e@db/e"}},
+            ["alembic", "prometheus_client", "sqlalchemy", "psycopg"],
+        ),
+        ({"metrics": "127.0.0.1:9466"}, ["prometheus_client"]),
+        ({}, None),
+    ],
+)
+def test_packages_are_those_that_its_configuration_needs(
+    section: dict[str, Any], lacking: list[str] | None, look: Look, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_spec = importlib.util.find_spec
+    more = ("alembic", "prometheus_client", "psycopg", "sqlalchemy")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in more else found_spec(name))
+    found = look(listen=served, **section)
+    text = None if found.verdict is Verdict.PASS else found.text
+    assert text == (None if lacking is None else f"it lacks {', '.join(lacking)}")
 
 
 def test_a_key_that_its_user_cannot_read_is_named(look: Look, tmp_path: Path, served: str) -> None:
