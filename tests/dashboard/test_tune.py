@@ -351,6 +351,25 @@ def test_bad_requests_are_answered_in_words_and_change_nothing(
     assert not (folder / "labels.csv").exists()
 
 
+@pytest.mark.parametrize("kind", ["secret", "pipe", "folder", "nowhere"])
+def test_what_stands_where_the_labels_should_is_told_to_nobody(kind: str, page: Browser, folder: Path) -> None:
+    labels = folder / "labels.csv"
+    if kind == "pipe":
+        os.mkfifo(labels)
+    elif kind == "folder":
+        labels.mkdir()
+    else:
+        (folder.parent / "secret").write_text("operator,s3cret\n")
+        labels.symlink_to(folder.parent / kind)
+    status, _, body = page.ask("GET", "/tune/labels")
+    assert (status, b"s3cret" in body) == (404 if kind == "nowhere" else 503, False)
+    told = json.loads(page.ask("GET", "/tune/drives")[2])
+    assert ("labels.csv: " in told["problem"], "s3cret" in told["problem"]) == (kind != "nowhere", False)
+    if kind != "nowhere":
+        page.session()
+        assert page.post("/tune/marks", change())[0] == 503
+
+
 def test_without_a_folder_the_page_says_how_to_name_one(tmp_path: Path) -> None:
     with a_dashboard(load_config(written(tmp_path, 1), {})) as address:
         status, _, body = Browser(address).ask("GET", "/tune/drives")
@@ -448,6 +467,18 @@ def test_why_it_failed_is_said_and_the_marks_stay(desk: Desk) -> None:
     assert told["state"] == "failed"
     assert told["error"].endswith("labels.csv:2: start = 5 must be before end = 3")
     assert desk.marks.path.read_text() == labels
+
+
+def test_a_process_that_may_not_be_nice_goes_on_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a confined service, which systemd denies it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n\n\ndef nice(_):\n    raise PermissionError(1, 'Operation not permitted')\n\n\nos.nice = nice\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    desk.marks.path.write_text("start,end,kind,trace\n5,3,anger,a.jsonl\n")
+    assert finished(desk)["error"].endswith("labels.csv:2: start = 5 must be before end = 3")
 
 
 def test_a_process_that_is_killed_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

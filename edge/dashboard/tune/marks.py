@@ -9,6 +9,7 @@ import csv
 import fcntl
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,20 @@ class Marks:
         """
         return _Table.read(self.path).marked(self._named(names), names)
 
+    def file(self) -> bytes | None:
+        """The file as it is; None where there is none yet.
+
+        Raises:
+            UnavailableError: as ``read``: what is none of labels, but a link to something else, say, is told to nobody.
+        """
+        _Table.read(self.path)
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnavailableError(f"{self.path.name}: labels cannot be read: {error.strerror}") from error
+
     def change(self, drive: Drive, names: Sequence[str], remove: Sequence[Mark], add: Sequence[Mark]) -> list[Mark]:
         """Take marks of a drive away and put others there; return what it then has.
 
@@ -118,6 +133,8 @@ class _Table:
     @classmethod
     def read(cls, path: Path) -> _Table:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # of a pipe nothing may ever come
+                raise UnavailableError(f"{path.name}: labels cannot be read: not a regular file")
             with path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.reader(file, skipinitialspace=True)
                 columns = next(reader, [*COLUMNS, TRACE])

@@ -175,8 +175,7 @@ class TunePages:
 
     async def _labels(self, request: Request) -> Response:
         self._pages.check_look(request)
-        path = self._desk.marks.path
-        return _file(await asyncio.to_thread(path.read_bytes) if path.is_file() else None, "text/csv", "labels.csv")
+        return _file(await _told(self._desk.marks.file), "text/csv", "labels.csv")
 
     async def _events(self, request: Request) -> Response:
         self._pages.check_look(request)

@@ -47,7 +47,8 @@ def main() -> None:
 
 
 def _tune(request: Mapping[str, Any]) -> dict[str, Any]:
-    os.nice(request["niceness"])
+    with suppress(OSError):  # a confined service may not be allowed to; then it has a process's usual share
+        os.nice(request["niceness"])
     from edge.dashboard.tune.outcome import outcome  # noqa: PLC0415 - takes a second, and a view needs none of it
     from edge.tuning.report import write_report  # noqa: PLC0415 - as above
     from edge.tuning.tune import tune  # noqa: PLC0415 - as above
