@@ -19,7 +19,7 @@ from edge.collect.config import CollectConfig
 from edge.collect.database import database_url, open_database, reported, upgrade, where
 from edge.collect.meter import PrometheusMeter
 from edge.collect.store import Erasure, Store, Stored
-from edge.collect.tables import devices, streams
+from edge.collect.tables import OF_A_DEVICE
 from edge.collect.view import open_existing
 from edge.compat import UTC
 from edge.domain import Stamp
@@ -100,7 +100,7 @@ def _named(engine: Engine, name: str) -> list[tuple[str, str]]:
     with engine.connect() as connection:
         known = {
             (row.prefix, row.device)
-            for table in (devices, streams)
+            for table in OF_A_DEVICE
             for row in connection.execute(select(table.c.prefix, table.c.device).where(table.c.device == device))
         }
     return sorted(one for one in known if not prefix or one[0] == prefix)

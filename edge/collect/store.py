@@ -42,7 +42,7 @@ from edge.collect.reading import (
     StatusSaid,
 )
 from edge.collect.statements import Statements, of_device, of_stream, settling
-from edge.collect.tables import alerts, devices, hours, losses, pieces, streams
+from edge.collect.tables import OF_A_DEVICE, alerts, devices, hours, losses, pieces, streams
 from edge.domain import Stamp
 from edge.mqtt.messages import Resent, Topics
 
@@ -160,8 +160,9 @@ class Store:
                 select(streams.c.epoch, streams.c.newest).where(mine).order_by(streams.c.epoch.desc()).limit(1)
             ).first()
             count = connection.execute(delete(alerts).where(of_device(alerts, prefix, device))).rowcount
-            for table in (devices, streams, losses, hours, pieces):
-                connection.execute(delete(table).where(of_device(table, prefix, device)))
+            for table in OF_A_DEVICE:
+                if table is not alerts:
+                    connection.execute(delete(table).where(of_device(table, prefix, device)))
             if newest is not None:
                 mark = {"prefix": prefix, "device": device, "epoch": newest.epoch, "sequence": newest.newest}
                 connection.execute(self._statements.erasure, mark | {"erased": now})
@@ -403,7 +404,7 @@ class Store:
             delete(devices).where(old, ~select(alerts.c.id).where(mine).exists()).returning(*_names(devices))
         ).all()
         for prefix, device in unseen:
-            for table in (streams, losses):
+            for table in (streams, losses, pieces, hours):  # came while the clock was unset: their age is not known
                 connection.execute(delete(table).where(of_device(table, prefix, device)))
 
 

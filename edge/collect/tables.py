@@ -168,6 +168,9 @@ erasures = Table(
     ),
 )
 
+OF_A_DEVICE = (alerts, devices, streams, losses, hours, pieces)
+"""All that is kept of a device; ``erasures`` holds what must stay when it is gone."""
+
 refusals = Table(
     "refusals",
     metadata,

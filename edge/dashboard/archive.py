@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -81,14 +82,18 @@ class Archive:
         try:
             with engine.connect() as connection, connection.begin():
                 return question(connection)
-        except (ValueError, TypeError) as error:  # of a value that no version of this program has written
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:  # of a value that no version of this program has written
             raise self._gone(f"holds what cannot be read: {error}") from error
 
     def _opened(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                if self._url.get_backend_name() == SQLITE and not Path(str(self._url.database)).is_file():
-                    raise self._gone("no such file; is a collector writing there?")
+                if self._url.get_backend_name() == SQLITE:
+                    self._check_file(Path(str(self._url.database)))
                 engine = open_database(self._url, writing=False)
                 try:
                     check_form(engine)
@@ -97,6 +102,17 @@ class Archive:
                     raise UnavailableError(str(error)) from None
                 self._engine = engine
             return self._engine
+
+    def _check_file(self, path: Path) -> None:
+        """A file that is not there would be made, and one in a folder of somebody else's cannot even be looked for."""
+        try:
+            is_there = stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError as error:
+            raise self._gone(f"{error.strerror}; run the dashboard as a user who may read it") from None
+        if not is_there:
+            raise self._gone("no such file; is a collector writing there?")
 
     def _erase(self, prefix: str, device: str) -> Erasure:
         if not self.ask_here(lambda connection: is_known(connection, prefix, device)):

@@ -31,7 +31,7 @@ COLUMNS = (
     "sequence",
 )
 """``began`` is in UTC; ``clock_set`` tells whether it is by the device's clock, else it is when the alert arrived."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - some take the wide ones too
 """With one of these a spreadsheet takes a text for a formula."""
 
 

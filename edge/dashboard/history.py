@@ -6,6 +6,7 @@ Reads the collector's tables and changes nothing. A payload is somebody's text: 
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, desc, func, select,
 
 from edge.collect.reading import ReadEpisode
 from edge.collect.statements import of_device
-from edge.collect.tables import alerts, devices, hours, pieces
+from edge.collect.tables import OF_A_DEVICE, alerts, devices, hours, pieces
 from edge.compat import UTC
 from edge.domain import Phase
 
@@ -132,7 +133,7 @@ def overview(connection: Connection, wanted: Wanted) -> dict[str, Any]:
 
 def is_known(connection: Connection, prefix: str, device: str) -> bool:
     """Whether anything is kept of a device."""
-    queries = (select(table.c.device).where(of_device(table, prefix, device)).limit(1) for table in (devices, alerts))
+    queries = (select(table.c.device).where(of_device(table, prefix, device)).limit(1) for table in OF_A_DEVICE)
     return any(connection.scalar(query) is not None for query in queries)
 
 
@@ -282,14 +283,7 @@ def _numbers(connection: Connection, told: Told) -> dict[str, Any] | None:
     for piece in found:
         place = slice(piece.first, piece.first + len(piece.t_s))
         count = len(piece.t_s)
-        for name in (
-            "t_s",
-            "open_left_percent",
-            "open_right_percent",
-            "perclos_percent",
-            "weight_percent",
-            "speed_kmh",
-        ):
+        for name in _LISTS:
             columns[name][place] = getattr(piece, name)
         for name, runs in (("states", piece.states), ("reason_codes", piece.reason_codes), ("sights", piece.sights)):
             columns[name][place] = _spread(runs, count)
@@ -325,7 +319,13 @@ def _milliseconds(time: datetime) -> int:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text(value: object) -> str | None:

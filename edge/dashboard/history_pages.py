@@ -29,6 +29,7 @@ _DEVICE = re.compile(f"({TOPIC_PART.strip('^$')})/({TOPIC_PART.strip('^$')})")
 MOST_EXPORTED = 50_000
 """Episodes in one file."""
 _NAME = re.compile(r"[0-9a-f-]{36}")
+_TIME = re.compile(r"[0-9]{1,15}")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 Answer = TypeVar("Answer")
@@ -146,6 +147,6 @@ def device_of(name: str) -> tuple[str, str]:
 
 
 def _time_of(name: str, told: str) -> datetime:
-    if not told.isascii() or not told.isdecimal() or int(told) > LATEST_MS:
+    if not _TIME.fullmatch(told) or int(told) > LATEST_MS:
         raise Refusal(400, f"{name}: milliseconds since 1970 are expected")
     return datetime.fromtimestamp(int(told) / 1000, UTC)

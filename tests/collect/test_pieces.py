@@ -109,3 +109,14 @@ def test_what_is_erased_or_too_old_is_gone_and_does_not_come_back(desk: Desk, en
     while desk.store.delete_old(desk.now - timedelta(days=30), desk.now):
         pass
     assert kept(engine) == [(3, 0, 2)]
+
+
+def test_what_came_while_the_clock_was_unset_goes_with_its_device(desk: Desk, engine: Engine) -> None:
+    desk.synced = False
+    desk.piece()
+    desk.synced = True
+    desk.state(0)
+    desk.wait(days=40)
+    desk.state(0, device="van-8")
+    desk.store.delete_old(desk.now - timedelta(days=30), desk.now)
+    assert kept(engine) == []

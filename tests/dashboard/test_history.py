@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -20,14 +21,16 @@ from sqlalchemy import Engine, event, make_url, select, text
 from benchmarks.messages import made_alert
 from edge.collect.database import open_database, upgrade
 from edge.collect.store import Store
-from edge.collect.tables import alerts, devices, erasures, hours
+from edge.collect.tables import OF_A_DEVICE, alerts, devices, erasures, hours, losses, metadata
 from edge.compat import UTC
 from edge.config import Config, load_config
-from edge.dashboard.history import Wanted, episodes, overview
-from edge.errors import ConfigError
+from edge.dashboard.archive import Archive
+from edge.dashboard.history import Wanted, episodes, is_known, overview
+from edge.dashboard.rates import collected
+from edge.errors import ConfigError, UnavailableError
 from edge.mqtt.client import Publisher
 from edge.service.loop import board_stamp
-from tests.collect.conftest import BEGINNING, Desk
+from tests.collect.conftest import BEGINNING, Desk, make_postgresql, postgresql
 from tests.collect.said import payload
 from tests.dashboard.conftest import written
 from tests.dashboard.test_server import LOCKED, Browser
@@ -35,11 +38,13 @@ from tests.mqtt.conftest import publish_to, until
 
 if TYPE_CHECKING:
     from benchmarks.mosquitto import Mosquitto
+    from benchmarks.postgresql import Postgresql
 
-__all__ = ["publish_to", "until"]
+__all__ = ["make_postgresql", "postgresql", "publish_to", "until"]
 
 DAY = f"since={int(BEGINNING.timestamp() * 1000) - 43_200_000}&until={int(BEGINNING.timestamp() * 1000) + 43_200_000}"
 ALL = Wanted(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+WIDE = "\uff1d1+1"
 SCRIPT = "</p><script>window.taken=1</script>"
 
 
@@ -184,7 +189,9 @@ def test_where_the_devices_clock_cannot_be_believed_the_arrival_counts(
 
 def test_what_a_payload_does_not_tell_is_not_known(fleet: Fleet, engine: Engine, page: Browser) -> None:
     fleet.episode(reason=SCRIPT, expression=SCRIPT)
-    for number, content in enumerate(("no JSON", "[1]", '{"peak": "high", "duration_s": true, "context": 7}'), 2):
+    contents = ("no JSON", "[1]", '{"peak": "high", "duration_s": true, "context": 7}',
+        '{"peak": Infinity, "duration_s": 1' + "0" * 400 + ', "context": {"speed_kmh": NaN}}')  # fmt: skip
+    for number, content in enumerate(contents, 2):
         damaged = {"content": content, "episode": fleet.episode()}
         with engine.begin() as connection:
             connection.execute(text("UPDATE alerts SET payload = :content WHERE episode = :episode"), damaged)
@@ -217,6 +224,8 @@ def test_a_question_that_cannot_be_is_refused(fleet: Fleet, page: Browser) -> No
         "since=x&until=2",
         "since=-1&until=2",
         "since=1&until=99999999999999999",
+        f"since=1&until={'9' * 5000}",
+        f"since=1&until={quote('²')}",
         f"{DAY}&device=van-7",
         f"{DAY}&device=a/b/c",
         f"{DAY}&device={quote('evenkeel/..%2f', safe='')}",
@@ -262,6 +271,26 @@ def test_half_a_database_is_named_and_one_that_is_whole_again_is_read(fleet: Fle
         with sqlite3.connect(path) as database:
             database.execute(f"ALTER TABLE away RENAME TO {missing}")
         assert asked(page)[0] == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_database_of_somebody_else_is_named(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    (theirs / "collect.db").touch()
+    archive = Archive(make_url(f"sqlite:///{theirs / 'collect.db'}"))
+    os.seteuid(65534)
+    try:
+        with pytest.raises(UnavailableError, match=r"collect\.db: Permission denied; run the dashboard as a user who"):
+            archive.ask_here(lambda connection: is_known(connection, "evenkeel", "van-7"))
+    finally:
+        os.seteuid(0)
+
+
+def test_a_name_that_no_file_can_have_is_named(served: Callable[[Config], str], alone: Callable[[str], Config]) -> None:
+    page = Browser(served(alone(f'[dashboard.history]\ndatabase = "sqlite:////tmp/{"x" * 300}"\n')))
+    status, told = asked(page)
+    assert (status, "File name too long" in told["error"]) == (503, True)
 
 
 def test_a_value_that_no_version_has_written_is_a_damaged_database(fleet: Fleet, page: Browser, path: Path) -> None:
@@ -335,7 +364,7 @@ def test_an_episode_that_is_none_is_refused(fleet: Fleet, page: Browser) -> None
 
 def test_a_file_has_the_episodes_that_are_shown_and_a_name_of_ours(fleet: Fleet, page: Browser) -> None:
     fleet.episode(kind="fatigue", cause="=cmd|'/c calc'!A0", expression=SCRIPT)
-    fleet.episode("van-8", end=False, clock_synced=False)
+    fleet.episode("van-8", end=False, clock_synced=False, cause=WIDE, expression="\n=1+1")
     status, headers, body = page.ask("GET", f"/history/export.csv?{DAY}")
     assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
     assert headers["content-disposition"] == 'attachment; filename="evenkeel-2026-05-03-2026-05-04.csv"'
@@ -344,6 +373,7 @@ def test_a_file_has_the_episodes_that_are_shown_and_a_name_of_ours(fleet: Fleet,
     assert (first["began"], first["clock_set"]) == ("2026-05-04T09:30:00.000+00:00", "true")
     assert (first["cause"], first["expression"]) == ("'=cmd|'/c calc'!A0", SCRIPT)
     assert (late["device"], late["duration_s"], late["ended"], late["clock_set"]) == ("van-8", "", "false", "false")
+    assert (late["cause"], late["expression"]) == (f"'{WIDE}", "'\n=1+1")
     _, _, packed = page.ask("GET", f"/history/export.parquet?{DAY}&device=evenkeel/van-7")
     (row,) = parquet.read_table(io.BytesIO(packed)).to_pylist()
     assert (row["began"], row["duration_s"], row["speed_kmh"]) == (BEGINNING, 30.5, None)
@@ -390,6 +420,63 @@ def test_an_operator_erases_a_device_after_writing_its_id(
         left = {device for table in (alerts, devices, hours) for device in connection.scalars(select(table.c.device))}
         marks = list(connection.scalars(select(erasures.c.device)))
     assert (left, marks) == ({"van-8"}, ["van-7"])
+
+
+def test_whatever_is_left_of_a_device_can_be_erased(fleet: Fleet, engine: Engine) -> None:
+    fleet.episode()
+    fleet.drives(moves=True)
+    fleet.piece()
+    with engine.begin() as connection:
+        connection.execute(losses.insert().values(
+            prefix="evenkeel", device="van-7", epoch=7, first=1, last=1, reason="age", noted=BEGINNING))  # fmt: skip
+    tables = {table for table in metadata.sorted_tables if "device" in table.c}
+    assert tables - {erasures} == set(OF_A_DEVICE)
+    for left in OF_A_DEVICE:
+        with engine.connect() as connection:
+            for table in OF_A_DEVICE:
+                if table is not left:
+                    connection.execute(table.delete())
+            assert is_known(connection, "evenkeel", "van-7"), left.name
+            connection.rollback()
+    fleet.store.forget("evenkeel", "van-7", fleet.now)
+    with engine.connect() as connection:
+        assert not is_known(connection, "evenkeel", "van-7")
+
+
+def test_all_of_it_is_told_and_erased_on_postgresql_too(
+    served: Callable[[Config], str], alone: Callable[[str], Config], path: Path, postgresql: Postgresql
+) -> None:
+    pages = []
+    for address in (f"sqlite:///{path}", postgresql.create("history")):
+        engine = open_database(make_url(address))
+        upgrade(engine)
+        fleet = Fleet(engine)
+        name = fleet.episode(kind="fatigue", cause="microsleep")
+        fleet.episode("van-8", end=False, clock_synced=False)
+        fleet.episode(started="2061-01-01T00:00:00Z")
+        around_of(fleet, name, 3, 2)
+        for minute in range(60):
+            fleet.drives(moves=not 20 <= minute < 40)
+            fleet.wait(minutes=1)
+        with engine.connect() as connection:
+            rated = collected(connection, "evenkeel", fleet.now)
+        engine.dispose()
+        page = Browser(served(alone(f'[dashboard.history]\ndatabase = "{address}"\n')))
+        one = f"/history/episode?device=evenkeel/van-7&episode={name}"
+        paths = (f"/history/episodes?{DAY}", one, f"/history/export.csv?{DAY}&device=evenkeel/van-7&kind=fatigue")
+        answers = [page.ask("GET", path) for path in paths]
+        assert [status for status, _, _ in answers] == [200, 200, 200]
+        page.session()
+        erased = page.post("/history/erase", {"device": "evenkeel/van-7", "confirmed": "van-7"})
+        left = asked(page, DAY)[1]
+        pages.append((rated, [body for _, _, body in answers], erased, left))
+    assert pages[0] == pages[1]
+    _, (told, numbers, _), erased, left = pages[1]
+    assert len(json.loads(told)["episodes"]) == 3
+    assert json.loads(told)["driven"][0]["breaks"]
+    assert json.loads(numbers)["numbers"]["missing"] == 2
+    assert erased == (200, {"device": "evenkeel/van-7", "alerts": 6})
+    assert [each["device"] for each in left["devices"]] == ["evenkeel/van-8"]
 
 
 def test_a_device_on_its_own_has_its_history_collected_by_the_dashboard(
