@@ -35,7 +35,7 @@ class Doubt:
         """Take in a frame that speaks for ``spoken_s``.
 
         ``busy`` says that the jaws are apart or a hand is at the mouth; ``yaw`` is the head's in degrees, None where
-        no face is seen; ``closed`` says that the eyes are.
+        the eyes cannot be read; ``closed`` says that they are.
         """
         self._held_s = HELD_S if busy else max(self._held_s - spoken_s, 0.0)
         aside = yaw is not None and self._facing is not None and abs(yaw - self._facing) >= ASIDE_DEG

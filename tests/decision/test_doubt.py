@@ -12,7 +12,7 @@ from edge.config import Config
 from edge.decision.closures import OPEN
 from edge.decision.decider import Decider
 from edge.decision.doubt import ASIDE_COUNTS, ASIDE_DEG, BUSY_COUNTS, BUSY_S, FIRST_S, HELD_S, Doubt
-from edge.domain import CUE_NAMES, CUES, Context, Eyes, Observation, Phase, Reading
+from edge.domain import CUE_NAMES, CUES, EYES, Context, Eyes, Observation, Phase, Reading
 
 Look = Callable[..., Observation]
 SHUT, FPS = 0.05, 15.0
@@ -107,13 +107,16 @@ def test_where_a_driver_faces_is_followed_with_open_eyes_alone() -> None:
     assert doubt.update(0.1, closed=True, busy=False, yaw=None) == 1.0, "no face, no turn"
 
 
-def test_where_the_head_turns_in_a_vehicle_that_is_slow_is_not_where_the_driver_faces(look: Look) -> None:
+@pytest.mark.parametrize("unread", ["slow", "hidden"])
+def test_where_the_head_turns_while_no_open_eyes_count_is_not_where_the_driver_faces(look: Look, unread: str) -> None:
     decider = Decider(Config())
-    for n in range(round(40 * FPS)):  # looking about in a car park
-        decider.update(seen(look, n / FPS, OPEN, 2 * ASIDE_DEG, {}), Context(speed_kmh=5.0))
+    speed_kmh, readable = (5.0, 1.0) if unread == "slow" else (60.0, 0.0)
+    for n in range(round(40 * FPS)):  # looking about in a car park, or so far aside that the eyes are hidden
+        aside = seen(look, n / FPS, OPEN, 2 * ASIDE_DEG, {})
+        eyes = Eyes(OPEN, OPEN, readable, readable).reading()
+        decider.update(replace(aside, readings={**aside.readings, EYES: eyes}), Context(speed_kmh=speed_kmh))
     for n in range(round(5 * FPS)):
         decider.update(seen(look, 40 + n / FPS, OPEN, 0.0, {}), Context(speed_kmh=60.0))
     for n in range(round(2 * FPS)):
-        decider.update(seen(look, 45 + n / FPS, SHUT, 0.0, {}), Context(speed_kmh=60.0))
-    signals = decider.update(seen(look, 47.0, SHUT, 0.0, {}), Context(speed_kmh=60.0)).signals
-    assert signals.kinds["fatigue"].level is not None
+        step = decider.update(seen(look, 45 + n / FPS, SHUT, 0.0, {}), Context(speed_kmh=60.0))
+    assert step.signals.kinds["fatigue"].level is not None

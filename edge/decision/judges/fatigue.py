@@ -201,7 +201,7 @@ class FatigueJudge(Judge):
         openness = None if moment.paused else both_eyes(moment.observation)
         seen = moment.observation.probabilities
         self._shut = openness is not None and openness < self.closes_below
-        screwed_up, counts = shuts_the_eyes(seen), self._counts(moment)
+        screwed_up, counts = shuts_the_eyes(seen), self._counts(moment, read=openness is not None)
         self._eyes.update(now.t, now.elapsed_s, now.spoken_s, openness, screwed_up=screwed_up, counts=counts)
         self._perclos = told_share(self._eyes.short) or 0.0
         self._yawning = seen is not None and seen.item(_YAWN) > 0.5
@@ -219,16 +219,14 @@ class FatigueJudge(Judge):
         self._drowsy = cause is Cause.DROWSY
         return self.episode.start(now.t, self.signal, self.signal, cause=cause)
 
-    def _counts(self, moment: Moment) -> float:
-        """How much a second of closed eyes counts now; while nothing counts, nothing is learned of the head either."""
-        seen, spoken_s = moment.observation, moment.interval.spoken_s
-        if moment.paused:
-            return self._doubt.update(spoken_s, closed=False, busy=False, yaw=None)
+    def _counts(self, moment: Moment, *, read: bool) -> float:
+        """How much a second of closed eyes counts now; of eyes that are not ``read`` nothing is learned of the head."""
+        seen, quality = moment.observation, moment.observation.quality
         return self._doubt.update(
-            spoken_s,
+            moment.interval.spoken_s,
             closed=self._shut,
-            busy=shuts_the_eyes(seen.probabilities) or has_a_busy_mouth(seen),
-            yaw=None if seen.quality is None else seen.quality.yaw,
+            busy=not moment.paused and (shuts_the_eyes(seen.probabilities) or has_a_busy_mouth(seen)),
+            yaw=quality.yaw if quality is not None and read else None,
         )
 
     def _look_for_signs(self, moment: Moment) -> None:
