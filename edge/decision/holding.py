@@ -10,9 +10,9 @@ STIRRED_S = 0.14
 """Nor for longer than this where something may build up: at 15 frames a second every third frame is read then. Evidence
 gathers over seconds, and the thresholds were chosen on drives of five frames a second."""
 CHANGED = 6.0
-"""A face whose small picture differs by so many grey levels in the mean is read again. On the clips at 15 frames a
-second that is four times what it differs by from one frame to the next at rest (median), and less than a drawn or real
-face differs by from its rest in anger, sadness, a smile or a yawn (medians from 9 to 31)."""
+"""A face whose small picture differs by so many grey levels in the mean is read again. On the
+clips that is several times what it differs by from one frame to the next at rest, and less than most faces differ by
+from their rest in anger, sadness, a smile or a yawn, and than other people's faces do."""
 BETTER = 0.1
 """So is one that is seen better, by so much of a frame's weight, than when it was read."""
 
