@@ -32,6 +32,7 @@ class Archive:
         self._url = url
         self._lock = threading.RLock()
         self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     @property
@@ -91,9 +92,12 @@ class Archive:
 
     def _opened(self) -> Engine:
         with self._lock:
+            if self._url.get_backend_name() == SQLITE:
+                file = self._look_at(Path(str(self._url.database)))
+                if file != self._file:  # another one stands in its place: what is open is of one that is gone
+                    self.close()
+                    self._file = file
             if self._engine is None:
-                if self._url.get_backend_name() == SQLITE:
-                    self._check_file(Path(str(self._url.database)))
                 engine = open_database(self._url, writing=False)
                 try:
                     check_form(engine)
@@ -103,16 +107,17 @@ class Archive:
                 self._engine = engine
             return self._engine
 
-    def _check_file(self, path: Path) -> None:
-        """A file that is not there would be made, and one in a folder of somebody else's cannot even be looked for."""
+    def _look_at(self, path: Path) -> tuple[int, int]:
+        """Which file it is. One that is not there would be made, and one in another's folder cannot be looked for."""
         try:
-            is_there = stat.S_ISREG(path.stat().st_mode)
+            found = path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            is_there = False
+            found = None
         except OSError as error:
             raise self._gone(f"{error.strerror}; run the dashboard as a user who may read it") from None
-        if not is_there:
+        if found is None or not stat.S_ISREG(found.st_mode):
             raise self._gone("no such file; is a collector writing there?")
+        return found.st_dev, found.st_ino
 
     def _erase(self, prefix: str, device: str) -> Erasure:
         if not self.ask_here(lambda connection: is_known(connection, prefix, device)):

@@ -273,6 +273,18 @@ def test_half_a_database_is_named_and_one_that_is_whole_again_is_read(fleet: Fle
         assert asked(page)[0] == 200
 
 
+def test_a_database_that_another_one_replaces_is_told_no_more(fleet: Fleet, page: Browser, path: Path) -> None:
+    fleet.episode()
+    assert len(asked(page)[1]["episodes"]) == 1
+    for each in path.parent.glob("collect.db*"):
+        each.rename(path.parent / f"away-{each.name}")
+    assert asked(page)[0] == 503
+    engine = open_database(make_url(f"sqlite:///{path}"))
+    upgrade(engine)
+    assert asked(page)[1]["episodes"] == []
+    engine.dispose()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_a_database_of_somebody_else_is_named(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
