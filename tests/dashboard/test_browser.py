@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -584,6 +585,16 @@ def test_drives_are_marked_with_the_mouse_and_tuned_and_the_thresholds_move_the_
     assert "enter = 0.75" in section
     tuner.click("#kinds section .row button")
     tuner.wait(lambda: tuner.driver.execute_script(hollow) == before, "what is recommended")
+    heard = "return [...document.querySelectorAll('#kinds [aria-label], #kinds [aria-valuetext]')].map((one) => \
+        one.getAttribute('aria-label') ?? one.getAttribute('aria-valuetext')).join(' ')"
+    tuner.click("#language")
+    tuner.wait_for("#job", "Fertig.")
+    told = str(tuner.driver.execute_script(heard))
+    assert "2 von 2" in told
+    assert re.search(r"\d,\d", told)
+    assert not re.search(r"found|hour|false", told)
+    tuner.click("#language")
+    tuner.wait_for("#job", "Done.")
     assert tuner.faults() == []
 
 

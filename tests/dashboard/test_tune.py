@@ -98,6 +98,15 @@ def test_drives_are_listed_with_length_and_device_and_those_that_cannot_be_used_
     }
 
 
+def test_a_time_that_no_calendar_has_is_not_known(folder: Path, page: Browser) -> None:
+    lines = (folder / "a.jsonl").read_text().splitlines()
+    early = [{**json.loads(line), "time": "0001-01-01T00:00:00Z"} for line in lines[50:]]
+    early[0].pop("time")
+    (folder / "b.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in early))
+    status, _, body = page.ask("GET", "/tune/drives")
+    assert (status, [each["begun"] is None for each in json.loads(body)["drives"]]) == (200, [False, True, False])
+
+
 def test_a_trace_of_the_service_tells_its_device_and_when_it_began(tmp_path: Path) -> None:
     config = steady()
     times: Iterator[float | None] = iter([None, *(1_750_000_000.0 + n for n in range(100))])
@@ -467,6 +476,31 @@ def test_why_it_failed_is_said_and_the_marks_stay(desk: Desk) -> None:
     assert told["state"] == "failed"
     assert told["error"].endswith("labels.csv:2: start = 5 must be before end = 3")
     assert desk.marks.path.read_text() == labels
+
+
+def test_where_nothing_can_be_kept_that_is_said_and_another_may_begin(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", "/tmp/result-1")  # noqa: S108 - a name in an error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", full)
+        told = finished(desk)
+    assert told == {"state": "failed", "error": "/tmp/result-1: No space left on device"}  # noqa: S108 - as above
+    assert desk._task is None
+
+
+def test_what_was_cleared_away_is_not_there_any_more(folder: Path) -> None:
+    desk = Desk(steady(), folder)
+    assert b"curves" in asyncio.run(desk.view("a.jsonl"))
+    shutil.rmtree(desk._made)
+    assert b"curves" in asyncio.run(desk.view("b.jsonl"))
+    desk._result = 1
+    assert (desk.result(), desk.report()) == (None, None)
+    asyncio.run(desk.close())
+    assert desk._folder is not None
+    assert not desk._folder.exists()
 
 
 def test_a_process_that_may_not_be_nice_goes_on_all_the_same(

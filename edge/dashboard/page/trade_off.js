@@ -1,6 +1,6 @@
 // What one kind's thresholds come to: the trade-off with its sliders, and the figures of the point that is chosen.
 
-import { byId, capital, kindName, list, made, number, percent, put, say } from "/page/base.js";
+import { byId, capital, kindName, language, list, made, number, percent, put, say } from "/page/base.js";
 import { fitted, shapeOf } from "/page/timeline.js";
 
 const HZ = 2; // digits of false alarms an hour
@@ -90,7 +90,6 @@ export class TradeOff {
       const on = this.told.curve.indexOf(this.at);
       if (on >= 0) this.along.input.value = on;
       put(this.along.output, on >= 0 ? `${on + 1} / ${this.told.curve.length}` : "–");
-      this.along.input.setAttribute("aria-valuetext", point.figures);
     } else if (!this.single) {
       this.single = made("p", "", "about");
       this.sliders.prepend(this.single);
@@ -99,18 +98,22 @@ export class TradeOff {
     this.axes.forEach(({ name, values }, axis) => {
       const { word, output, input } = this.ranges[axis];
       put(word, say(name));
-      put(output, String(point.settings[name]));
+      const shown = point.settings[name].toLocaleString(language());
+      put(output, shown);
       input.value = values.indexOf(point.settings[name]);
-      input.setAttribute("aria-valuetext", String(point.settings[name]));
+      input.setAttribute("aria-valuetext", shown);
     });
     const between = (value, [low, high], shown) => say("interval", { value, low: shown(low), high: shown(high) });
     const found = say("found_about", { found: number(point.found), episodes: number(point.episodes) });
-    list(this.figures, [
+    const rows = [
       [say("found"), point.episodes ? between(found, point.recall_interval, percent) : found],
       [say("delay"), point.delay_s === null ? say("no_delay") : number(point.delay_s, "s", 1)],
       [say("false_alarms"), between(number(point.false_per_hour, "", HZ), point.false_interval, (value) => number(value, "", HZ))],
-    ]);
-    this.canvas.setAttribute("aria-label", say("trade_about", { kind: kindName(this.kind), figures: point.figures }));
+    ];
+    list(this.figures, rows);
+    const figures = rows.map(([name, text]) => `${name}: ${text}`).join("; "); // point.figures are the command's, in English
+    this.along?.input.setAttribute("aria-valuetext", figures);
+    this.canvas.setAttribute("aria-label", say("trade_about", { kind: kindName(this.kind), figures }));
     this.plot();
   }
 

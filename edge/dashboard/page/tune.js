@@ -69,6 +69,7 @@ function driveRow(each, place) {
   if (each.fault) {
     name.textContent = each.name;
     const fault = made("td", each.fault, "fault");
+    fault.lang = "en"; // as the command says it
     fault.colSpan = 2;
     row.append(fault);
     return row;
@@ -88,8 +89,8 @@ function driveRow(each, place) {
   button.setAttribute("aria-label", say("open", { name: each.name }));
   button.addEventListener("click", () => openDrive(each.name));
   label.append(box);
-  const begun = new Date(each.begun).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" });
-  const date = each.told ? begun : `${begun} (${say("date_guessed")})`;
+  const begun = each.begun === null ? say("not_known") : new Date(each.begun).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" });
+  const date = each.told || each.begun === null ? begun : `${begun} (${say("date_guessed")})`;
   const words = made("div");
   words.append(button, made("div", each.device ? `${each.device} · ${date}` : date, "about"));
   const both = made("div", "", "heads");

@@ -11,7 +11,6 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +56,7 @@ class Desk:
         self._job: dict[str, Any] = {"state": "idle"}
         self._task: asyncio.Task[None] | None = None
         self._result = 0
+        self._folder: Path | None = None
         self._news = asyncio.Event()
         self._closed = False
 
@@ -65,10 +65,12 @@ class Desk:
         """The kinds that are judged, and the signal at which each can warn."""
         return {kind: self._config.alerts.of(kind).warns_at for kind in self._config.alerts.enabled}
 
-    @cached_property
+    @property
     def _made(self) -> Path:
-        """Where what is made lies until the end."""
-        return Path(tempfile.mkdtemp(prefix="evenkeel-tune-"))
+        """Where what is made lies until the end, or until a system clears away what is old in its temporary folder."""
+        if self._folder is None or not self._folder.is_dir():
+            self._folder = Path(tempfile.mkdtemp(prefix="evenkeel-tune-"))
+        return self._folder
 
     # ---- one drive
 
@@ -169,11 +171,13 @@ class Desk:
 
     async def _tune(self, request: Mapping[str, Any]) -> None:
         out = self._made / f"result-{self._result + 1}"
-        out.mkdir()
         try:
+            out.mkdir()
             await self._work(request, out, lambda told: self._say(self._job | told))
         except UnavailableError as error:
             self._say({"state": "failed", "error": str(error)})
+        except OSError as error:
+            self._say({"state": "failed", "error": f"{error.filename or 'the system'}: {error.strerror or error}"})
         except asyncio.CancelledError:
             self._say({"state": "cancelled"})
         else:
@@ -186,7 +190,12 @@ class Desk:
                 shutil.rmtree(out, ignore_errors=True)
 
     def _read(self, name: str) -> bytes | None:
-        return (self._made / f"result-{self._result}" / name).read_bytes() if self._result else None
+        if not self._result:
+            return None
+        try:
+            return (self._made / f"result-{self._result}" / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     # ---- a process of its own
 
@@ -264,7 +273,8 @@ class Desk:
         """End what runs, and leave nothing behind."""
         self.end_streams()
         await self.cancel()
-        await asyncio.to_thread(shutil.rmtree, self._made, ignore_errors=True)
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

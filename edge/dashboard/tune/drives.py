@@ -24,7 +24,8 @@ MOST = 1000
 class Drive:
     """A trace at ``name``, its path within the folder. ``fault`` says why it cannot be used; then nothing is known.
 
-    ``begun`` is when it began; where the trace does not tell (``told``), that is reckoned from the file's own time. The
+    ``begun`` is when it began, None where no calendar has that time; where the trace does not tell (``told``), it is
+    reckoned from the file's own time. The
     ``device`` is told by the trace, or else the name of the folder within the folder.
     """
 
@@ -103,11 +104,11 @@ class Drives:
         stamp = (status.st_mtime_ns, status.st_size)
         known = self._known.get(name)
         if known is None or known[0] != stamp:
-            known = self._known[name] = (stamp, _look(path, name, datetime.fromtimestamp(status.st_mtime, UTC)))
+            known = self._known[name] = (stamp, _look(path, name, status.st_mtime))
         return known[1]
 
 
-def _look(path: Path, name: str, changed: datetime) -> Drive:
+def _look(path: Path, name: str, changed_s: float) -> Drive:
     if path.is_symlink():
         return Drive(name, fault="a link; put the trace itself here")
     if not path.is_file():
@@ -127,10 +128,13 @@ def _look(path: Path, name: str, changed: datetime) -> Drive:
     start_s, end_s = head[0].t, max([head[-1].t, *(line.t for line in tail)])
     device = next((line.device for line in head[:HEADING_LINES] if line.device), None)
     timed = next((line for line in head if line.time is not None), None)
-    if timed is not None and timed.time is not None:
-        begun = timed.time - timedelta(seconds=timed.t - start_s)
-    else:
-        begun = changed - timedelta(seconds=min(end_s - start_s, 1e8))
+    try:
+        if timed is not None and timed.time is not None:
+            begun: datetime | None = timed.time - timedelta(seconds=timed.t - start_s)
+        else:
+            begun = datetime.fromtimestamp(changed_s, UTC) - timedelta(seconds=end_s - start_s)
+    except (OverflowError, ValueError, OSError):  # before the year 1, or after 9999
+        begun = None
     folder = PurePosixPath(name).parent
     return Drive(name, start_s, end_s, begun, timed is not None, device or (folder.name or None))
 
