@@ -371,7 +371,7 @@ class Sending:
 
     def _send_health(self, session: Session) -> None:
         topic = self._topics.health
-        if session.congested or topic in session.under_way:
+        if session.congested or topic in session.under_way or not session.in_pace:
             return
         with self._lock:
             health, self._health = self._health, None

@@ -276,6 +276,11 @@ class Session:
         return places if room is None else min(places, room)
 
     @property
+    def in_pace(self) -> bool:
+        """Whether the bound on messages a second lets one go now, be the window full or not."""
+        return self._pace.wait_s(time.monotonic()) is None
+
+    @property
     def places(self) -> int:
         """How many places of the window are free, however much was sent within this second."""
         return max(self._limits.window - len(self._on_their_way()), 0)

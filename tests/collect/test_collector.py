@@ -224,7 +224,7 @@ def test_however_many_prefixes_there_are_no_subscription_asks_for_more_than_eigh
         def asked() -> list[tuple[str, ...]]:
             return [one.filters for one in broker.received if one.kind == SUBSCRIBE]
 
-        until(lambda: sum(map(len, asked())) == 15, "all subscriptions")
+        until(lambda: sum(map(len, asked())) == 18, "all subscriptions")
         assert all(len(some) <= 8 for some in asked())
 
 

@@ -124,5 +124,6 @@ def test_alerts_are_kept_for_it_by_the_broker_and_states_are_not() -> None:
         "evenkeel/+/command/resend/result": 1,
         "evenkeel/+/state": 0,
         "evenkeel/+/health": 0,
+        "evenkeel/+/episode/+/+": 0,
     }
     assert set(filters(["a", "b"], "desk")) >= {"$share/desk/a/+/alert", "$share/desk/b/+/alert"}

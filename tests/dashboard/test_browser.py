@@ -125,6 +125,12 @@ def driver() -> Iterator[webdriver.Chrome]:
     browser.quit()
 
 
+@pytest.fixture(autouse=True)
+def no_faults_of_others(driver: webdriver.Chrome) -> None:
+    """Forget what the browser complained of in the tests before."""
+    driver.get_log("browser")  # type: ignore[no-untyped-call]
+
+
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """The broker of the played clip."""

@@ -145,6 +145,22 @@ def test_however_many_commands_there_are_no_subscription_asks_for_more_than_eigh
     assert device.guard.faults == []
 
 
+def test_health_that_is_told_all_the_time_is_no_excuse_for_too_many_messages_and_holds_up_no_alert(
+    start: Start, until: Until
+) -> None:
+    device = start(EMQX)
+    until(lambda: len(device.alerts()) == WAITING, "every alert")
+
+    def told(count: int) -> bool:
+        device.publisher.publish_health(made_health(board_stamp(), device.publisher.outbox_health()))
+        return len(device.broker.published(TOPICS.health)) >= count or device.guard.faults != []
+
+    until(lambda: told(8), "health")
+    device.publisher.publish_alert(made_alert(board_stamp(), "now"))
+    until(lambda: told(0) and device.alerts()[-1] == "now", "the alert among health")
+    assert device.guard.faults == []
+
+
 def test_who_watches_gets_no_more_frames_than_there_may_be_messages_and_alerts_go_first(
     start: Start, until: Until
 ) -> None:
