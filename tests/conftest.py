@@ -15,11 +15,17 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypotheses
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from benchmarks.mosquitto import Mosquitto, executable
+
+# how long an example takes says more of the machine than of what is tried
+hypotheses.register_profile("evenkeel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypotheses.load_profile("evenkeel")
 
 
 @dataclass(frozen=True)
