@@ -47,25 +47,8 @@ PAGES = {
 OF_A_DEVICE = ("/", "/cab", "/health")
 """Pages that a fleet's dashboard shows for one device at a time."""
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-FILES = (
-    "base.css",
-    "base.js",
-    "chart.js",
-    "around.js",
-    "history.css",
-    "timeline.js",
-    "now.js",
-    "cab.js",
-    "fleet.css",
-    "fleet.js",
-    "health.js",
-    "history.js",
-    "tune.css",
-    "tune.js",
-    "trade_off.js",
-    "login.js",
-    "icon.svg",
-)
+HEAD = b"<!-- head -->\n"
+"""Where each page has what every page begins with."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -171,14 +154,16 @@ class Pages:
         self._secure = secure
         self._one_guess = asyncio.Lock()
         folder = resources.files("edge.dashboard") / "page"
-        self._files = {name: (folder / name).read_bytes() for name in (*PAGES.values(), *FILES)}
+        self._files = {file.name: file.read_bytes() for file in folder.iterdir()}
+        head = self._files.pop("head.html")
+        self._files |= {name: self._files[name].replace(HEAD, head, 1) for name in PAGES.values()}
 
     def app(self, *, local: bool, more: Sequence[Route] = ()) -> Starlette:
         """The application; ``local`` where no password is needed, so only this machine's own names are answered.
 
         ``more`` are routes of other pages.
         """
-        files = [*PAGES, *(f"/page/{name}" for name in FILES)]
+        files = [*PAGES, *(f"/page/{name}" for name in self._files if name not in PAGES.values())]
         routes = [
             *(Route(path, self._file) for path in files),
             Route("/session", self._session),
@@ -210,18 +195,18 @@ class Pages:
         return JSONResponse(told | {"locked": self._doors.locked, "fleet": self._rows is not None})
 
     async def _events(self, request: Request) -> Response:
-        allowed = self._let_look(request)
+        allowed = self.check_look(request)
         live = request.query_params.get("live") == "1"
         return self._stream(self._hub_of(request).events(live=live, allowed=allowed))
 
     async def _fleet_rows(self, request: Request) -> Response:
-        self._let_look(request)
+        self.check_look(request)
         small = "gzip" in request.headers.get("accept-encoding", "")
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if small else {})
         return Response(self._fleet().rows(small=small), media_type="application/json", headers=headers)
 
     async def _fleet_events(self, request: Request) -> Response:
-        allowed = self._let_look(request)
+        allowed = self.check_look(request)
         since = request.query_params.get("since", "")
         if not _NUMBER.fullmatch(since):
             raise Refusal(400, "since: the number of a beat is needed")
@@ -231,17 +216,6 @@ class Pages:
         if self._rows is None:
             raise Refusal(404, "this dashboard shows one device; start it with --fleet")
         return self._rows
-
-    def _let_look(self, request: Request) -> Callable[[], bool]:
-        """What tells from now on whether this browser may still look."""
-        token = request.cookies.get(COOKIE)
-
-        def allowed() -> bool:
-            return self._doors.session(token) is not None
-
-        if not allowed():
-            raise Refusal(401, "log in first")
-        return allowed
 
     def _stream(self, events: AsyncIterator[str]) -> Response:
         if self._hubs.browsers + (self._rows.browsers if self._rows is not None else 0) >= MOST:
@@ -307,10 +281,16 @@ class Pages:
             raise Refusal(504, "no answer from the device") from None
         return JSONResponse({"ok": result.ok, "message": result.message})
 
-    def check_look(self, request: Request) -> None:
-        """Refuse whoever may not look."""
-        if self._doors.session(request.cookies.get(COOKIE)) is None:
+    def check_look(self, request: Request) -> Callable[[], bool]:
+        """Refuse whoever may not look; else what tells from now on whether this browser still may."""
+        token = request.cookies.get(COOKIE)
+
+        def allowed() -> bool:
+            return self._doors.session(token) is not None
+
+        if not allowed():
             raise Refusal(401, "log in first")
+        return allowed
 
     def check_change(self, request: Request, least: Role) -> None:
         """Refuse a change that another page asks for, or somebody who may less than ``least``."""

@@ -178,16 +178,9 @@ class TunePages:
         return _file(await _told(self._desk.marks.file), "text/csv", "labels.csv")
 
     async def _events(self, request: Request) -> Response:
-        self._pages.check_look(request)
+        allowed = self._pages.check_look(request)
         if self._listeners >= LISTENERS:
             raise Refusal(503, "too many browsers look already")
-
-        def allowed() -> bool:
-            try:
-                self._pages.check_look(request)
-            except Refusal:
-                return False
-            return True
 
         async def events() -> AsyncIterator[str]:
             self._listeners += 1
