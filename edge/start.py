@@ -6,6 +6,18 @@ import os
 import signal
 import sys
 
+SPARED = {
+    "OPENBLAS_NUM_THREADS": "1",  # else numpy's algebra starts a thread for each processor, which waits in a loop
+    "PYDANTIC_DISABLE_PLUGINS": "1",  # else each package that is installed is asked whether it is a plug-in
+}
+"""What libraries would do as they are imported, or for as long as they are there, that nothing here has any use for."""
+
+
+def spare() -> None:
+    """Set the environment for the libraries that are imported next; what is set in it already stays."""
+    for name, value in SPARED.items():
+        os.environ.setdefault(name, value)
+
 
 def main() -> None:
     """Run the command line.
@@ -20,6 +32,7 @@ def main() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+    spare()
     if "run" in sys.argv[1:]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -52,6 +52,8 @@ PERCENTS = (50, 95, 99)
 _FIRST_DECISION = """
 import sys
 sys.path = [place for place in sys.path if place]
+from edge.start import spare
+spare()
 import numpy as np
 from edge.board.sensors import resident_mb
 from edge.config import Config

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from rich.table import Table
 
 from edge.compat import Self
 from edge.domain import Kind, Phase, State, Step
 from edge.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SHADOW_FILE = "shadow.jsonl"
 """Beside the outbox."""
@@ -126,6 +128,8 @@ class ShadowReport:
 
     def table(self) -> Table:
         """A row for each kind, all rates for a driven hour."""
+        from rich.table import Table  # noqa: PLC0415 - the service, which writes this file, shows no tables
+
         columns = ("alert", "would have come", "an hour", "urgent an hour", "seconds on an hour", "longest")
         table = Table(*columns, "not readable", "ended by")
         for kind, each in self.kinds.items():
