@@ -32,6 +32,8 @@ ANSWER_S = 2.0
 SIGN_EVERY_S = 0.5
 STALE_S = 10
 """A command that the broker could not hand on by then is worth nothing any more, seconds."""
+GATHER_S = 0.05
+"""A fleet's messages are read together: its table is drawn once a second."""
 PENDING = 32
 STOP_S = 3.0
 ANY = "+"
@@ -67,7 +69,8 @@ class Link:
         self._wake = Wake()
         # several may look at one device at once
         name = client_id(config, f"dashboard-{secrets.token_hex(4)}")
-        self._connector = Connector(config, environ, client_id=name, will=None, wake=self._wake)
+        gather_s = GATHER_S if fleet else 0.0
+        self._connector = Connector(config, environ, client_id=name, will=None, wake=self._wake, gather_s=gather_s)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._watched: set[str] = set()

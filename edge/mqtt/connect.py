@@ -23,20 +23,28 @@ class Connector:
     """Makes connections to the broker of the configuration, one after the other, each driven to its end.
 
     A broker that refuses the will as it is meant (QoS 1, retained) is asked with a lesser one at once, and that one is
-    kept for all connections that follow.
+    kept for all connections that follow. ``gather_s`` is as in ``Session``.
 
     Raises:
         ConfigError: credentials or certificates are missing, unreadable, or would be sent in the clear.
     """
 
     def __init__(
-        self, config: Config, environ: Mapping[str, str], *, client_id: str, will: Will | None, wake: Wake
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        *,
+        client_id: str,
+        will: Will | None,
+        wake: Wake,
+        gather_s: float = 0.0,
     ) -> None:
         self._mqtt = config.mqtt
         self._client_id = client_id
         self._will = will
         self._proved = False
         self._wake = wake
+        self._gather_s = gather_s
         self._credentials = load_credentials(config.mqtt, environ)
         self._tls = tls_context(config.mqtt.tls)
 
@@ -89,4 +97,5 @@ class Connector:
             tls=self._tls,
             wake=self._wake,
             owner=owner,
+            gather_s=self._gather_s,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import select
 import socket
 import ssl
@@ -53,6 +54,8 @@ FILTERS_AT_ONCE = 8
 """What a broker takes in one SUBSCRIBE: AWS IoT Core no more, others at least as many."""
 MAX_PACKET_BYTES = 8192
 """Told to an MQTT 5 broker; a command is far smaller."""
+READ_BYTES = 65_536
+"""So much is taken from the network at once."""
 
 _IMPLEMENTATION_SPECIFIC = 131
 _VERSION_OF_3 = 1
@@ -173,7 +176,9 @@ class _Awaited:
 class _Client(paho.Client):
     """paho's client, which tells of pings, and reads reason codes that its tables do not have for a packet.
 
-    paho has no public way to do either. mosquitto answers a message that is too large with 149, which the standard
+    It takes what has come from the network in one go, where paho asks the system for each byte of a packet's length.
+
+    paho has no public way to do any of it. mosquitto answers a message that is too large with 149, which the standard
     keeps for CONNACK and DISCONNECT; paho takes such a packet for damage and closes. Here the code becomes 131 for
     paho, and ``true_code`` is what it was, for as long as the packet is dealt with.
     """
@@ -183,6 +188,21 @@ class _Client(paho.Client):
         self.true_code: int | None = None
         self._told_ping = on_ping
         self._told_pong = on_pong
+        self._taken = b""
+        self._used = 0
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something was taken from the network that nobody has dealt with."""
+        return self._used < len(self._taken) and self.socket() is not None
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._used == len(self._taken):
+            self._taken, self._used = b"", 0
+            self._taken = super()._sock_recv(READ_BYTES)
+        piece = self._taken[self._used : self._used + bufsize]
+        self._used += len(piece)
+        return piece
 
     def ping(self) -> None:
         """Ask the broker for a sign of life, behind all that was sent so far."""
@@ -224,7 +244,11 @@ class _Client(paho.Client):
 
 
 class Session:
-    """One connection. ``limits`` are the broker's, ``will`` is the one that it was asked with."""
+    """One connection. ``limits`` are the broker's, ``will`` is the one that it was asked with.
+
+    Of a client to which very much is told, what comes within ``gather_s`` of a read waits for the next one: what each
+    costs is mostly to be woken for it.
+    """
 
     def __init__(
         self,
@@ -237,8 +261,11 @@ class Session:
         tls: ssl.SSLContext | None,
         wake: Wake,
         owner: Owner,
+        gather_s: float = 0.0,
     ) -> None:
         self._config = config
+        self._gather_s = gather_s
+        self._read_from = -math.inf
         self._protocol = protocol
         self._wake = wake
         self._owner = owner
@@ -438,14 +465,19 @@ class Session:
     def _drive(self) -> None:
         answer_by = time.monotonic() + self._config.answer_s
         while self._ending is None and (sock := cast("socket.socket | None", self._client.socket())) is not None:
-            pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+            rest_s = max(0.0, self._read_from - time.monotonic())
+            pending = not rest_s and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+            reading: list[socket.socket | Wake] = [self._wake] if rest_s else [self._wake, sock]
             writing = [sock] if self._client.want_write() else []
-            reading: list[socket.socket | Wake] = [sock, self._wake]
-            readable, writable, _ = select.select(reading, writing, [], 0 if pending else self._tick_s())
+            wait_s = 0.0 if pending else min(rest_s or TICK_S, self._tick_s())
+            readable, writable, _ = select.select(reading, writing, [], wait_s)
             if self._wake in readable:
                 self._wake.clear()
             if pending or sock in readable:
                 self._client.loop_read()
+                while self._client.has_more and self._ending is None:
+                    self._client.loop_read()
+                self._read_from = time.monotonic() + self._gather_s
             if writable:
                 self._client.loop_write()
             self._client.loop_misc()

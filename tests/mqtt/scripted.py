@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -69,9 +69,9 @@ Script = Callable[[Packet], bytes | Later | None]
 """The answer to a packet; None: as a well-behaved broker would."""
 
 
-def packet(kind: int, body: bytes = b"") -> bytes:
+def packet(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
     """A packet of at most 127 bytes after its header."""
-    return bytes([kind << 4, len(body)]) + body
+    return bytes([kind << 4 | flags, len(body)]) + body
 
 
 def connack(code: int = 0, **limits: Any) -> bytes:
@@ -109,6 +109,7 @@ class ScriptedBroker:
         self._count = 0
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._open: list[socket.socket] = []
+        self._rest = b""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -142,9 +143,18 @@ class ScriptedBroker:
 
     def send(self, topic: str, payload: bytes = b"", *, retain: bool = False, **properties: Any) -> None:
         """Send a message of QoS 0 to the device that is connected, by MQTT 5; at most 127 bytes."""
-        name = topic.encode()
-        body = len(name).to_bytes(2, "big") + name + _properties(PUBLISH, properties) + payload
-        self._open[-1].sendall(bytes([PUBLISH << 4 | retain, len(body)]) + body)
+        self._open[-1].sendall(_message(topic, payload, retain=retain, **properties))
+
+    def send_all(self, topic: str, payloads: Iterable[bytes], *, left_out: int = 0, behind: bytes = b"") -> None:
+        """Send messages at once, with other bytes ``behind``; so many bytes are left for ``send_rest``."""
+        told = b"".join(_message(topic, payload) for payload in payloads) + behind
+        end = len(told) - left_out
+        self._rest = told[end:]
+        self._open[-1].sendall(told[:end])
+
+    def send_rest(self) -> None:
+        """Send what was left out."""
+        self._open[-1].sendall(self._rest)
 
     def cut(self) -> None:
         """End the newest connection without a word."""
@@ -185,6 +195,11 @@ class ScriptedBroker:
             pass  # the device has closed
         finally:
             connection.close()
+
+
+def _message(topic: str, payload: bytes, *, retain: bool = False, **properties: Any) -> bytes:
+    name = topic.encode()
+    return packet(PUBLISH, len(name).to_bytes(2, "big") + name + _properties(PUBLISH, properties) + payload, retain)
 
 
 def _send(connection: socket.socket, later: Later) -> None:
