@@ -202,6 +202,8 @@ class Reading:
         return cls(EXPRESSIONS, probabilities)
 
 
+FACE = "face"
+"""By this name is told that the face is an earlier frame's."""
 EXPRESSION = "expression"
 """Name of the expression model's reading."""
 CUES = "cues"
@@ -290,7 +292,8 @@ class FaceReading:
 class Observation:
     """Everything that was seen in one moment. ``readings`` holds what the models said, by the models' names.
 
-    ``held`` names those that were read of an earlier frame and stand for this one too.
+    ``held`` names those that were read of an earlier frame and stand for this one too; it names FACE where face and
+    quality are an earlier frame's themselves.
     """
 
     t: float

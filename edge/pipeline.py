@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from edge.compat import Self
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.decision.holding import BETTER, stands
+from edge.decision.holding import BETTER, FACE_HOLD_S, MOVED, stands
 from edge.decision.kinds import going_by
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
 from edge.domain import (
     EXPRESSION,
     EYES,
+    FACE,
     UNKNOWN_CONTEXT,
     Context,
     Face,
@@ -34,7 +35,7 @@ from edge.domain import (
 )
 from edge.timing import StageTimes
 from edge.vision import follow
-from edge.vision.crop import FaceView, change
+from edge.vision.crop import FaceView, change, place_of
 from edge.vision.quality import Detail, detail_of, fault, picture_fault, weigh
 from edge.vision.seat import moved, seat_pixels
 
@@ -110,6 +111,16 @@ class OpenEyes:
     t: float
 
 
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """What was seen when the face was last looked for, in a picture of which shape, and how the face's place looked."""
+
+    seen: Observation
+    face: Face
+    shape: tuple[int, ...]
+    place: NDArray[np.uint8]
+
+
 _Read = tuple[Mapping[str, Reading], tuple[str, ...]]
 """Readings by name, and the names of those that are an earlier frame's."""
 
@@ -122,9 +133,10 @@ EYES_HOLD_S = 0.07
 class Pipeline:
     """Frames in, steps out. Stateful in ``decider`` and in the following of the driver; not thread-safe.
 
-    ``times`` collects how long the stages take: picture, face, crop, quality, eyes, expression, decision. A stage
-    that a frame does not need (no face: no quality, no expression; a reading that stands: no expression) gets no
-    sample. Without ``eyes`` no frame has a reading of them; without a ``tracker`` the finder looks at every frame.
+    ``times`` collects how long the stages take: picture, still, face, crop, quality, eyes, expression, decision. A
+    stage that a frame does not need (no face: no quality, no expression; a reading that stands: no expression; a face
+    that is still: no face, crop and quality either) gets no sample. Without ``eyes`` no frame has a reading of them;
+    without a ``tracker`` the finder looks at every frame.
     """
 
     def __init__(
@@ -142,6 +154,7 @@ class Pipeline:
         self.eyes = eyes
         self._last: LastReading | None = None
         self._open_eyes: OpenEyes | None = None
+        self._look: LastLook | None = None
         self.decider = Decider(config, reader.manifest.ordinary_face)
         self.times = times or StageTimes()
         self._config = config
@@ -195,6 +208,9 @@ class Pipeline:
             sight = picture_fault(frame.luma, config)
         if sight is not None:
             return Observation(frame.t, sight, reason=reason_of(sight))
+        still = self._unmoved(frame, context)
+        if still is not None:
+            return still
         with self.times.measure("face"):
             face = self._find_driver(frame)
         if face is None:
@@ -223,18 +239,35 @@ class Pipeline:
         seen = Observation(frame.t, Sight.FACE, face, quality, {**read, **eyes}, held=held)
         if quality.weight * seen.familiar < config.min_weight:
             return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
+        settled = self._follower.settled
+        self._look = LastLook(seen, face, frame.luma.shape, place_of(frame.luma, face)) if settled else None
         return seen
+
+    def _unmoved(self, frame: Frame, context: Context) -> Observation | None:
+        """What was seen a moment ago where it stands for this frame, eyes excepted: the face is followed and still."""
+        look, last = self._look, self._last
+        if look is None or last is None or not 0 < frame.t - look.seen.t <= FACE_HOLD_S:
+            return None
+        if frame.luma.shape != look.shape or not self._stands(last, frame.t, 0.0, context):
+            return None
+        with self.times.measure("still"):
+            moved = change(place_of(frame.luma, look.face), look.place) > MOVED
+        if moved:
+            return None
+        eyes, held = self._read_eyes(frame, look.face)
+        return replace(look.seen, t=frame.t, readings={**last.readings, **eyes}, held=(FACE, *last.readings, *held))
 
     def _standing(self, frame: Frame, face: Face, small: NDArray[np.uint8], context: Context) -> LastReading | None:
         """What was read last where it may stand for this frame: calm, still, and not long ago."""
         last = self._last
         if last is None or not _near(face, last.face):
             return None
+        return last if self._stands(last, frame.t, change(small, last.small), context) else None
+
+    def _stands(self, last: LastReading, t: float, change: float, context: Context) -> bool:
+        """Whether what was read last stands at ``t`` where the small picture of the face differs by ``change``."""
         hold_s, stirred = self._config.vision.expression_hold_s, self.decider.stirred
-        still = stands(
-            frame.t - last.t, change(small, last.small), hold_s, stirred=stirred, speed_kmh=context.speed_kmh
-        )
-        return last if still else None
+        return stands(t - last.t, change, hold_s, stirred=stirred, speed_kmh=context.speed_kmh)
 
     def _read_eyes(self, frame: Frame, face: Face) -> _Read:
         """How far the eyes are open; eyes that were wide open a moment ago are not read again for EYES_HOLD_S."""
@@ -257,7 +290,7 @@ class Pipeline:
 
     def _decide(self, observation: Observation, context: Context) -> Step:
         if EXPRESSION not in observation.readings:
-            self._last = None
+            self._last = self._look = None
         if EYES not in observation.readings:
             self._open_eyes = None
         with self.times.measure("decision"):

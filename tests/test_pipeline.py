@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import count
+from itertools import count, groupby
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from edge.domain import (
     EXPRESSIONS,
     EYE_NAMES,
     EYES,
+    FACE,
     UNKNOWN_CONTEXT,
     Context,
     Cues,
@@ -35,6 +36,7 @@ from edge.domain import (
 from edge.pipeline import Pipeline
 from edge.timing import StageTimes
 from edge.vision.crop import FaceView
+from edge.vision.follow import LOOK_S
 from edge.vision.quality import detail_of
 from edge.words import say
 
@@ -355,6 +357,89 @@ def calm(fps: float = 15.0, **vision: float) -> tuple[Pipeline, FakeFinder, Fake
     pipeline, finder, reader = build(look="neutral", vision=vision)
     read_times(pipeline, at(fps, CALM_AFTER_S, cabin()))
     return pipeline, finder, reader
+
+
+@dataclass
+class FakeTracker:
+    """Sees the face where the finder does; counts how often it looks."""
+
+    finder: FakeFinder
+    looks: int = 0
+
+    def track(self, luma: Luma, face: Face) -> Face | None:
+        del face
+        self.looks += 1
+        return self.finder.find_near(luma)
+
+
+def followed(fps: float = 15.0, **vision: float) -> tuple[Pipeline, FakeTracker, FakeEyes]:
+    """A pipeline that has followed a calm face that does not move, its eyes wide open."""
+    finder, eyes = FakeFinder(), FakeEyes(0.95)
+    tracker = FakeTracker(finder)
+    pipeline = Pipeline(
+        Config.model_validate({"vision": vision}), finder, FakeReader("neutral"), eyes=eyes, tracker=tracker
+    )
+    read_times(pipeline, at(fps, CALM_AFTER_S, cabin()))
+    return pipeline, tracker, eyes
+
+
+@pytest.mark.parametrize(("fps", "longest"), [(5, 0), (10, 0), (15, 1), (30, 2), (60, 4)])
+def test_a_followed_face_that_is_still_is_looked_for_again_after_a_moment(fps: int, longest: int) -> None:
+    pipeline, tracker, _ = followed(fps)
+    before = tracker.looks
+    steps = [pipeline.step(frame).observation for frame in at(fps, 4.0, cabin(), CALM_AFTER_S)]
+    held = [FACE in seen.held for seen in steps]
+    assert max(len(list(run)) if each else 0 for each, run in groupby(held)) == longest
+    assert tracker.looks - before == pytest.approx(held.count(False), abs=4.0 / LOOK_S + 1), "the face model looks too"
+    assert all(seen.face is not None and seen.quality is not None for seen in steps)
+
+
+def test_a_face_that_stands_for_another_frame_is_told_and_its_eyes_are_read_when_due() -> None:
+    pipeline, _, eyes = followed()
+    eyes.openness = 0.6  # not wide open: read in each frame
+    before = len(eyes.faces)
+    steps = [pipeline.step(frame).observation for frame in at(15, 1.0, cabin(), CALM_AFTER_S)]
+    assert {FACE, EXPRESSION} in [set(seen.held) for seen in steps]
+    assert len(eyes.faces) - before >= len(steps) - 1
+    for seen in steps:
+        assert list(seen.readings) == [EXPRESSION, EYES]
+        assert FACE not in seen.held or EXPRESSION in seen.held
+
+
+@pytest.mark.parametrize("change", ["face", "light", "size"])
+def test_a_face_whose_place_changes_is_looked_for_in_that_frame(change: str) -> None:
+    pipeline, tracker, _ = followed()
+    frames = at(15, 1.0, cabin(), CALM_AFTER_S)
+    seen = next(each for each in map(pipeline.step, frames) if FACE not in each.observation.held).observation
+    shown = {
+        "face": with_another_face(cabin()),
+        "light": np.asarray(cabin() * 0.8, np.uint8),
+        "size": cabin(240, 320),
+    }[change]
+    before = tracker.looks
+    assert FACE not in pipeline.step(Frame(shown, seen.t + 0.03)).observation.held
+    assert tracker.looks > before or change == "size", "in a picture of another size the face model looks"
+
+
+@pytest.mark.parametrize("gap", ["no picture", "pause", "asleep"])
+def test_after_a_gap_a_face_is_looked_for_at_once(gap: str) -> None:
+    pipeline, _, _ = followed()
+    frames = at(15, 1.0, cabin(), CALM_AFTER_S)
+    seen = next(each for each in map(pipeline.step, frames) if FACE not in each.observation.held).observation
+    if gap == "no picture":
+        pipeline.step_blind(seen.t + 0.01, Sight.NO_PICTURE, "frozen")
+    elif gap == "pause":
+        pipeline.decider.pause(seen.t + 0.01, 60.0)
+        pipeline.step(Frame(cabin(), seen.t + 0.02))
+        pipeline.decider.resume(seen.t + 0.03)
+    t = 8 * 3600.0 if gap == "asleep" else seen.t + 0.05
+    assert FACE not in pipeline.step(Frame(cabin(), t)).observation.held
+
+
+def test_without_a_tracker_or_with_nothing_held_a_face_is_looked_for_in_each_frame() -> None:
+    unheld, _, _ = followed(expression_hold_s=0.0)
+    for pipeline in (calm()[0], unheld):
+        assert not any(FACE in pipeline.step(each).observation.held for each in at(15, 1.0, cabin(), CALM_AFTER_S))
 
 
 def with_another_face(luma: Luma) -> Luma:

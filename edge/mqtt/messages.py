@@ -433,7 +433,8 @@ class HealthMessage(Telling):
     stages: dict[str, StagePart] = Field(description="Time of each stage, by its name.")
     read_share: dict[str, float] = Field(
         default_factory=dict,
-        description="Share of the frames, by a reading's name, that were read; an earlier one stands for others.",
+        description="Share of the frames that were read, by the reading's name, and in which the face was looked for "
+        "(face); what was seen earlier stands for the others.",
     )
     camera_age_s: float | None = Field(description="Age of the newest frame, seconds.")
     memory_mb: float | None = Field(description="Resident memory, megabytes.")

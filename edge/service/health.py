@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from edge.board.sensors import resident_mb
 from edge.board.watch import HeatWatch
-from edge.domain import EXPRESSION, EYES, UNKNOWN_CONTEXT, Context, Observation, ReasonCode, State, Step
+from edge.domain import EXPRESSION, EYES, FACE, UNKNOWN_CONTEXT, Context, Observation, ReasonCode, State, Step
 from edge.service.ports import DriverButton, Frames, VehicleData
 from edge.timing import StageTimes
 from edge.vehicle.store import SourceHealth
 from edge.words import say
 
-_MODELS = (EXPRESSION, EYES)
-"""Names of the readings that are each a model's own."""
+_LOOKS = (FACE, EXPRESSION, EYES)
+"""Names of what is looked at in a frame, or is an earlier frame's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Health:
 
     ``frames``, ``dropped_frames`` and ``bad_frames`` count since the start and never go back; ``fps`` is the rate since
     the look before. ``stages`` are (p50, p95) in milliseconds. ``read_share`` tells by the reading's name what share of
-    the frames since then was read, and had no earlier reading stand for it. ``problems`` say in words what is wrong
+    the frames since then was read, and by FACE in what share of them the face was looked for: for the others what was
+    seen earlier stands. ``problems`` say in words what is wrong
     with camera, board and vehicle, and what is hidden of a driver who is there. None is what cannot be told.
     """
 
@@ -86,6 +87,7 @@ class HealthProbe:
         """One more frame was read."""
         self._read += 1
         self._readings.update(observation.readings.keys())  # a mapping would be taken for counts
+        self._readings[FACE] += observation.face is not None
         self._held.update(observation.held)
 
     @property
@@ -98,7 +100,7 @@ class HealthProbe:
         now = self._clock()
         elapsed_s, count = now - self._t, self._read - self._read_before
         self._t, self._read_before = now, self._read
-        read_share = {name: 1.0 - self._held[name] / self._readings[name] for name in _MODELS if self._readings[name]}
+        read_share = {name: 1.0 - self._held[name] / self._readings[name] for name in _LOOKS if self._readings[name]}
         self._readings.clear()
         self._held.clear()
         blind = self._frames.blindness()

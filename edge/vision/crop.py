@@ -37,6 +37,8 @@ class CropRule:
 
 FACE = CropRule(size_px=48, centre_x=0.5, centre_y=0.575, unit=0.376)
 """How a face is cut out for all who look at it; the shipped expression model's crop is the same."""
+PLACE_PX = 24
+"""A face's place is shrunk to this many pixels, or up to twice as many."""
 SMALL_STEPS = 2
 """How often that crop is halved for ``FaceView.small``: to 12 x 12 pixels."""
 
@@ -104,9 +106,23 @@ class FaceView:
         return halve(self.crop, 2**SMALL_STEPS)[0]
 
 
+def boxed(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """The part of the picture (H, W) that lies in the face's box, as a view; empty where none does."""
+    height, width = luma.shape
+    x, y, w, h = face.box
+    top, left = max(0, math.floor(y)), max(0, math.floor(x))
+    return luma[top : max(top, min(height, math.ceil(y + h))), left : max(left, min(width, math.ceil(x + w)))]
+
+
+def place_of(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """How the face's place in the picture (H, W) looks, some PLACE_PX pixels wide; cut without regard to the points."""
+    part = boxed(luma, face)
+    return halve(part, min(part.shape) / PLACE_PX)[0]
+
+
 def change(small: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Mean difference of two such small pictures, grey levels."""
-    return cv2.norm(small, other, cv2.NORM_L1) / small.size
+    """Mean difference of two small pictures of one shape, grey levels; none of empty ones."""
+    return cv2.norm(small, other, cv2.NORM_L1) / small.size if small.size else 0.0
 
 
 def cut_crop(luma: NDArray[np.uint8], points: NDArray[np.float32], rule: CropRule) -> NDArray[np.uint8]:

@@ -164,6 +164,11 @@ class DriverFollower:
             self._sure_t = t
         return Face(face.box, self._filter.update(face.points, face_size(face), t), face.score)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the tracker follows the driver, and the face model agreed not long ago."""
+        return self._anchor is not None
+
     def _tracked(self, luma: NDArray[np.uint8], t: float) -> Face | None:
         """The driver's face by the tracker, where it may be trusted."""
         last, anchor = self._last, self._anchor

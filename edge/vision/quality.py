@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.config import QualityConfig
 from edge.domain import Face, Quality, ReasonCode, Sight
+from edge.vision.crop import boxed
 from edge.vision.shrink import STEP_PX, halve
 
 _ROWS = 32
@@ -145,13 +146,9 @@ def _ramp(value: float, poor: float, good: float) -> float:
 
 def _patch(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8] | None:
     """The part of the face's box that lies in the picture, resampled to a fixed size; None where there is none."""
-    height, width = luma.shape
-    x, y, w, h = face.box
-    left, top = max(0, math.floor(x)), max(0, math.floor(y))
-    right, bottom = min(width, math.ceil(x + w)), min(height, math.ceil(y + h))
-    if left >= right or top >= bottom:
+    part = boxed(luma, face)
+    if part.size == 0:
         return None
-    part = luma[top:bottom, left:right]
     part, _ = halve(part, min(part.shape) / _PATCH_PX / STEP_PX)
     times = 2 if min(part.shape) >= _PATCH_PX else 1
     side = _PATCH_PX * times

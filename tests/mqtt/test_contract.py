@@ -186,7 +186,7 @@ MESSAGES: dict[str, Message] = {
         sinks={name: SinkPart(dropped=0, problem=None) for name in ("mqtt", "status", "resting face")},
         dropped_frames=3,
         stages={"face": StagePart(p50_ms=6.1, p95_ms=7.4), "step": StagePart(p50_ms=9.8, p95_ms=12.1)},
-        read_share={"expression": 0.1331, "eyes": 0.5},
+        read_share={"face": 0.5909, "expression": 0.1331, "eyes": 0.5},
         fps=14.97,
         fps_limit=15.0,
         camera_age_s=0.03,

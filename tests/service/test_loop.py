@@ -32,6 +32,7 @@ from edge.domain import (
     EXPRESSION,
     EXPRESSIONS,
     EYES,
+    FACE,
     UNKNOWN_CONTEXT,
     Context,
     Face,
@@ -555,17 +556,18 @@ def test_health_tells_what_share_of_the_frames_was_read() -> None:
     class Holding(FakePipeline):
         def step(self, frame: Frame, context: Context = UNKNOWN_CONTEXT) -> Step:
             step = super().step(frame, context)
-            held = (EXPRESSION, EYES) if len(self.seen) % 4 else (EXPRESSION,) if len(self.seen) % 8 else ()
+            held = (FACE, EXPRESSION, EYES) if len(self.seen) % 4 else (EXPRESSION,) if len(self.seen) % 8 else ()
+            face = Face((0.0, 0.0, 9.0, 9.0), np.zeros((5, 2), np.float32), 1.0)
             reading = Reading.expression(np.eye(len(EXPRESSIONS), dtype=np.float32)[0])
             readings = {EXPRESSION: reading, EYES: AWAKE}
-            return replace(step, observation=replace(step.observation, readings=readings, held=held))
+            return replace(step, observation=replace(step.observation, face=face, readings=readings, held=held))
 
     config = quick()
     config = config.model_copy(update={"publish": config.publish.model_copy(update={"health_s": 0.3})})
     with Bench(Ticker, config, pipeline=Holding()) as bench:
         eventually(lambda: len(bench.publisher.health) >= 2)
     told = bench.publisher.health[-1].read_share
-    assert 0 < told["expression"] < told["eyes"] < 0.5
+    assert 0 < told["expression"] < told["eyes"] == told["face"] < 0.5
 
 
 def test_health_tells_of_a_driver_whose_eyes_are_hidden() -> None:
