@@ -9,13 +9,16 @@ as a process of its own:
 - the first load of *Now* with an empty cache;
 - a fleet of simulated devices with the contract's default heartbeats, an alert an hour each: load of *Fleet*, what the
   server uses while one browser looks;
-- a hundred browsers: whether each gets each of the numbered states, and what the server holds then.
+- a hundred browsers: whether each gets each of the numbered states, and what the server holds then;
+- what a step of the device takes while it is asked for live numbers, over one while it is not: the demo's clip is
+  decided on at its rate, some seconds with and some without by turns, with the real publisher.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -34,6 +37,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import cv2
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from selenium import webdriver
@@ -46,13 +50,16 @@ from benchmarks.page import processor
 from benchmarks.process import cpu_s, resident_mb
 from benchmarks.server import program
 from benchmarks.tally import percentile
-from edge.config import PublishConfig, load_config
+from edge.config import Config, PublishConfig, load_config
 from edge.config.reference import replaced
-from edge.domain import EXPRESSIONS, State
+from edge.domain import EXPRESSIONS, Frame, State
 from edge.mqtt.client import Publisher
-from edge.mqtt.messages import LiveMessage, Topics
+from edge.mqtt.messages import LIVE, LiveMessage, Topics
 from edge.mqtt.outbox import Outbox
+from edge.pipeline import Pipeline
+from edge.service.live_sink import LiveSink
 from edge.service.loop import board_stamp
+from edge.tools.bench import bundled_clip, clip_frames
 
 PAGE = Path(__file__).parents[1] / "docs/dashboard.md"
 DEVICE = Topics("evenkeel", "van-7")
@@ -62,7 +69,14 @@ STATE_HZ = 10.0
 ALERT_PERIOD_S = 3600.0
 PATIENCE_S = 120.0
 WANTED = {"pixel": 300.0, "memory": 70.0, "idle": 1.0, "bytes": 300.0, "load": 1.0, "fleet": 1.5, "fleet_cpu": 10.0,
-          "crowd": 150.0}  # fmt: skip
+          "crowd": 150.0, "step": 1.02}  # fmt: skip
+FPS = 15.0
+FRAMES = 60
+"""Of the clip, in each block: each sees the same."""
+WARM_UP = 45
+"""Frames before anything is measured."""
+HEARD = 0.5
+"""Such a share of the frames of a block has to arrive as live numbers at least; else nobody has watched."""
 
 WATCH = """
 window.seen = [];
@@ -268,6 +282,89 @@ def a_crowd(folder: Path, browsers: int, seconds: float) -> Iterator[Row]:
         yield _row("resident memory then, at most", memory_mb, WANTED["crowd"], "MB")
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Medians of a block's steps, ms: until it is told, and of the processor."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
+class Drive:
+    """The demo's clip, decided on in real time and offered to whoever watches."""
+
+    def __init__(self, sink: LiveSink) -> None:
+        self._pipeline = Pipeline.from_config(Config())
+        self._sink = sink
+        self._luma = itertools.cycle(clip_frames(bundled_clip(), FRAMES))
+        self._number = 0
+        self._due = time.perf_counter()
+
+    def block(self, frames: int) -> Steps:
+        """So many steps, each when its frame is due."""
+        took = [self._step() for _ in range(frames)]
+        wall_ms, cpu_ms = (statistics.median(each) for each in zip(*took, strict=True))
+        return Steps(wall_ms, cpu_ms)
+
+    def _step(self) -> tuple[float, float]:
+        self._due = max(self._due + 1 / FPS, time.perf_counter())
+        time.sleep(max(0.0, self._due - time.perf_counter()))
+        frame = Frame(next(self._luma), self._number / FPS)
+        self._number += 1
+        begin, cpu_begin = time.perf_counter(), time.thread_time()
+        self._sink.take(self._pipeline.step(frame))
+        return (time.perf_counter() - begin) * 1000.0, (time.thread_time() - cpu_begin) * 1000.0
+
+
+def a_step(folder: Path, blocks: int) -> Iterator[Row]:
+    """What it costs a step that somebody watches."""
+    cv2.setNumThreads(1)
+    with ExitStack() as stack:
+        broker = stack.enter_context(a_broker(folder))
+        publisher = stack.enter_context(a_device(folder, broker.port))
+        ask, heard = stack.enter_context(watching(broker.port))
+        drive = Drive(LiveSink(publisher, time.monotonic, board_stamp))
+        drive.block(WARM_UP)
+        pairs = []
+        for _ in range(blocks):
+            heard.clear()
+            ask(FRAMES / FPS + 0.5)
+            wait(lambda: publisher.watched, "the device's ear")
+            watched = drive.block(FRAMES)
+            if len(heard) < HEARD * FRAMES:
+                raise RuntimeError(f"only {len(heard)} of {FRAMES} frames came as live numbers")
+            wait(lambda: not publisher.watched, "the end of watching")
+            pairs.append((watched, drive.block(FRAMES)))
+        told: dict[str, Callable[[Steps], float]] = {"processor": lambda of: of.cpu_ms, "time": lambda of: of.wall_ms}
+        for name, of in told.items():
+            ratio = statistics.median(of(watched) / of(alone) for watched, alone in pairs)
+            on_ms, off_ms = (statistics.median(of(pair[which]) for pair in pairs) for which in (0, 1))
+            yield Row(
+                f"a step while watched, over one while not, {name}",
+                f"**{ratio:.3f}** ({on_ms:.2f} / {off_ms:.2f} ms)",
+                f"≤ {WANTED['step']:g}",
+            )
+
+
+@contextmanager
+def watching(port: int) -> Iterator[tuple[Callable[[float], None], list[int]]]:
+    """Who asks the device to be live for some seconds, and what has come of it."""
+    heard: list[int] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _client, _data, message: heard.append(message.mid)
+    client.connect("127.0.0.1", port)
+    client.subscribe(DEVICE.live)
+    client.loop_start()
+    try:
+        yield (
+            lambda seconds: client.publish(DEVICE.command(LIVE), json.dumps({"seconds": seconds})).wait_for_publish(),
+            heard,
+        )
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
 async def _crowd(served: Served, publisher: Publisher, browsers: int, count: int) -> tuple[list[int], float]:
     """How many of the numbered states each got in order, and the most that the server held."""
     host, _, port = served.host.partition(":")
@@ -387,7 +484,8 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=5000)
     parser.add_argument("--browsers", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=30.0, help="time over which the processor is measured")
-    parser.add_argument("--only", choices=["device", "fleet", "crowd"], help="a part of it")
+    parser.add_argument("--blocks", type=int, default=15, help="pairs of blocks to compare steps in")
+    parser.add_argument("--only", choices=["device", "fleet", "crowd", "step"], help="a part of it")
     parser.add_argument("--write", action="store_true", help="put the table into docs/dashboard.md")
     options = parser.parse_args()
     raise_file_limit(options.devices)
@@ -395,6 +493,7 @@ def main() -> None:
         "device": lambda folder: one_device(folder, options.changes, options.seconds),
         "fleet": lambda folder: a_fleet(folder, options.devices, options.seconds),
         "crowd": lambda folder: a_crowd(folder, options.browsers, options.seconds),
+        "step": lambda folder: a_step(folder, options.blocks),
     }
     rows, loads = [], [os.getloadavg()[0]]
     for name, part in parts.items():

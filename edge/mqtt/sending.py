@@ -33,7 +33,7 @@ from edge.mqtt.notices import Notices
 from edge.mqtt.outbox import DAY_S, Outbox, Waiting
 from edge.mqtt.piece_lane import PieceLane
 from edge.mqtt.reasons import PAYLOAD_INVALID, TOO_LARGE
-from edge.mqtt.session import Answer, Delivery, Ending, Session
+from edge.mqtt.session import TICK_S, Answer, Delivery, Ending, Session
 from edge.mqtt.slots import Slots
 from edge.mqtt.suspects import STRIKES, Suspects
 
@@ -65,6 +65,9 @@ EPISODES = "episode"
 
 PIECE_EVERY_S = 0.2
 """A piece of them is sent this often at most: they are in no hurry, and a broker may count messages."""
+
+LOOK_S = 0.03
+"""While somebody watches, the newest frame's message is looked for this often."""
 
 ASKED = "response topics"
 """What is banned where the broker ends the connection over an answer on one."""
@@ -164,10 +167,12 @@ class Sending:
         return self._connected and time.monotonic() < self._live_until
 
     def tell_live(self, message: Callable[[], LiveMessage]) -> None:
-        """Have the newest frame's message sent as soon as the one before has arrived; made only where it is sent."""
+        """Have the newest frame's message sent once the one before has arrived; made only where it is sent.
+
+        To wake the publisher's thread would cost the step's more than all else here: it looks by itself, every LOOK_S.
+        """
         with self._lock:
             self._live = message
-        self._wake()
 
     def tell_around(self, around: Around) -> None:
         """Have the numbers around an alert sent, piece by piece, when nothing else is to be."""
@@ -244,6 +249,7 @@ class Sending:
     def pump(self, session: Session) -> None:
         """Send what is new, as far as the broker lets us."""
         now = time.monotonic()
+        session.tick_s = LOOK_S if self.watched else TICK_S
         self._lane.settle()
         if self._discovery_at is not None and now >= self._discovery_at:
             self._discovery_at = None

@@ -145,7 +145,7 @@ class Owner(Protocol):
         """The broker has accepted the connection."""
 
     def pump(self, session: Session) -> None:
-        """Send what is to be sent; called after every event and at least every TICK_S."""
+        """Send what is to be sent; called after every event and at least every ``Session.tick_s``."""
 
     def acknowledged(self, delivery: Delivery, answer: Answer) -> None:
         """The broker has answered for a message or a subscription."""
@@ -265,6 +265,8 @@ class Session:
     ) -> None:
         self._config = config
         self._gather_s = gather_s
+        self.tick_s = TICK_S
+        """Its owner is asked (``pump``) again after so long at the latest, and may want that sooner."""
         self._read_from = -math.inf
         self._protocol = protocol
         self._wake = wake
@@ -494,7 +496,7 @@ class Session:
     def _tick_s(self) -> float:
         """How long to wait for the network: no longer than until the next message may go."""
         wait_s = self._pace.wait_s(time.monotonic())
-        return TICK_S if wait_s is None else min(wait_s, TICK_S)
+        return self.tick_s if wait_s is None else min(wait_s, self.tick_s)
 
     # ---- what is awaited ----
 

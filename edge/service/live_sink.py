@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from edge.domain import Stamp, Step
-from edge.mqtt.messages import live_message
+from edge.mqtt.messages import LiveMessage, live_message
 from edge.service.health import Health, SinkHealth
 from edge.service.pacing import Pace
 from edge.service.ports import Outlet
@@ -43,7 +44,14 @@ class LiveSink:
         now = self._clock()
         if now >= self._pace.open_t:
             self._pace.take(now, LIVE_FPS)
-            self._publisher.publish_live(partial(live_message, step, self._stamp()))
+            self._publisher.publish_live(partial(self._message, step, now))
+
+    def _message(self, step: Step, t: float) -> LiveMessage:
+        """What is said of a step that was taken at ``t``; made in the publisher's thread, where it holds up no step."""
+        age_s = self._clock() - t
+        now = self._stamp()
+        then = Stamp(now.time - timedelta(seconds=age_s), max(0.0, now.uptime_s - age_s), now.clock_synced)
+        return live_message(step, then)
 
     def probe(self, health: Health) -> None:
         """How the device is has a topic of its own."""

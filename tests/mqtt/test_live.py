@@ -6,6 +6,8 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
@@ -70,7 +72,7 @@ class Watched:
 
 
 def never() -> Stamp:
-    raise AssertionError("nobody watches")
+    raise AssertionError("nobody wants to know the time")
 
 
 def asked(desk: Subscriber, seconds: float, count: int = 1) -> dict[str, Any]:
@@ -96,6 +98,29 @@ def test_of_a_fast_camera_fifteen_messages_a_second_are_offered() -> None:
         now = number / 60
         sink.take(step())
     assert 15 * 10 <= len(outlet.taken) <= 15 * 10 + 1  # both ends of the ten seconds
+
+
+def test_a_message_tells_when_its_step_was_decided_however_late_it_is_made() -> None:
+    begin = board_stamp()
+    now = 100.0
+    outlet = Watched()
+
+    def stamp() -> Stamp:
+        passed_s = now - 100.0
+        return replace(begin, time=begin.time + timedelta(seconds=passed_s), uptime_s=begin.uptime_s + passed_s)
+
+    LiveSink(outlet, lambda: now, stamp).take(step())  # type: ignore[arg-type]
+    now = 103.0
+    made = outlet.taken[0]()
+    assert (made.time, made.clock_synced) == (begin.time, begin.clock_synced)
+    assert made.uptime_s == pytest.approx(begin.uptime_s)
+
+
+def test_the_moment_is_looked_up_where_the_message_is_made_so_that_no_step_waits_for_it() -> None:
+    outlet = Watched()
+    LiveSink(outlet, lambda: 0.0, never).take(step())  # type: ignore[arg-type]
+    with pytest.raises(AssertionError):
+        outlet.taken[0]()
 
 
 def test_while_nobody_watches_a_step_costs_a_question_and_no_more() -> None:
