@@ -498,12 +498,22 @@ def bench(
     clip: Annotated[Path | None, typer.Option(help="Use this video instead of the bundled one.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames to time in each run after a warm-up.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Print only a row for the table of boards, to send: nothing tells whose it is."),
+    ] = False,
 ) -> None:
     """Benchmark every stage on this machine with each installed runtime; also measure start-up time and memory."""
     from edge.tools.bench import measure, print_report
+    from edge.tools.share import share as share_of
 
+    if share and (clip is not None or config is not None):
+        raise UsageError("--share measures what every board can: the bundled clip, without --clip and --config")
     report = measure(load_config(config), frames, clip)
-    if as_json:
+    if share:
+        shared = share_of(report)
+        typer.echo(json.dumps(shared, indent=2, ensure_ascii=False) if as_json else shared["row"])
+    elif as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
         print_report(report)

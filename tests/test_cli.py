@@ -240,6 +240,12 @@ def test_bench_prints_every_stage_as_json(evenkeel: Command) -> None:
     assert report["start_s"] > 0
 
 
+def test_a_row_to_share_is_of_the_bundled_clip_alone(evenkeel: Command, tmp_path: Path) -> None:
+    code, _, err = evenkeel("bench", "--share", "--clip", tmp_path / "drive.mp4")
+    assert code == 2
+    assert "without --clip and --config" in err
+
+
 @pytest.mark.parametrize("command", [["check", "--schema"], ["models"], ["discovery"], ["--version"], ["outbox"]])
 def test_output_that_finds_no_room_is_one_line_and_exit_69(tmp_path: Path, command: list[str]) -> None:
     if not Path("/dev/full").exists():
