@@ -108,6 +108,7 @@ USED = (
     {"cab": {"gpio": {"led": 17}}},
     {"cab": {"button": {"pin": 26}}},
     {"vehicle": {"gpio": {"ignition_pin": 24}}},
+    {"camera": {"source": "gst:nvarguscamerasrc ! nvvidconv ! appsink"}},
     {"cab": {"sound": {"enabled": True}, "gpio": {"led": 17}}},
 )
 
@@ -143,8 +144,16 @@ def test_nothing_is_allowed_that_is_not_used_and_no_group_is_joined_that_there_i
     assert "SupplementaryGroups" not in drop_in(all_of_it, [])
 
 
-def test_systemd_understands_what_is_allowed(tmp_path: Path) -> None:
-    allowed = drop_in(Config.model_validate(USED[-1]), ["root"])
+def test_a_jetson_s_own_camera_is_allowed_and_another_pipeline_asks_for_nothing() -> None:
+    allowed = drop_in(Config.model_validate(USED[-2]), [])
+    assert "\nPartOf=nvargus-daemon.service\n[Service]\n" in allowed
+    assert "DeviceAllow=/dev/nvmap rw\n" in allowed
+    assert drop_in(Config.model_validate({"camera": {"source": "gst:v4l2src ! appsink"}}), []) == ""
+
+
+@pytest.mark.parametrize("used", USED, ids=str)
+def test_systemd_understands_what_is_allowed(tmp_path: Path, used: dict[str, Any]) -> None:
+    allowed = drop_in(Config.model_validate(used), ["root"])
     (tmp_path / UNIT.name).write_text(UNIT.read_text().replace(settings()["ExecStart"].split()[0], sys.executable))
     (tmp_path / f"{UNIT.name}.d").mkdir()
     (tmp_path / f"{UNIT.name}.d" / "uses.conf").write_text(allowed)
