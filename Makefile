@@ -14,6 +14,12 @@ CASES ?= 20000
 PLATFORM ?= aarch64
 PY ?= 3.11 3.13
 EXTRAS ?=
+# What packages hold beyond the monitor: their users cannot add to them by pip.
+DEB_EXTRAS ?= can,dashboard,history,metrics,vss
+# When the sources were last changed, and who then changed them: the same commit gives the same files.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+CODENAME ?= bookworm
 # What the soak plays beside the demo's clip; none of it is needed.
 CLIPS ?= $(wildcard ../shared/data/clips/*)
 FLOAT ?= runs/expression/expression_float.tflite
@@ -67,7 +73,8 @@ check: $(VENV)/.dev ## Lint, format, types, that rooms import only downwards, th
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m edge.tools.generate --check
-	$(VENV)/bin/shellcheck --external-sources --source-path=systemd systemd/*.sh systemd/evenkeel
+	$(VENV)/bin/shellcheck --external-sources --source-path=systemd --source-path=. systemd/*.sh systemd/evenkeel systemd/packages/*.sh \
+		systemd/packages/debian/evenkeel-allow systemd/packages/debian/*.p??inst systemd/packages/debian/*.p??rm
 
 docs: $(DOCS)/.docs ## Build the documentation as a site into build/site; a broken link fails it
 	$(MKDOCS) build --strict --site-dir build/site $(ARGS)
@@ -227,6 +234,16 @@ pictures: $(VENV)/.dev ## Play the demo and write pictures of the dashboard's pa
 
 wheelhouse: $(VENV)/.demo ## Collect in wheelhouse/ what boards of PLATFORM with Pythons PY (and EXTRAS=dashboard) need without a network
 	systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" wheelhouse $(EXTRAS)
+
+.PHONY: deb deb-try
+deb: $(VENV)/.demo ## Make Debian packages in dist/ for boards of PLATFORM with Pythons PY of Debian 12 and 13 or Ubuntu 24.04
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) systemd/wheelhouse.sh $(VENV)/bin/python $(PLATFORM) "$(PY)" \
+		build/deb/wheels-$(PLATFORM) $(DEB_EXTRAS)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(VENV)/bin/python -m systemd.packages.deb --wheels build/deb/wheels-$(PLATFORM) \
+		--machine $(PLATFORM) --python $(PY) --extras $(DEB_EXTRAS) --work build/deb --out dist --maintainer '$(MAINTAINER)'
+
+deb-try: ## Try the packages of dist/ for this processor in a fresh CODENAME: install, upgrade, downgrade, purge; as root
+	systemd/packages/try-deb.sh $(CODENAME) build/deb $(if $(filter trixie,$(CODENAME)),deb13,deb12) dist
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
 	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -54,6 +54,19 @@ systemd_runs() {
     [ -d /run/systemd/system ]
 }
 
+# A drop-in of our own beside the user's, written by PROGRAM: what nobody has configured is not allowed. One that cannot
+# tell what is used leaves it as it is, and fails.
+allow_what_is_used() {
+    uses=$(cd / && runuser -u "$SERVICE_USER" -- "$1" doctor --drop-in --config "$CONFIG" 2>&1) || return 1
+    if [ -n "$uses" ]; then
+        install -d -m 755 "$(dirname "$USES")"
+        printf '%s\n' "$uses" >"$USES.new"
+        mv "$USES.new" "$USES"
+    else
+        rm -f "$USES"
+    fi
+}
+
 is_our_command() {
     grep -qs "$PREFIX/current/bin/evenkeel" "$COMMAND"
 }

@@ -109,6 +109,7 @@ lock() {
 check_everything() {
     check_wheels
     check_init
+    check_package
     check_disk
     check_python
     check_packages
@@ -135,6 +136,17 @@ check_wheels() {
 
 check_init() {
     command -v systemctl >/dev/null || fault "systemctl is missing; the service needs systemd"
+}
+
+# The Debian package has the unit, the command and the user too: one of the two ways at a time.
+check_package() {
+    case $(dpkg-query --show --showformat='${db:Status-Status}' evenkeel 2>/dev/null) in
+        '' | not-installed) ;;
+        config-files) warn "the removed package evenkeel still owns $CONFIG: apt-get purge evenkeel would delete it; \
+\`dpkg --purge\` it before this, or keep a copy" ;;
+        *) fault "the package evenkeel is installed; upgrade it with apt-get, or remove it first (apt-get remove evenkeel: \
+configuration, alerts and user stay)" ;;
+    esac
 }
 
 check_disk() {
@@ -406,27 +418,18 @@ activate() {
     run sync
     run install -m 644 "$PREFIX/$1/systemd/evenkeel.service" "$UNIT.new"
     run mv "$UNIT.new" "$UNIT"
-    allow_what_is_used "$1"
+    allow_uses "$1"
     run ln -sfn "$1" "$PREFIX/current.new"
     run mv -T "$PREFIX/current.new" "$PREFIX/current"
 }
 
-# A drop-in of our own beside the user's: what nobody has configured is not allowed. A release that cannot tell what is
-# used leaves it as it is.
-allow_what_is_used() {
+allow_uses() {
     if [ "$DRY_RUN" = yes ]; then
         say "would write: $USES: what $CONFIG uses beyond a camera; nothing where it uses nothing"
         return
     fi
-    uses=$(cd / && runuser -u "$SERVICE_USER" -- "$PREFIX/$1/bin/evenkeel" doctor --drop-in --config "$CONFIG" 2>&1) ||
-        return 0
-    if [ -n "$uses" ]; then
-        install -d -m 755 "$(dirname "$USES")"
-        printf '%s\n' "$uses" >"$USES.new"
-        mv "$USES.new" "$USES"
-    else
-        rm -f "$USES"
-    fi
+    # A release that cannot tell what is used leaves the drop-in as it is.
+    allow_what_is_used "$PREFIX/$1/bin/evenkeel" || true
 }
 
 # The pages come behind the monitor: where they fail, it goes on, and this says so.
@@ -468,7 +471,7 @@ allow_only() {
     packages_for_the_cab
     install_packages
     install_extras "$OLD"
-    allow_what_is_used "$OLD"
+    allow_uses "$OLD"
     start_service || fail "the service did not become ready; \`journalctl -u evenkeel\` tells why"
     serve_pages "$OLD"
     [ "$DRY_RUN" = no ] || return 0

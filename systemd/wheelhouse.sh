@@ -42,7 +42,8 @@ main() {
     for version in $3; do system_numpy "$version" >/dev/null; done
     source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
     mkdir -p "$4/systemd"
-    rm -rf "$source/build" "$4"/*.whl
+    # what an earlier build left would be taken up
+    rm -rf "$source/build/lib" "$source"/build/bdist.* "$4"/*.whl
     "$1" -m pip --quiet wheel --no-deps --wheel-dir "$4" "$source"
     for version in $3; do
         numpy=$(system_numpy "$version")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.tools.doctor import dashboard
+from edge.tools.doctor.installed import INSTALLERS
 from edge.tools.drop_in import PATH
 
 FOLDER = Path(__file__).parents[2] / "systemd"
@@ -297,6 +298,26 @@ def test_a_removal_takes_the_dashboard_along(script: Script) -> None:
 
 
 @pytest.mark.skipif(Path("/opt/evenkeel").exists(), reason="there may be a version to go back to")
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        ("installed", 1, "the package evenkeel is installed; upgrade it with apt-get, or remove it first"),
+        ("config-files", 0, "the removed package evenkeel still owns /etc/evenkeel/evenkeel.toml"),
+        ("not-installed", 0, ""),
+    ],
+)
+def test_beside_the_debian_package_it_changes_nothing(
+    script: Script, wheels: Path, tmp_path: Path, stubs: Path, state: str, code: int, said: str
+) -> None:
+    stub(stubs, "dpkg-query", f"echo {state}")
+    python = interpreter(tmp_path, "3.11", "64 aarch64")
+    done = script("install.sh", "--dry-run", "--python", python, "--wheels", wheels)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert ("package evenkeel" in done.stderr) == bool(said)
+    assert not (tmp_path / "called").exists()
+
+
 def test_there_is_no_way_back_from_the_first_version(script: Script, tmp_path: Path) -> None:
     done = script("install.sh", "--dry-run", "--rollback")
     assert done.returncode == 1
@@ -315,7 +336,7 @@ def test_the_unit_runs_the_program_where_the_installer_puts_it_as_the_user_that_
     assert f"ExecStart={common['PREFIX']}/current/bin/evenkeel dashboard --config " in pages
     assert f"User={common['DASHBOARD_USER']}\n" in pages
     assert f"StateDirectory={Path(common['DASHBOARD_DIR']).name}\n" in pages
-    assert (f"/{dashboard.UNIT}", dashboard.USER) == (
+    assert (f"/{INSTALLERS}/{dashboard.UNIT}", dashboard.USER) == (
         f"/etc/systemd/system/{common['DASHBOARD']}",
         common["DASHBOARD_USER"],
     )

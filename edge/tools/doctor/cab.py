@@ -13,11 +13,11 @@ from edge.cab.sound import read_wav
 from edge.config import Config
 from edge.errors import EXIT_CONFIG, UnavailableError
 from edge.tools.doctor.finding import Finding, failed, passed, skipped, warned
-from edge.tools.doctor.target import ENTER, READ, SERVICE_USER, WRITE, Host
+from edge.tools.doctor.installed import allow, has_unit
+from edge.tools.doctor.target import ENTER, READ, WRITE, Host
 from edge.tools.drop_in import PATH, drop_in, uses_pins
 
 OFF = passed("not configured")
-ALLOW = f"`sudo /opt/{SERVICE_USER}/current/systemd/install.sh --allow`"
 HOMES = ("/home", "/root", "/run/user")
 """Folders that the unit hides."""
 
@@ -107,14 +107,14 @@ def program(host: Host, config: Config) -> Finding:
 
 def unit(host: Host, config: Config) -> Finding:
     """Whether the unit allows what the configuration uses."""
-    if not (host.root / PATH).parent.with_suffix("").is_file():
+    if not has_unit(host.root, Path(PATH).parent.stem):
         return skipped("no service is installed here")
     wanted = drop_in(config, [group.gr_name for group in grp.getgrall()])
     file = host.root / PATH
     there = file.read_text(encoding="utf-8") if file.is_file() else ""
     if wanted != there:
-        what = "allows less or more than the configuration uses" if there else "allows neither sound nor pins"
-        return warned(f"the unit {what}", ALLOW) if wanted or there else passed("nothing more is used")
+        what = "allows less or more than the configuration uses" if there else "allows a camera and nothing else"
+        return warned(f"the unit {what}", allow()) if wanted or there else passed("nothing more is used")
     return passed(f"{file} allows what is used" if wanted else "nothing more is used")
 
 
@@ -129,7 +129,7 @@ def _allowed(host: Host, nodes: list[Path], text: str, group: str) -> Finding:
     if refused[0].group() == "root":
         rule = f'a udev rule for {refused[0].name}: GROUP="{group}", MODE="0660"'
         return warned(f"{text}, but {host.user.name} may not use {refused[0]}, which is {owner}'s alone", rule)
-    return warned(f"{text}, but {host.user.name} may not use {refused[0]}", ALLOW)
+    return warned(f"{text}, but {host.user.name} may not use {refused[0]}", allow())
 
 
 def _fault_of(path: Path) -> str | None:

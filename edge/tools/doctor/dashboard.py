@@ -9,23 +9,21 @@ import socket
 from edge.config import Config
 from edge.errors import EXIT_CONFIG, ConfigError
 from edge.tools.doctor.finding import Finding, failed, failed_by, passed, skipped, warned
+from edge.tools.doctor.installed import add_dashboard, has_unit
 from edge.tools.doctor.target import READ, Host, User
 
-UNIT = "etc/systemd/system/evenkeel-dashboard.service"
-"""Where the installer writes it, below the root folder."""
-
+UNIT = "evenkeel-dashboard.service"
 USER = "evenkeel-dashboard"
 PACKAGES = ("argon2", "starlette", "uvicorn")
-ALLOW = "`sudo /opt/evenkeel/current/systemd/install.sh --allow --dashboard`"
 ANSWER_S = 2.0
 
 
 def dashboard(host: Host, config: Config) -> Finding:
     """Its packages, who may look, what its user may read, and whether it answers."""
-    if not (host.root / UNIT).is_file():
-        return skipped("no service here", f"{ALLOW} makes it one")
+    if not has_unit(host.root, UNIT):
+        return skipped("no service here", f"{add_dashboard()} makes it one")
     if missing := [name for name in _packages(config) if importlib.util.find_spec(name) is None]:
-        return failed(f"it lacks {', '.join(missing)}", ALLOW)
+        return failed(f"it lacks {', '.join(missing)}", add_dashboard())
     from edge.dashboard.command import check_doors  # noqa: PLC0415 - needs those packages
 
     try:
@@ -34,7 +32,7 @@ def dashboard(host: Host, config: Config) -> Finding:
         return failed_by(error, "correct [dashboard]")
     user = User.named(USER)
     if user is None:
-        return failed(f"there is no user {USER}", ALLOW)
+        return failed(f"there is no user {USER}", add_dashboard())
     if (found := _user(user, config)) is not None:
         return found
     return _answers(config)

@@ -14,6 +14,7 @@ import pytest
 from edge.errors import EXIT_CONFIG
 from edge.tools.doctor import dashboard
 from edge.tools.doctor.finding import Finding, Verdict
+from edge.tools.doctor.installed import INSTALLERS, add_dashboard
 from edge.tools.doctor.target import Host, User
 
 MakeHost = Callable[..., Host]
@@ -23,7 +24,7 @@ Look = Callable[..., Finding]
 @pytest.fixture
 def look(make_host: MakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
     """What is said of an installed dashboard with this ``[dashboard]``; its user is ``user``."""
-    unit = tmp_path / dashboard.UNIT
+    unit = tmp_path / INSTALLERS / dashboard.UNIT
     unit.parent.mkdir(parents=True)
     unit.touch()
 
@@ -72,7 +73,11 @@ def test_other_machines_may_not_look_without_a_password(look: Look) -> None:
 def test_missing_packages_are_named_with_what_brings_them(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dashboard, "PACKAGES", ("starlette", "no_such_package"))
     found = look()
-    assert (found.verdict, found.text, found.remedy) == (Verdict.FAIL, "it lacks no_such_package", dashboard.ALLOW)
+    assert (found.verdict, found.text, found.remedy) == (
+        Verdict.FAIL,
+        "it lacks no_such_package",
+        add_dashboard(),
+    )
 
 
 @pytest.mark.parametrize(
