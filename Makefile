@@ -42,7 +42,7 @@ RUNTIME_TESTS := tests/vision tests/test_pipeline.py tests/tools/demo
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-tflite check docs docs-serve bench bench-step instructions roofline train-face train-follow train-expression train-cues train-eyes \
 	evaluate-face evaluate-follow evaluate-expression evaluate-eyes evaluate-robustness evaluate-fairness evaluate-clips figures contact-sheet evaluate-decisions evaluate-holding evaluate-fatigue yawns-and-nods night-figure usual presets generate trade-off trade-off-figure demo-clip demo-figure evidence-figure tutorials robustness-figure chaos brokers homeassistant clients clouds cab-latency cellular damage collect-load fleet fuzz soak \
-	wheelhouse board clean python
+	wheelhouse board vehicle clean python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '%-21s %s\n' "$$name" "$$text"; done
@@ -119,6 +119,9 @@ homeassistant: $(VENV)/.dev ## Try the device with a real Home Assistant, which 
 
 board: $(VENV)/.dev ## Install, replay and test on emulated arm64 boards (Debian 12 and 13, or SUITE=12), as root
 	$(VENV)/bin/python -m benchmarks.board $(if $(SUITE),--debian $(SUITE)) $(ARGS)
+
+vehicle: $(VENV)/.dev ## Boot whole emulated machines (SUITE=12 ARCH=amd64) and break camera, disk, clock and power, as root; ARGS=--write
+	$(VENV)/bin/python -m benchmarks.vehicle $(if $(SUITE),--debian $(SUITE)) $(if $(ARCH),--arch $(ARCH)) $(ARGS)
 
 collect-load: $(VENV)/.dev ## Time alerts from decision to the collector's database, and a thousand devices at once
 	$(VENV)/bin/python -m benchmarks.collect_load $(ARGS)

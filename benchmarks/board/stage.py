@@ -42,15 +42,15 @@ def make_stage(stage: Path, boards: Sequence[Board], every: int) -> None:
     _collect_test_wheels(stage / "test-wheels", versions)
 
 
-def thin(clip: Path, thinned: Path, every: int) -> None:
+def thin(clip: Path, thinned: Path, every: int, codec: str = "mp4v") -> None:
     """Write every ``every``-th frame of ``clip`` into ``thinned``, which lasts as long."""
-    if every == 1:
+    if every == 1 and clip.suffix == thinned.suffix:
         shutil.copy(clip, thinned)
         return
     source = cv2.VideoCapture(str(clip))
     size = (int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     fps = source.get(cv2.CAP_PROP_FPS) / every
-    writer = cv2.VideoWriter(str(thinned), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+    writer = cv2.VideoWriter(str(thinned), cv2.VideoWriter.fourcc(*codec), fps, size)
     number = 0
     while source.grab():
         if number % every == 0:
