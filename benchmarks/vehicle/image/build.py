@@ -95,11 +95,12 @@ def make_image(system: System, folder: Path, mirror: str) -> Image:
         BuildError: a step failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    mark = fingerprint()  # of what goes onto the disk, not of what the tree has become by its end
     base = _debian(system, folder, mirror)
     image = Image(folder / "disk.raw", folder / "vmlinuz", folder / "initrd.img")
     wheels = folder / "wheels"
     stamp = folder / "disk.stamp"
-    if stamp.exists() and image.disk.exists() and stamp.read_text() == fingerprint():
+    if stamp.exists() and image.disk.exists() and stamp.read_text() == mark:
         return image
     make_wheels(system, wheels, folder)
     root = folder / "root"
@@ -113,7 +114,7 @@ def make_image(system: System, folder: Path, mirror: str) -> Image:
     make = ["mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(image.disk), f"{DISK_GB}G"]
     _run(make, folder / "mke2fs.log")
     shutil.rmtree(root)
-    stamp.write_text(fingerprint())
+    stamp.write_text(mark)
     return image
 
 
