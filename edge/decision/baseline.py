@@ -66,6 +66,7 @@ class Baseline:
     def __init__(self, config: BaselineConfig, ordinary: OrdinaryFace) -> None:
         self.config = config
         self._ordinary = ordinary
+        self._lowest, self._highest = _log_odds(ordinary.signal), _log_odds(ordinary.most)
         self.kinds: list[Kind] = []
         self._usual: list[float] = []
         self.restart()
@@ -137,8 +138,10 @@ class Baseline:
 
     def apply(self, signals: Row) -> list[float]:
         """Signals as they would be if this face at rest were an ordinary one: their odds less the excess."""
-        ordinary = _log_odds(self._ordinary.signal)
-        excesses = (math.exp(mean - ordinary) for mean in self._means())
+        if not self.config.enabled or self._learned.seconds < FLOOR_S:
+            return list(signals)
+        lowest, highest = self._lowest, self._highest
+        excesses = [math.exp(min(max(mean, lowest), highest) - lowest) for mean in self._learned.mean]
         return [share / (share + (1.0 - share) * excess) for share, excess in zip(signals, excesses, strict=True)]
 
     def export(self) -> RestingFace:
@@ -157,13 +160,6 @@ class Baseline:
         seconds = min(resting.learned_s, FLOOR_S)
         mean, at_s = [resting.mean[kind] for kind in self.kinds], [resting.at_s[kind] for kind in self.kinds]
         self._learned = _Shown(len(self.kinds), seconds, mean, at_s)
-
-    def _means(self) -> list[float]:
-        """Mean log-odds of each kind that the signals are held against."""
-        if not self.config.enabled or self._learned.seconds < FLOOR_S:
-            return [_log_odds(self._ordinary.signal)] * len(self.kinds)
-        lowest, highest = _log_odds(self._ordinary.signal), _log_odds(self._ordinary.most)
-        return [min(max(mean, lowest), highest) for mean in self._learned.mean]
 
 
 class _Shown:

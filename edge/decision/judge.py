@@ -173,7 +173,7 @@ class Judge(ABC):
         """Whether no alert may start because the vehicle is slow; one that is open goes on."""
         return self._gate.closed and self.level is None
 
-    def follow(self, moment: Moment, *, beside: bool) -> Iterator[Transition]:
+    def follow(self, moment: Moment, *, beside: bool) -> list[Transition]:
         """Take in one moment, with the bounds that hold for alerts of every kind.
 
         While the vehicle is too slow for this kind, nothing that is observed counts for it, as in a pause. An open
@@ -181,13 +181,12 @@ class Judge(ABC):
         """
         t = moment.interval.t
         self._gate.update(moment.interval, moment.context.speed_kmh, self.settings.min_speed_kmh)
-        for transition in (
-            self.update(replace(moment, paused=True) if self._gated else moment, beside=beside),
-            self.end(t, ReasonCode.STANDSTILL) if self._gate.stood(moment.context) and self.level is not None else None,
-            self.episode.outlast(t, self.signal, self.settings.max_alert_s),
-        ):
-            if transition is not None:
-                yield transition
+        transitions = [self.update(replace(moment, paused=True) if self._gated else moment, beside=beside)]
+        if self.episode.is_open:
+            if self._gate.stood(moment.context) and self.level is not None:
+                transitions.append(self.end(t, ReasonCode.STANDSTILL))
+            transitions.append(self.episode.outlast(t, self.signal, self.settings.max_alert_s))
+        return [each for each in transitions if each is not None]
 
     @abstractmethod
     def update(self, moment: Moment, *, beside: bool) -> Transition | None:

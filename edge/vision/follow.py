@@ -26,6 +26,10 @@ STILL = 0.8
 CHECK_S = 3.0
 """How often a followed face is held against its turned views: one that was upright by a fluke is let go."""
 
+CHECK_AT_MOST_S = 12.0
+"""Each time that it stands the check while the tracker follows it without a break, the next comes after twice as long,
+up to this."""
+
 LOOK_S = 1.0
 """For so long a face is followed by the tracker alone; then the face model looks whether it is there."""
 
@@ -146,6 +150,7 @@ class DriverFollower:
         self._turn = 0
         self._ways: list[float] = []
         self._put_off = False
+        self._check_s = CHECK_S
         self._lean = np.zeros((5, 2), np.float32)
         self._anchor: Face | None = None
 
@@ -196,7 +201,7 @@ class DriverFollower:
         Half of what lies between both is learned and added to the tracker's.
         """
         if self._last is None or distance(face, self._last) > FAST_SIZES:
-            self._anchor = None
+            self._anchor, self._check_s = None, CHECK_S
         own = tracker.track(luma, face) if self._finder.is_sure(face) else None
         gap = None if own is None else (face.points - own.points) / face_size(own)
         if own is None or gap is None or float(np.hypot(*gap.T).mean()) > AGREED_SIZES:
@@ -212,15 +217,17 @@ class DriverFollower:
         return replace(face, points=face.points + self._lean * face_size(face))
 
     def _stands(self, luma: NDArray[np.uint8], face: Face, t: float) -> bool:
-        """Whether a new face, and every CHECK_S a followed one, is upright; if not, the driver is forgotten.
+        """Whether a new face, and every CHECK_S or more a followed one, is upright; if not, the driver is forgotten.
 
         A followed face is looked at one way up in a frame, so that no frame takes four times as long as the others; and
         not in a frame in which the face model looked already, unless it did in the frame before too.
         """
         if self._last is None:
-            self._ways, self._checked_t = [], t
+            self._ways, self._checked_t, self._check_s = [], t, CHECK_S
             return self._finder.is_upright(luma, face)
-        if 0 <= t - self._checked_t < CHECK_S:
+        if self._anchor is None:
+            self._check_s = CHECK_S
+        if 0 <= t - self._checked_t < self._check_s:
             return True
         self._put_off = self._looked_t == t and not self._put_off
         if self._put_off:
@@ -230,6 +237,7 @@ class DriverFollower:
             return True
         ways, self._ways, self._checked_t = self._ways, [], t
         if stands_upright(ways):
+            self._check_s = min(2 * self._check_s, CHECK_AT_MOST_S)
             return True
         self._last = None
         return False

@@ -151,7 +151,7 @@ class FaceTracker:
         self._window = window
         cut_window(luma, window, self._shown)
         sure, answers = self.model.run(self._input)
-        (score, trust), numbers = sure[0].tolist(), answers[0].mean(0).tolist()
+        (score, trust), numbers = sure[0].tolist(), (answers[0].sum(0) / VOTES).tolist()
         return read_answer(numbers, window, self._span, score), trust
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.domain import Face
 from edge.vision.face import MAX_LOOKS, QUARTERS
-from edge.vision.follow import AWAY_SIZES, CHECK_S, KEEP_S, LOOK_S, DriverFollower, OneEuro, distance
+from edge.vision.follow import AWAY_SIZES, CHECK_AT_MOST_S, CHECK_S, KEEP_S, LOOK_S, DriverFollower, OneEuro, distance
 
 PICTURE = np.zeros((480, 640), np.uint8)
 SHAPE = np.array([[-0.18, -0.2], [0.18, -0.2], [0.0, 0.02], [-0.13, 0.2], [0.13, 0.2]], np.float32)
@@ -318,6 +318,22 @@ def test_a_followed_face_is_looked_at_one_way_up_in_a_frame_and_all_ways_in_turn
         looks.append(list(cabin.turns))
     assert max(map(len, looks)) == 1
     assert [turn for each in looks for turn in each] == [0, 1, 2, 3] * 2
+
+
+def test_what_the_tracker_follows_without_a_break_is_checked_less_and_less_often_and_anew_after_one() -> None:
+    cabin = Cabin([face_at(320, 200)])
+    follower = DriverFollower(cabin, Shadow(cabin))
+    checked = []
+    for frame in range(15 * 60):
+        x = 320 + 60 * (frame >= 15 * 45)  # too far at once for the tracker
+        cabin.faces = [face_at(x, 200)]
+        cabin.turns.clear()
+        assert follower.update(PICTURE, frame / 15) is not None
+        checked += [frame / 15] * (cabin.turns == [0])
+    waits = np.diff([0.0, *checked])
+    assert waits[:4] == pytest.approx([CHECK_S, 2 * CHECK_S, CHECK_AT_MOST_S, CHECK_AT_MOST_S], abs=0.5)
+    assert waits[-1] == pytest.approx(2 * CHECK_S, abs=0.5)
+    assert max(waits) <= CHECK_AT_MOST_S + 0.5
 
 
 def test_a_face_whose_middle_lies_outside_the_view_is_never_the_driver() -> None:
