@@ -8,6 +8,7 @@ from collections.abc import Callable
 from edge.board.notify import Notifier
 from edge.cab.presses import Press
 from edge.config import Config
+from edge.decision.alerts import AlertsConfig
 from edge.domain import Kind
 from edge.errors import EvenkeelError
 from edge.mqtt.commands import Command
@@ -18,7 +19,8 @@ from edge.service.silence import Silence, SilenceRefusedError
 _log = logging.getLogger(__name__)
 
 RELOADABLE = ("quality", "alerts", "baseline", "states")
-"""Sections that a reload changes while the service runs; the others wait for a restart."""
+"""Sections that a reload changes while the service runs; the others wait for a restart. Of ``alerts`` what says of whom
+anything is told and judged at all (``shadow``, ``enabled``) waits too: what was set up for it at the start stays."""
 
 
 class Orders:
@@ -97,7 +99,7 @@ class Orders:
             self._say_ready(started)
         before = self.config
         changed = {name: getattr(fresh, name) for name in RELOADABLE}
-        changed["alerts"] = fresh.alerts.model_copy(update={"shadow": before.alerts.shadow})  # it waits for a restart
+        changed["alerts"], later = _reloaded(fresh.alerts, before.alerts)
         self.config = before.model_copy(update=changed)
         message = "reloaded"
         if renamed:
@@ -107,7 +109,8 @@ class Orders:
             message += f"; {_name(before)} ends here and continues as {_name(fresh)}"
         else:
             self._pipeline.reconfigure(self.config)
-        later = [name for name in Config.model_fields if getattr(fresh, name) != getattr(self.config, name)]
+        now = self.config
+        later += [key for key in Config.model_fields if key != "alerts" and getattr(fresh, key) != getattr(now, key)]
         if later:
             message += f"; takes effect after a restart: {', '.join(later)}"
         _log.info("%s", message)
@@ -147,6 +150,16 @@ class Orders:
             return False, f"no alert{f' of {kind}' if kind else ''} waits to be acknowledged"
         self._silence.acknowledge(now)
         return True, f"acknowledged: {', '.join(decider.acknowledge(kind))}"
+
+
+def _reloaded(fresh: AlertsConfig, before: AlertsConfig) -> tuple[AlertsConfig, list[str]]:
+    """What of ``fresh`` holds from a reload on, and the keys that wait for a restart."""
+    later = ["alerts.shadow"] if fresh.shadow != before.shadow else []
+    later += [f"alerts.{kind}.enabled" for kind in fresh.kinds if fresh.of(kind).enabled != before.of(kind).enabled]
+    kinds = {
+        kind: settings.model_copy(update={"enabled": before.of(kind).enabled}) for kind, settings in fresh.kinds.items()
+    }
+    return fresh.model_copy(update={"shadow": before.shadow, "kinds": kinds}), later
 
 
 def _name(config: Config) -> str:

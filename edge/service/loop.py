@@ -153,7 +153,11 @@ def build_service(
         notifier = Notifier.from_environment()
         memory = RestingFaceSink(file, lambda: pipeline.decider.resting_face, clock, stamp)
         about = About.of(config.vision)
-        shadow = ShadowSink(path.parent / SHADOW_FILE, config, clock, stamp) if config.alerts.shadow else None
+        shadow = (
+            ShadowSink(path.parent / SHADOW_FILE, lambda: pipeline.config, clock, stamp)
+            if config.alerts.shadow
+            else None
+        )
         breaks = BreaksSink(config, BreaksFile.beside(path), clock, stamp) if config.breaks.enabled else None
         around = _around(config, publisher, pipeline) if config.publish.episodes else None
         speak = MqttSink(

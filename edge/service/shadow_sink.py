@@ -22,20 +22,26 @@ DECISION = ("alerts", "baseline", "states", "quality", "vision")
 
 
 class ShadowSink:
-    """Counts in the service's thread, writes in its own. ``alerts`` and ``hours`` are those since the start."""
+    """Counts in the service's thread, writes in its own. ``alerts`` and ``hours`` are those since the start.
+
+    ``config`` tells what holds now: what is counted before and after a reload stands in lines of their own.
+    """
 
     name = "shadow"
     outward = False
 
-    def __init__(self, path: Path, config: Config, clock: Callable[[], float], stamp: Callable[[], Stamp]) -> None:
+    def __init__(
+        self, path: Path, config: Callable[[], Config], clock: Callable[[], float], stamp: Callable[[], Stamp]
+    ) -> None:
         self._path = path
         self._config = config
+        self._held = config()
         self._clock = clock
         self._stamp = stamp
         self._tally = Tally()
         self._written_t = clock()
         self._driven_s = 0.0
-        self.alerts: dict[Kind, int] = dict.fromkeys(config.alerts.enabled, 0)
+        self.alerts: dict[Kind, int] = dict.fromkeys(self._held.alerts.enabled, 0)
         self._worker: Worker[ShadowLine] = Worker(self.name, self._write)
 
     @property
@@ -49,7 +55,10 @@ class ShadowSink:
         return self._worker.health
 
     def take(self, step: Step) -> None:
-        """Count a step, and write where a span is over."""
+        """Count a step, and write where a span is over, or the settings are others than those it began under."""
+        if (config := self._config()) is not self._held:
+            self._keep()
+            self._held = config
         before = {kind: span.alerts for kind, span in self._tally.kinds.items()}
         self._tally.add(step)
         for kind, span in self._tally.kinds.items():
@@ -71,8 +80,8 @@ class ShadowSink:
         self._driven_s += driven_s
         self._worker.put(
             ShadowLine(
-                device=self._config.device.id,
-                settings=_checksum(self._config),
+                device=self._held.device.id,
+                settings=_checksum(self._held),
                 time=now.time,
                 clock_synced=now.clock_synced,
                 driven_s=driven_s,

@@ -712,6 +712,22 @@ def test_a_reload_changes_thresholds_and_tells_what_waits_for_a_restart(
     assert "READY=1" in bench.notifier.sent[reloading:]
 
 
+def test_a_reload_neither_begins_nor_ends_what_is_set_up_at_the_start_and_says_so(
+    ask_reload: Callable[[Bench], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with Bench(Ticker) as bench:
+        eventually(lambda: "READY=1" in bench.notifier.sent)
+        alerts = {"shadow": True, "anger": {"hold_s": 2.5, "enabled": False}}
+        bench.reloaded = Config.model_validate(bench.config.model_dump(exclude={"alerts"}) | {"alerts": alerts})
+        ask_reload(bench)
+        eventually(lambda: bool(bench.pipeline.decider.calls))
+        now = bench.service.config.alerts
+    assert "takes effect after a restart: alerts.shadow, alerts.anger.enabled" in caplog.text
+    assert (now.shadow, now.of("anger").enabled) == (False, True)
+    assert now.expressions["anger"].hold_s == 2.5
+
+
 class AngryPipeline(FakePipeline):
     """Decides with the real decision on a driver who is angry all the time."""
 

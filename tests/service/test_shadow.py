@@ -71,8 +71,9 @@ class Night:
 
     def __init__(self, path: Path, config: Config = SHADOW) -> None:
         self.t = 0.0
+        self.config = config
         self.decider = Decider(config)
-        self.sink = ShadowSink(path, config, clock=lambda: self.t, stamp=lambda: STAMP)
+        self.sink = ShadowSink(path, lambda: self.config, clock=lambda: self.t, stamp=lambda: STAMP)
 
     def see(self, seconds: float, anger: float | None, context: Context | None = None) -> None:
         for _ in range(round(seconds * FPS)):
@@ -114,6 +115,21 @@ def test_a_report_keeps_to_the_newest_settings_and_names_lines_that_are_none(tmp
     assert report.hours == pytest.approx(120 / 3600, rel=0.05)
     assert report.faults == (f"{path}:2: not a line of a shadow record; line left out",)
     assert "2.00 hours under other settings" in report.lines()[1]
+
+
+def test_what_was_driven_before_a_reload_is_not_counted_under_its_settings(tmp_path: Path) -> None:
+    path = tmp_path / "shadow.jsonl"
+    night = Night(path)
+    night.see(120.0, 0.05)
+    alerts = {"shadow": True, "anger": {"enter": 0.9}}
+    night.config = Config.model_validate(SHADOW.model_dump(exclude={"alerts"}) | {"alerts": alerts})
+    night.decider.reconfigure(night.config)
+    night.see(60.0, 0.05)
+    night.sink.close()
+    report = report_shadow([path])
+    assert report.other_s == pytest.approx(120, abs=1)
+    assert report.hours * 3600 == pytest.approx(60, abs=1)
+    assert night.sink.hours * 3600 == pytest.approx(180, abs=1)
 
 
 def test_a_record_that_is_not_there_or_empty_is_said_with_the_remedy(tmp_path: Path) -> None:
@@ -197,7 +213,7 @@ def test_a_subscriber_hears_health_alone_and_what_was_retained_before_is_cleared
         subscriber.publish(f"evenkeel/van-7/{topic}", payload, retain=True)
     with closing(Outbox.from_config(config, {}, board_stamp())) as outbox:
         publisher = Publisher(config, outbox, clock=board_stamp, environ={})
-        shadow = ShadowSink(tmp_path / "shadow.jsonl", config, uptime_s, board_stamp)
+        shadow = ShadowSink(tmp_path / "shadow.jsonl", lambda: config, uptime_s, board_stamp)
         speak = MqttSink(
             config,
             publisher=publisher,
