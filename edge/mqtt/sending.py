@@ -400,8 +400,8 @@ class Sending:
 
         found = self._pieces.next(self._clock(), fits)
         if found is None:
+            self._tell_left_out(EPISODES, "the numbers around an alert", session)  # before it counts: health says why
             self._pieces.give_up()
-            self._tell_left_out(EPISODES, "the numbers around an alert", session)
             return
         around, payload = found
         self._piece_from = now + self._piece_every_s
@@ -487,13 +487,13 @@ class Sending:
             if delivery.place is None and not _is_piece(delivery):
                 self._slots.renew(delivery.topic)
             return
-        if answer.code == PAYLOAD_INVALID and self._suspects.strike(delivery) is not None:
-            self._give_up(delivery, answer.text)
         if _is_piece(delivery):
             self.notices.say(EPISODES, f"the broker refuses the numbers around alerts (episode/…): {answer.text}")
-            return
-        what = "a subscription to commands" if delivery.topic == self._commands_filter else delivery.topic
-        self.notices.say(f"refused {delivery.topic}", f"the broker refuses {what}: {answer.text}")
+        else:
+            what = "a subscription to commands" if delivery.topic == self._commands_filter else delivery.topic
+            self.notices.say(f"refused {delivery.topic}", f"the broker refuses {what}: {answer.text}")
+        if answer.code == PAYLOAD_INVALID and self._suspects.strike(delivery) is not None:
+            self._give_up(delivery, answer.text)
 
     def _give_up(self, culprit: Delivery, reason: str) -> None:
         if culprit.place is not None:
