@@ -554,6 +554,7 @@ class Sending:
         self.answer(command_result(stamp, name, ok=False, message=why, id=told_id(payload)), reply)
 
     def _resend(self, asked: Resend, stamp: Stamp, reply: Reply | None) -> None:
+        self._lane.settle()  # what the broker has just taken is no longer on its way: it may be asked for again
         resent = self._outbox.resend(asked.epoch, asked.first, asked.last)
         if resent is None:
             message = "the outbox cannot be read now; ask again later"

@@ -143,11 +143,11 @@ class ScriptedBroker:
 
     def send(self, topic: str, payload: bytes = b"", *, retain: bool = False, **properties: Any) -> None:
         """Send a message of QoS 0 to the device that is connected, by MQTT 5; at most 127 bytes."""
-        self._open[-1].sendall(_message(topic, payload, retain=retain, **properties))
+        self._open[-1].sendall(message(topic, payload, retain=retain, **properties))
 
     def send_all(self, topic: str, payloads: Iterable[bytes], *, left_out: int = 0, behind: bytes = b"") -> None:
         """Send messages at once, with other bytes ``behind``; so many bytes are left for ``send_rest``."""
-        told = b"".join(_message(topic, payload) for payload in payloads) + behind
+        told = b"".join(message(topic, payload) for payload in payloads) + behind
         end = len(told) - left_out
         self._rest = told[end:]
         self._open[-1].sendall(told[:end])
@@ -197,7 +197,8 @@ class ScriptedBroker:
             connection.close()
 
 
-def _message(topic: str, payload: bytes, *, retain: bool = False, **properties: Any) -> bytes:
+def message(topic: str, payload: bytes, *, retain: bool = False, **properties: Any) -> bytes:
+    """PUBLISH of MQTT 5, QoS 0."""
     name = topic.encode()
     return packet(PUBLISH, len(name).to_bytes(2, "big") + name + _properties(PUBLISH, properties) + payload, retain)
 

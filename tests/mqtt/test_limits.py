@@ -31,6 +31,7 @@ from tests.mqtt.scripted import (
     ScriptedBroker,
     connack,
     disconnect,
+    message,
     puback,
 )
 
@@ -559,3 +560,16 @@ def test_a_real_broker_with_a_tight_limit_gets_every_alert_in_order(
     assert list(dict.fromkeys(reasons)) == names
     hears.wait_for(TOPICS.state)
     assert publisher.outbox_health().set_aside == 0
+
+
+def test_what_is_asked_for_again_in_one_breath_with_its_acknowledgement_is_sent_again(
+    start: Start, until: Until
+) -> None:
+    def script(got: Packet) -> bytes | None:
+        if got.topic != TOPICS.alert or json.loads(got.payload).get("resent"):
+            return None
+        asked = {"epoch": json.loads(got.payload)["epoch"], "from": 1}
+        return puback(got.mid) + message(TOPICS.command("resend"), json.dumps(asked).encode())
+
+    device = start(script, "a")
+    until(lambda: device.alerts() == ["a", "a"], "the alert again")
