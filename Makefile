@@ -20,6 +20,8 @@ DEB_EXTRAS ?= can,dashboard,history,metrics,vss
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
 CODENAME ?= bookworm
+FOLDER ?= dist
+KEY ?=
 # What the soak plays beside the demo's clip; none of it is needed.
 CLIPS ?= $(wildcard ../shared/data/clips/*)
 FLOAT ?= runs/expression/expression_float.tflite
@@ -31,6 +33,7 @@ FLEET := .venv-fleet
 TRAINING := .venv-training
 TFLITE := .venv-tflite
 DOCS := .venv-docs
+PACKAGING := .venv-packaging
 # Material says with every run that it will be followed by another tool in 2027.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs
 SQLITE := .sqlite/sqlite3
@@ -245,11 +248,23 @@ deb: $(VENV)/.demo ## Make Debian packages in dist/ for boards of PLATFORM with 
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(VENV)/bin/python -m systemd.packages.deb --wheels build/deb/wheels-$(PLATFORM) \
 		--machine $(PLATFORM) --python $(PY) --extras $(DEB_EXTRAS) --work build/deb --out dist --maintainer '$(MAINTAINER)'
 
+.PHONY: release reproducible sums
+release: $(PACKAGING)/.packages ## Beside the packages of dist/: wheel, source archive, what is inside (CycloneDX), SHA256SUMS; KEY=FILE signs
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(PACKAGING)/bin/python -m systemd.packages.release --out dist --work build/release \
+		--trees $(wildcard build/deb/*-arm64 build/deb/*-amd64)
+	@$(MAKE) --no-print-directory sums
+
+sums: ## Sum up FOLDER (default dist) in SHA256SUMS; KEY=FILE signs that
+	systemd/packages/sums.sh $(FOLDER) $(KEY)
+
+reproducible: $(PACKAGING)/.packages ## Make release and packages twice, in two places, time zones and umasks: the same bytes?
+	systemd/packages/twice.sh $(PACKAGING)/bin/python $(PLATFORM) "$(PY)" $(DEB_EXTRAS) build/twice
+
 deb-try: ## Try the packages of dist/ for this processor in a fresh CODENAME: install, upgrade, downgrade, purge; as root
 	systemd/packages/try-deb.sh $(CODENAME) build/deb $(if $(filter trixie,$(CODENAME)),deb13,deb12) dist
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
-	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(PACKAGING) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find edge models tests benchmarks calibration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian 12 builds its sqlite3 without what .recover needs; npm's package of that name carries SQLite's own sources.
@@ -283,11 +298,12 @@ $(VENV)/.demo: extras := demo
 $(VENV)/.dev: extras := calibration,demo,dev,postgresql
 $(FLEET)/.fleet: extras := fleet
 $(DOCS)/.docs: extras := docs
+$(PACKAGING)/.packages: extras := packages
 $(TRAINING)/.training: extras := training
 $(TFLITE)/.dev: extras := demo,dev,tflite
 
 # Static: a pattern with several targets would be one recipe that makes them all at once.
-$(VENV)/.demo $(VENV)/.dev $(FLEET)/.fleet $(DOCS)/.docs $(TRAINING)/.training $(TFLITE)/.dev: pyproject.toml | python
+$(VENV)/.demo $(VENV)/.dev $(FLEET)/.fleet $(DOCS)/.docs $(PACKAGING)/.packages $(TRAINING)/.training $(TFLITE)/.dev: pyproject.toml | python
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
 	@touch $@

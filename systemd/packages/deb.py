@@ -113,7 +113,7 @@ def build(asked: argparse.Namespace, suite: Suite) -> list[Path]:
     version = f"{version_in(packages)}+{suite.name}"
     stage_program(stage, suite)
     write_debian(tree, suite, version, asked.maintainer, packages)
-    _run(["dpkg-buildpackage", "--build=binary", "--no-sign", "--no-check-builddeps", f"-a{architecture}"], tree)
+    run(["dpkg-buildpackage", "--build=binary", "--no-sign", "--no-check-builddeps", f"-a{architecture}"], tree)
     asked.out.mkdir(parents=True, exist_ok=True)
     return [Path(shutil.copy(path, asked.out)) for path in sorted(work.glob("*.deb"))]
 
@@ -126,7 +126,7 @@ def install_wheels(asked: argparse.Namespace, suite: Suite, folder: Path) -> Non
     """
     extras = f"[{asked.extras}]" if asked.extras else ""
     platforms = [f"--platform=manylinux_2_{minor}_{asked.machine}" for minor in range(17, 36)]
-    _run(
+    run(
         [
             *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-compile"),
             *("--no-warn-script-location", "--no-index", f"--find-links={asked.wheels.resolve()}"),
@@ -276,7 +276,12 @@ def _write(path: Path, text: str, mode: int | None = None) -> None:
         path.chmod(mode)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def run(command: list[str], folder: Path) -> None:
+    """Run a program of the build, quietly.
+
+    Raises:
+        PackagingError: it failed; what it said is on stderr.
+    """
     done = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     if done.returncode != 0:
         sys.stderr.write(done.stdout)
