@@ -240,7 +240,7 @@ class Dashboard:
                 rows.noted("rate_kept")
             except UnavailableError as error:
                 fleet.collected({})
-                rows.noted(str(error))
+                rows.noted("rate_gone", str(error))
             await asyncio.sleep(RATES_S)
 
     def _more(self, pages: Pages) -> list[Route]:

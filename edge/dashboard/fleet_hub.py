@@ -34,7 +34,7 @@ class FleetHub:
         self._clock = clock
         self._streams = Streams()
         self._link: dict[str, Any] = {"connected": False, "problem": ""}
-        self._note = "rate_here"
+        self._note = {"note": "rate_here", "why": ""}
         self._beat = 0
         self._beat_t = -TICK_S
         self._told: deque[tuple[int, str]] = deque(maxlen=KEPT)
@@ -53,11 +53,12 @@ class FleetHub:
         self._all = None
         self._streams.publish(as_sent(("link", self._link)))
 
-    def noted(self, note: str) -> None:
-        """Where the rates come from: the key of a word, or what is wrong with the database."""
-        if note != self._note:
-            self._note, self._all = note, None
-            self._streams.publish(as_sent(("note", {"note": note})))
+    def noted(self, note: str, why: str = "") -> None:
+        """Where the rates come from, the key of words, and what is wrong with the database."""
+        told = {"note": note, "why": why}
+        if told != self._note:
+            self._note, self._all = told, None
+            self._streams.publish(as_sent(("note", told)))
 
     def rows(self, *, small: bool) -> bytes:
         """All rows as JSON, with the number of the beat that they hold; ``small``: by gzip."""
@@ -67,7 +68,7 @@ class FleetHub:
                 "beat": self._beat,
                 "t": round(self._beat_t, 1),
                 "link": self._link,
-                "note": self._note,
+                **self._note,
                 "rows": self._fleet.rows(),
             }
             plain = json.dumps(told, separators=(",", ":")).encode()
@@ -81,7 +82,7 @@ class FleetHub:
             if not oldest - 1 <= since <= self._beat:
                 yield as_sent(("anew", {}))
                 return
-            yield "retry: 1000\n\n" + as_sent(("link", self._link)) + as_sent(("note", {"note": self._note}))
+            yield "retry: 1000\n\n" + as_sent(("link", self._link)) + as_sent(("note", dict(self._note)))
             for beat, missed in list(self._told):
                 if beat > since:
                     yield missed

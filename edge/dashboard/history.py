@@ -27,6 +27,7 @@ MOST_EPISODES = 1000
 """So many are told at once; who wants older ones asks for fewer days."""
 MOST_DEVICES = 10_000
 MOST_HOURS = 40_000
+"""Of all devices together; where there are more, the page says that time driven is not whole."""
 BREAK_MIN = 15
 """Minutes between two drives that are worth telling."""
 _CHUNK = 500
@@ -119,15 +120,17 @@ def detail(connection: Connection, device: tuple[str, str], name: str) -> dict[s
     return {"episode": told.as_json(), "alerts": steps, "numbers": _numbers(connection, told)}
 
 
-def overview(connection: Connection, wanted: Wanted) -> dict[str, Any]:
-    """What the page shows of it: devices, episodes, time driven and breaks."""
+def overview(connection: Connection, wanted: Wanted, most_hours: int = MOST_HOURS) -> dict[str, Any]:
+    """What the page shows of it: devices, episodes, time driven and breaks; whether there is more than that."""
     told, more = episodes(connection, wanted)
+    driven, driven_more = _driven(connection, wanted, most_hours)
     return {
         "devices": _devices(connection),
         "episodes": [one.as_json() for one in told],
         "more": more,
         "newest": _newest(connection, wanted),
-        "driven": _driven(connection, wanted),
+        "driven": driven,
+        "driven_more": driven_more,
     }
 
 
@@ -215,17 +218,18 @@ def _newest(connection: Connection, wanted: Wanted) -> int | None:
     return None if found is None else _milliseconds(found)
 
 
-def _driven(connection: Connection, wanted: Wanted) -> list[dict[str, Any]]:
-    """Of each device and hour the minutes driven, known and watched; and breaks."""
+def _driven(connection: Connection, wanted: Wanted, most: int) -> tuple[list[dict[str, Any]], bool]:
+    """Of each device and hour the minutes driven, known and watched; and breaks. Whether there are more hours."""
     since = wanted.since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     query = (
         select(hours)
         .where(hours.c.hour.between(since, wanted.until), _of(hours, wanted.device))
         .order_by(hours.c.prefix, hours.c.device, hours.c.hour)
-        .limit(MOST_HOURS)
+        .limit(most + 1)
     )
+    found = connection.execute(query).all()
     told = []
-    for (prefix, device), rows in groupby(connection.execute(query), key=lambda row: (row.prefix, row.device)):
+    for (prefix, device), rows in groupby(found[:most], key=lambda row: (row.prefix, row.device)):
         each = list(rows)
         told.append(
             {
@@ -237,7 +241,7 @@ def _driven(connection: Connection, wanted: Wanted) -> list[dict[str, Any]]:
                 "breaks": list(_breaks(each)),
             }
         )
-    return told
+    return told, len(found) > most
 
 
 def _breaks(rows: Sequence[Row[Any]]) -> Iterator[tuple[int, int, int]]:

@@ -75,7 +75,7 @@ class HistoryPages:
             raise Refusal(400, "episode: the id of one is expected")
         told = await self._ask(lambda connection: detail(connection, device, name))
         if told is None:
-            raise Refusal(404, "no such episode")
+            raise Refusal(404, "no such episode", "no_episode")
         return JSONResponse(told)
 
     async def _csv(self, request: Request) -> Response:
@@ -90,7 +90,8 @@ class HistoryPages:
         wanted = wanted_of(request)
         found, more = await self._ask(lambda connection: episodes(connection, wanted, MOST_EXPORTED))
         if more:
-            raise Refusal(413, f"more than {MOST_EXPORTED} episodes; choose fewer days or one device")
+            why = f"more than {MOST_EXPORTED} episodes; choose fewer days or one device"
+            raise Refusal(413, why, "too_many", most=str(MOST_EXPORTED))
         try:
             content = await asyncio.to_thread(made, found)
         except UnavailableError as error:
@@ -104,20 +105,20 @@ class HistoryPages:
         asked = await read_body(request, _Erase)
         prefix, device = device_of(asked.device)
         if asked.confirmed != device:
-            raise Refusal(400, f"to confirm, write the device's id: {device}")
+            raise Refusal(400, f"to confirm, write the device's id: {device}", "confirm", device=device)
         try:
             erased = await self._archive.erase(prefix, device)
         except UsageError as error:
-            raise Refusal(404, str(error)) from None
+            raise Refusal(404, str(error), "no_device") from None
         except UnavailableError as error:
-            raise Refusal(503, str(error)) from None
+            raise Refusal(503, str(error), "database", why=str(error)) from None
         return JSONResponse({"device": asked.device, "alerts": erased.alerts})
 
     async def _ask(self, question: Callable[[Connection], Answer]) -> Answer:
         try:
             return await self._archive.ask(question)
         except UnavailableError as error:
-            raise Refusal(503, str(error)) from None
+            raise Refusal(503, str(error), "database", why=str(error)) from None
 
 
 def wanted_of(request: Request) -> Wanted:

@@ -85,11 +85,16 @@ class _Password(BaseModel):
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """What is answered instead: a status, and why in words."""
+    """What is answered instead: a status, and why in words.
 
-    def __init__(self, status: int, why: str) -> None:
+    ``key`` names the words that the pages have for it in each language, ``values`` go into those.
+    """
+
+    def __init__(self, status: int, why: str, key: str = "", /, **values: str) -> None:
         super().__init__(why)
         self.status = status
+        self.key = key
+        self.values = values
 
 
 class _Headers:
@@ -214,12 +219,12 @@ class Pages:
 
     def _fleet(self) -> FleetHub:
         if self._rows is None:
-            raise Refusal(404, "this dashboard shows one device; start it with --fleet")
+            raise Refusal(404, "this dashboard shows one device; start it with --fleet", "no_fleet")
         return self._rows
 
     def _stream(self, events: AsyncIterator[str]) -> Response:
         if self._hubs.browsers + (self._rows.browsers if self._rows is not None else 0) >= MOST:
-            raise Refusal(503, "too many browsers look already")
+            raise Refusal(503, "too many browsers look already", "crowd")
         return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     def _hub_of(self, request: Request) -> Hub:
@@ -227,7 +232,9 @@ class Pages:
         device = request.query_params.get("device")
         hub = self._hubs.of(device)
         if hub is None:
-            raise Refusal(404, "no such device" if device else "which device? name it: ?device=ID")
+            if not device:
+                raise Refusal(404, "which device? name it: ?device=ID", "which_device")
+            raise Refusal(404, "no such device", "no_device")
         return hub
 
     async def _words(self, request: Request) -> Response:
@@ -299,9 +306,9 @@ class Pages:
         if session is None:
             raise Refusal(401, "log in first")
         if not same(request.headers.get("x-csrf-token"), session.csrf):
-            raise Refusal(403, "the page is of an earlier session; load it anew")
+            raise Refusal(403, "the page is of an earlier session; load it anew", "earlier")
         if least is Role.OPERATOR and session.role is not Role.OPERATOR:
-            raise Refusal(403, "only an operator may do that")
+            raise Refusal(403, "only an operator may do that", "operator")
 
 
 async def no_history(request: Request) -> Response:
@@ -312,8 +319,10 @@ async def no_history(request: Request) -> Response:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     del request
-    status = error.status if isinstance(error, Refusal) else 500
-    return JSONResponse({"error": str(error)}, status_code=status)
+    if not isinstance(error, Refusal):
+        return JSONResponse({"error": str(error)}, status_code=500)
+    told = {"error": str(error), "key": error.key, "values": error.values}
+    return JSONResponse({name: each for name, each in told.items() if each}, status_code=error.status)
 
 
 def _check_origin(request: Request) -> None:

@@ -513,6 +513,81 @@ def test_a_viewer_logs_in_and_is_shown_no_controls(
     page.wait(lambda: driver.current_url.endswith("/login"), "the log-in")
 
 
+KEY = "only look at it"
+
+
+@pytest.fixture
+def locked(config_of: Callable[..., Config], mosquitto: Mosquitto, tmp_path: Path, drives: Path) -> Iterator[str]:
+    """The address of a dashboard with every page and a password."""
+    kept = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(KEY)
+    more = f'viewer_password = "{kept}"\nfleet = true\n[dashboard.history]\n'
+    more += f'database = "sqlite:///{tmp_path}/history.db"\ncollect = true\n'
+    with a_dashboard(config_of(mosquitto, more), traces=drives) as address:
+        yield address
+
+
+LOG_OUT = """
+const { csrf } = await (await fetch("/session")).json();
+const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+return (await fetch("/logout", { method: "POST", headers, body: "{}" })).status;
+"""
+
+
+@pytest.mark.parametrize("path", ["/?device=van-7", "/fleet", "/history", "/tune"])
+def test_whose_session_is_over_is_told_so_and_comes_back_after_the_log_in(
+    path: str, driver: webdriver.Chrome, locked: str
+) -> None:
+    page = Page(driver, locked)
+
+    def enter() -> None:
+        page.wait_for("form", "Password")
+        driver.find_element(By.ID, "password").send_keys(KEY, Keys.ENTER)
+        page.wait_for("header", "Log out")
+
+    driver.get(f"{locked}/login")
+    enter()
+    page.open(path)
+    page.wait_for("header", "Log out")
+    assert driver.execute_script(LOG_OUT) == 200
+    if path == "/history":  # it asks when it is asked
+        driver.execute_script("document.getElementById('kind_of').dispatchEvent(new Event('change'))")
+    page.wait_for("#told", "Your session has ended")
+    enter()
+    assert driver.current_url == f"{locked}{path}"
+
+
+@pytest.mark.parametrize(
+    ("path", "english", "german"),
+    [
+        ("/fleet", "This dashboard shows one device", "Diese Seiten zeigen ein Gerät"),
+        ("/?device=van-0", "There is no such device", "Dieses Gerät gibt es nicht"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_the_pages_language(
+    path: str,
+    english: str,
+    german: str,
+    driver: webdriver.Chrome,
+    served: Callable[[Config], str],
+    config_of: Callable[..., Config],
+    mosquitto: Mosquitto,
+) -> None:
+    page = Page(driver, served(config_of(mosquitto)))
+    page.open(path)
+    page.wait_for("#why", english)
+    page.click("#language")
+    page.wait_for("#why", german)
+
+
+def test_a_log_in_leads_to_no_other_server(driver: webdriver.Chrome, locked: str) -> None:
+    page = Page(driver, locked)
+    driver.get(f"{locked}/login?ended=1&to=//example.org/")
+    page.wait_for("form", "Password")
+    driver.find_element(By.ID, "password").send_keys(KEY, Keys.ENTER)
+    page.wait_for("header", "Log out")
+    assert driver.current_url == f"{locked}/fleet"
+
+
 # ---- Tune
 
 

@@ -353,7 +353,8 @@ def test_half_a_database_is_told_on_the_page_and_the_fleet_goes_on(
     more = f'fleet = true\nmetrics = "127.0.0.1:0"\n[dashboard.history]\ndatabase = "sqlite:///{path}"\n'
     with a_dashboard(config_of(mosquitto, more)) as address:
         browser, end = Browser(address), time.monotonic() + PATIENCE_S
-        note = ""
-        while str(path) not in note and time.monotonic() < end:
-            note = json.loads(browser.ask("GET", "/fleet/rows")[2])["note"]
-    assert f"database {path}: file is not a database" in note
+        told = {"note": "rate_here"}
+        while told["note"] == "rate_here" and time.monotonic() < end:
+            told = json.loads(browser.ask("GET", "/fleet/rows")[2])
+    assert told["note"] == "rate_gone"
+    assert f"database {path}: file is not a database" in told["why"]

@@ -216,6 +216,16 @@ def test_time_driven_and_breaks_are_told_where_the_speed_is_known(fleet: Fleet, 
     assert told["breaks"] == [(first + 30 * 60_000, 20, 20), (first + 60 * 60_000, 20, 0)]
 
 
+def test_where_there_is_more_time_driven_than_is_read_it_is_told(fleet: Fleet, engine: Engine) -> None:
+    for _ in range(130):
+        fleet.drives(moves=True)
+        fleet.wait(minutes=1)
+    with engine.connect() as connection:
+        cut, whole = (overview(connection, ALL, most_hours) for most_hours in (2, 3))
+    assert (len(cut["driven"][0]["hours"]), cut["driven_more"]) == (2, True)
+    assert (len(whole["driven"][0]["hours"]), whole["driven_more"]) == (3, False)
+
+
 def test_a_question_that_cannot_be_is_refused(fleet: Fleet, page: Browser) -> None:
     fleet.episode()
     for query in (

@@ -267,7 +267,10 @@ def test_a_viewer_looks_and_an_operator_may_do_something(locked_page: Browser) -
     assert locked_page.session()["role"] == "viewer"
     with locked_page.events() as events:
         assert next(events)[0] == "snapshot"
-    assert locked_page.post("/command/acknowledge") == (403, {"error": "only an operator may do that"})
+    assert locked_page.post("/command/acknowledge") == (
+        403,
+        {"error": "only an operator may do that", "key": "operator"},
+    )
     assert locked_page.log_in("turn the wheel") == 200
     assert locked_page.post("/command/acknowledge")[0] == 504  # no device answers here
     assert locked_page.post("/logout")[0] == 200

@@ -332,7 +332,7 @@ def test_only_an_operator_marks_and_tunes(locked: Browser) -> None:
     assert locked.log_in("only look at it") == 200
     assert locked.ask("GET", "/tune/drives")[0] == 200
     for path, body in (("/tune/marks", change()), ("/tune/run", RUN), ("/tune/cancel", {})):
-        assert locked.post(path, body) == (403, {"error": "only an operator may do that"})
+        assert locked.post(path, body) == (403, {"error": "only an operator may do that", "key": "operator"})
     assert locked.log_in("turn the wheel") == 200
     assert locked.post("/tune/marks", change(), X_CSRF_Token=None)[0] == 403
     assert locked.post("/tune/marks", change())[0] == 200

@@ -7,6 +7,8 @@ const POINT_S = 0.2;
 const SILENT_LIVE_S = 2.5; // no frame's numbers for so long: what holds is not known
 const SILENT_S = 35; // where only the state is sent, with its heartbeat
 const HEALTH_S = 100; // it says how it is every half a minute
+export const RETRY_MS = 1000;
+export const REFUSED_MS = 5000; // a server that says why it does not answer is not pressed
 const SERVER_S = 2.5; // the server says something every second
 const PAGES = [
   ["now", "/"],
@@ -16,6 +18,7 @@ const PAGES = [
   ["tune", "/tune"],
 ];
 const OF_A_DEVICE = ["now", "cab", "health"]; // in a fleet they need its name
+export const PATHS = ["/fleet", ...PAGES.map(([, path]) => path)];
 const asked = new URLSearchParams(location.search).get("device");
 
 export const byId = (id) => document.getElementById(id);
@@ -24,6 +27,7 @@ export const get = (table, key) => (table && Object.hasOwn(table, key) ? table[k
 let words = { page: {}, kind: {}, reason: {}, expression: {} };
 let shown = ""; // the page's name; words of that name are its own
 let session = { role: null, csrf: null, locked: true };
+let entered = false; // whether anybody was logged in here
 
 // an address with the device that this page is about, where there are several
 export function about(path, device = asked) {
@@ -125,6 +129,7 @@ export function drawShape(place, name) {
 export class Device {
   constructor() {
     this.server = false;
+    this.refusal = null; // what the server answers instead of telling anything
     this.name = "";
     this.link = { connected: false, problem: "" };
     this.thresholds = {};
@@ -144,6 +149,7 @@ export class Device {
   take(name, told) {
     this.heard = performance.now();
     this.server = true;
+    this.refusal = null;
     if (typeof told.t === "number") this.t = told.t;
     switch (name) {
       case "snapshot":
@@ -211,7 +217,7 @@ export class Device {
   // {word, why, known}: word is a key of the pages' words and of SHAPES
   overall() {
     const unknown = (why) => ({ word: "unknown", why, known: false });
-    if (!this.server) return unknown(say("no_server"));
+    if (!this.server) return unknown(refusalOf(this.refusal));
     if (!this.link.connected) return unknown([say("no_broker"), this.link.problem].filter(Boolean).join(": "));
     const available = this.newest.availability?.word;
     if (available === "offline") return unknown(say("no_device"));
@@ -263,7 +269,8 @@ export function watch(device, live, changed) {
     clearTimeout(again);
     source?.close();
     device.heard = performance.now();
-    source = new EventSource(about(`/events?live=${live ? 1 : 0}`));
+    const path = about(`/events?live=${live ? 1 : 0}`);
+    const mine = source = new EventSource(path);
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
         device.take(name, JSON.parse(event.data));
@@ -272,10 +279,13 @@ export function watch(device, live, changed) {
     }
     source.onerror = async () => {
       lose();
-      if (source.readyState !== EventSource.CLOSED) return;
-      again = setTimeout(open, 1000);
-      const now = await look().catch(() => null);
-      if (now && !now.role) location.href = "/login";
+      if (mine.readyState !== EventSource.CLOSED) return;
+      const told = await refused(path);
+      if (mine !== source || document.hidden) return;
+      device.refusal = told;
+      device.heard = performance.now();
+      again = setTimeout(open, told ? REFUSED_MS : RETRY_MS);
+      changed();
     };
   };
   document.addEventListener("visibilitychange", () => {
@@ -299,13 +309,43 @@ export function watch(device, live, changed) {
 export async function look() {
   const answer = await fetch("/session");
   session = await answer.json();
+  entered ||= Boolean(session.role);
   return session;
+}
+
+// whose session is over is told so where one logs in, and comes back here
+function leave() {
+  const from = new URLSearchParams({ ended: 1, to: location.pathname + location.search });
+  location.href = entered ? `/login?${from}` : "/login";
+}
+
+// as fetch does; where the session is over, the page is left, and what asked hears nothing more
+export async function request(path, options) {
+  const answer = await fetch(path, options);
+  if (answer.status !== 401 || shown === "login") return answer;
+  leave();
+  return new Promise(() => {});
+}
+
+// what was answered instead, in the page's language where that has words for it
+export function refusalOf(body) {
+  const text = get(words.refusal, body?.key);
+  return text ? fill(text, body.values) : body?.error ?? say("no_server");
+}
+
+// what the server answers instead of a stream; null where it does not, or is away
+export async function refused(path) {
+  const enough = new AbortController();
+  const answer = await request(path, { signal: enough.signal }).catch(() => null);
+  if (answer && !answer.ok) return answer.json().catch(() => ({}));
+  enough.abort();
+  return null;
 }
 
 export const isOperator = () => session.role === "operator";
 
 export async function send(path, body = {}) {
-  const answer = await fetch(path, {
+  const answer = await request(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": session.csrf ?? "" },
     body: JSON.stringify(body),
@@ -318,7 +358,7 @@ export async function command(name, body, told) {
   try {
     const { status, told: result } = await send(about(`/command/${name}`), body);
     if (status === 200) put(told, result.message);
-    else put(told, status === 504 ? say("no_answer") : status === 403 ? say("not_allowed") : result.error);
+    else put(told, status === 504 ? say("no_answer") : status === 403 ? say("not_allowed") : refusalOf(result));
   } catch {
     put(told, say("no_server"));
   }

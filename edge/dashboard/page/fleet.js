@@ -1,6 +1,6 @@
 // Every device as a row: all rows are fetched once, then the server tells what changes. Some fifty are in the page.
 
-import { about, begin, byId, capital, drawShape, get, kindName, language, look, made, number, put, reason, say } from "/page/base.js";
+import { about, begin, byId, capital, drawShape, get, kindName, language, look, made, number, put, reason, refusalOf, REFUSED_MS, request, RETRY_MS, say } from "/page/base.js";
 
 const SHOWN = 50;
 const SERVER_S = 2.5; // the server says something every second
@@ -17,6 +17,8 @@ const lines = [];
 const filters = new Map();
 let link = { connected: false, problem: "" };
 let note = "";
+let noteWhy = "";
+let refusal = null; // what the server answers instead of telling anything
 let server = false;
 let heard = performance.now();
 let t = 0;
@@ -214,7 +216,7 @@ function draw() {
   if (isLost) {
     drawShape(byId("shape"), "unknown");
     put(byId("word"), say("unknown"));
-    put(byId("why"), server ? [say("no_broker"), link.problem].filter(Boolean).join(": ") : say("no_server"));
+    put(byId("why"), server ? [say("no_broker"), link.problem].filter(Boolean).join(": ") : refusalOf(refusal));
   }
   const since = (performance.now() - ordered) / 1000;
   const held = performance.now() - pointed < HELD_S * 1000 || byId("rows").contains(document.activeElement);
@@ -234,7 +236,7 @@ function draw() {
   put(byId("place"), say("place", { from: number(first + 1), to: number(first + shown.length), all: number(order.length) }));
   byId("back").disabled = first === 0;
   byId("on").disabled = first + SHOWN >= order.length;
-  put(byId("note"), note.startsWith("rate_") ? say(note) : note);
+  put(byId("note"), note ? say(note, { why: noteWhy }) : "");
 }
 
 function anew() {
@@ -261,9 +263,10 @@ function turn(by) {
 function take(name, told) {
   heard = performance.now();
   server = true;
+  refusal = null;
   if (typeof told.t === "number") t = told.t;
   if (name === "link") link = told;
-  if (name === "note") note = told.note;
+  if (name === "note") ({ note, why: noteWhy } = told);
   if (name === "rows") {
     for (const row of told.rows) rows.set(row[0], taken(row));
     for (const device of told.gone) rows.delete(device);
@@ -286,26 +289,28 @@ function follow() {
     heard = performance.now();
     const mine = ++tries; // a later try overtakes this one
     try {
-      const answer = await (asked ?? fetch("/fleet/rows"));
+      const answer = await (asked ?? request("/fleet/rows"));
       asked = null;
-      if (answer.status === 401) {
-        location.href = "/login";
+      if (!answer.ok) {
+        refusal = await answer.json().catch(() => null);
+        if (mine !== tries) return;
+        lose();
+        again = setTimeout(open, REFUSED_MS);
         return;
       }
-      if (!answer.ok) throw new Error(String(answer.status));
       const told = await answer.json();
       if (mine !== tries) return;
       rows.clear();
       take("rows", { rows: told.rows, gone: [], t: told.t });
       take("link", told.link);
-      take("note", { note: told.note });
+      take("note", told);
       putInOrder();
       draw();
       listen(told.beat);
     } catch {
       if (mine !== tries) return;
       lose();
-      again = setTimeout(open, 1000);
+      again = setTimeout(open, RETRY_MS);
     }
   };
   const listen = (beat) => {
@@ -320,7 +325,7 @@ function follow() {
     source.onerror = () => { // what was missed meanwhile is not known: begin anew
       source.close();
       lose();
-      again = setTimeout(open, 1000);
+      again = setTimeout(open, RETRY_MS);
     };
   };
   document.addEventListener("visibilitychange", () => {
@@ -341,7 +346,7 @@ function follow() {
   open();
 }
 
-let asked = fetch("/fleet/rows"); // while the words come
+let asked = request("/fleet/rows"); // while the words come
 asked.catch(() => null); // what came of it is looked at below
 await begin("fleet");
 byId("search").addEventListener("input", () => {

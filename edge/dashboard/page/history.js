@@ -1,4 +1,4 @@
-import { begin, byId, capital, drawShape, get, isOperator, kindName, kinds, locale, made, number, percent, put, reason, say, send } from "/page/base.js";
+import { begin, byId, capital, drawShape, get, isOperator, kindName, kinds, locale, made, number, percent, put, reason, refusalOf, request, say, send } from "/page/base.js";
 import { around } from "/page/around.js";
 
 const DAY_MS = 86_400_000;
@@ -62,18 +62,14 @@ async function ask() {
     return;
   }
   const number = ++asked;
-  const answer = await fetch(`/history/episodes?${query}`).catch(() => null);
+  const answer = await request(`/history/episodes?${query}`).catch(() => null);
   const body = answer && await answer.json().catch(() => null);
   if (number !== asked) return; // a newer question is under way
-  if (answer?.status === 401) {
-    location.href = "/login";
-    return;
-  }
   if (answer?.status === 404) {
     byId("none").hidden = false;
     return;
   }
-  failed = !answer || !body ? say("no_server") : answer.ok ? "" : body.error;
+  failed = answer?.ok && body ? "" : refusalOf(body);
   if (answer?.ok && body) told = body;
   draw();
 }
@@ -217,11 +213,11 @@ async function show(one, parent, opens) {
   shown = mine;
   put(cell, "…");
   const query = new URLSearchParams({ device: one.device, episode: one.episode });
-  const answer = await fetch(`/history/episode?${query}`).catch(() => null);
+  const answer = await request(`/history/episode?${query}`).catch(() => null);
   const body = answer && await answer.json().catch(() => null);
   if (shown !== mine) return;
   if (!answer?.ok || !body) {
-    put(cell, body?.error ?? say("no_server"));
+    put(cell, refusalOf(body));
     return;
   }
   const made_ = around(body);
@@ -235,9 +231,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show
 
 async function take(event) {
   event.preventDefault();
-  const answer = await fetch(event.currentTarget.href).catch(() => null);
+  const answer = await request(event.currentTarget.href).catch(() => null);
   if (!answer?.ok) {
-    put(byId("told"), (answer && (await answer.json().catch(() => null))?.error) ?? say("no_server"));
+    put(byId("told"), refusalOf(await answer?.json().catch(() => null)));
     return;
   }
   const name = /filename="([\w.-]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "evenkeel";
@@ -263,7 +259,7 @@ function draw() {
   byId("days_card").hidden = none && !told.driven.length;
   byId("list_card").hidden = none;
   const newest = told.newest === null ? say("no_episode_at_all") : say("no_episode", { when: shownTime(told.newest) });
-  put(byId("told"), [failed, told.problem, told.more ? say("more", { count: told.episodes.length }) : "", none ? newest : ""].filter(Boolean).join(" "));
+  put(byId("told"), [failed, told.problem, told.more ? say("more", { count: told.episodes.length }) : "", told.driven_more ? say("driven_more") : "", none ? newest : ""].filter(Boolean).join(" "));
   drawErase();
 }
 
@@ -281,7 +277,7 @@ byId("erase").addEventListener("submit", async (event) => {
   put(byId("erased"), "…");
   const { status, told: answer } = await send("/history/erase", { device, confirmed: byId("confirmed").value }).catch(() => ({ status: 0 }));
   if (status !== 200) {
-    put(byId("erased"), answer?.error ?? say("no_server"));
+    put(byId("erased"), refusalOf(answer));
     return;
   }
   byId("confirmed").value = "";

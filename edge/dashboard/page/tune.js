@@ -1,6 +1,6 @@
 // Recorded drives: pick them, mark what they show, tune on them, and see what thresholds come to.
 
-import { begin, byId, get, isOperator, items, kindName, locale, made, number, percent, put, say, send } from "/page/base.js";
+import { begin, byId, get, isOperator, items, kindName, locale, made, number, percent, put, refusalOf, refused, REFUSED_MS, request, RETRY_MS, say, send } from "/page/base.js";
 import { Timeline, clock, same, shapeOf, told } from "/page/timeline.js";
 import { TradeOff } from "/page/trade_off.js";
 
@@ -24,9 +24,9 @@ const kinds = () => Object.keys(listed.kinds);
 const drive = () => listed.drives.find((each) => each.name === open);
 
 async function ask(path) {
-  const answer = await fetch(path);
+  const answer = await request(path);
   const body = await answer.json();
-  return answer.ok ? body : { error: body.error, status: answer.status };
+  return answer.ok ? body : { error: refusalOf(body), status: answer.status };
 }
 
 function tell(key, values = {}) {
@@ -213,7 +213,7 @@ async function change(gone, come, key, values) {
     return true;
   }
   if (status === 409) tell("others_changed");
-  else tell("not_kept", { why: status ? answer.error : say("no_server") });
+  else tell("not_kept", { why: refusalOf(answer) });
   const found = await ask(`/tune/marks?name=${encodeURIComponent(name)}`).catch(() => ({ error: say("no_server") }));
   if (open === name) takeMarks(found.marks ?? marks);
   return false;
@@ -278,8 +278,8 @@ async function run() {
   const most = byId("most");
   if (!most.reportValidity() || most.value === "") return;
   const { status, told: answer } = await send("/tune/run", { drives: [...picked], max_false_per_hour: most.valueAsNumber })
-    .catch(() => ({ status: 0, told: { error: say("no_server") } }));
-  if (status !== 200) put(byId("job"), answer.error);
+    .catch(() => ({ status: 0, told: null }));
+  if (status !== 200) put(byId("job"), refusalOf(answer));
 }
 
 async function loadResult() {
@@ -349,9 +349,12 @@ async function heard(told_) {
 function listen() {
   const source = new EventSource("/tune/events");
   source.addEventListener("tune", (event) => heard(JSON.parse(event.data)));
-  source.onerror = () => {
+  source.onerror = async () => {
     put(byId("job"), say("no_server"));
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+    if (source.readyState !== EventSource.CLOSED) return;
+    const instead = await refused("/tune/events");
+    if (instead) put(byId("job"), refusalOf(instead));
+    setTimeout(listen, instead ? REFUSED_MS : RETRY_MS);
   };
 }
 

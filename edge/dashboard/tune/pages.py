@@ -180,7 +180,7 @@ class TunePages:
     async def _events(self, request: Request) -> Response:
         allowed = self._pages.check_look(request)
         if self._listeners >= LISTENERS:
-            raise Refusal(503, "too many browsers look already")
+            raise Refusal(503, "too many browsers look already", "crowd")
 
         async def events() -> AsyncIterator[str]:
             self._listeners += 1
