@@ -77,7 +77,7 @@ check: $(VENV)/.dev ## Lint, format, types, that rooms import only downwards, th
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m edge.tools.generate --check
 	$(VENV)/bin/shellcheck --external-sources --source-path=systemd --source-path=. systemd/*.sh systemd/evenkeel systemd/packages/*.sh \
-		systemd/packages/debian/evenkeel-allow systemd/packages/debian/*.p??inst systemd/packages/debian/*.p??rm
+		systemd/packages/debian/evenkeel-allow systemd/packages/debian/evenkeel-alive systemd/packages/debian/*.p??inst systemd/packages/debian/*.p??rm
 
 docs: $(DOCS)/.docs ## Build the documentation as a site into build/site; a broken link fails it
 	$(MKDOCS) build --strict --site-dir build/site $(ARGS)
@@ -262,6 +262,12 @@ reproducible: $(PACKAGING)/.packages ## Make release and packages twice, in two 
 
 deb-try: ## Try the packages of dist/ for this processor in a fresh CODENAME: install, upgrade, downgrade, purge; as root
 	systemd/packages/try-deb.sh $(CODENAME) build/deb $(if $(filter trixie,$(CODENAME)),deb13,deb12) dist
+
+.PHONY: image
+image: ## Make an OCI image of the package in dist/ for PLATFORM in CODENAME, without daemon or registry; as root
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) systemd/packages/image.sh $(CODENAME) \
+		dist/evenkeel_*+$(if $(filter trixie,$(CODENAME)),deb13,deb12)_$(if $(filter x86_64,$(PLATFORM)),amd64,arm64).deb \
+		dist/evenkeel-$(CODENAME)-$(PLATFORM).oci.tar
 
 clean: ## Remove the virtual environments, caches and build products; training runs stay
 	rm -rf $(VENV) $(FLEET) $(TRAINING) $(TFLITE) $(DOCS) $(PACKAGING) $(dir $(SQLITE)) .axe build dist wheelhouse *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +26,20 @@ class Notifier:
 
     A name that starts with ``@`` is in Linux' abstract namespace. A manager that does not read is never waited for:
     what it must hear (ready, reloading, stopping) is sent again with the next message, the rest is dropped.
+
+    ``alive_file`` is touched whenever the watchdog is fed: in a container, which has no manager, its health check looks
+    at the file's age.
     """
 
-    def __init__(self, address: str | None, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        address: str | None,
+        *,
+        alive_file: Path | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._clock_ns = clock_ns
+        self._alive_file = alive_file
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
         self._alive_ns: int | None = None
         self._failing = False
@@ -41,7 +52,8 @@ class Notifier:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Notifier:
         """The service manager that started this process, if any."""
-        return cls(environ.get("NOTIFY_SOCKET") or None)
+        file = environ.get("ALIVE_FILE")
+        return cls(environ.get("NOTIFY_SOCKET") or None, alive_file=Path(file) if file else None)
 
     def ready(self) -> None:
         """Start-up, or a reload, is complete."""
@@ -53,6 +65,7 @@ class Notifier:
         if self._alive_ns is None or now_ns - self._alive_ns >= ALIVE_PERIOD_S * 1e9:
             self._alive_ns = now_ns
             self._send("WATCHDOG=1")
+            self._touch()
 
     def status(self, text: str) -> None:
         """One line for ``systemctl status``."""
@@ -71,6 +84,15 @@ class Notifier:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _touch(self) -> None:
+        if self._alive_file is None:
+            return
+        try:
+            self._alive_file.touch()
+        except OSError as error:  # the health check, which then fails, is what it is for
+            _log.warning("cannot touch $ALIVE_FILE, no longer tried: %s", error)
+            self._alive_file = None
 
     def _owe(self, message: str) -> None:
         self._owed = [*self._owed, message][-OWED:]

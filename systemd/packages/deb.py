@@ -167,6 +167,7 @@ def stage_program(stage: Path, suite: Suite) -> None:
     _write(home / "systemd/common.sh", (SYSTEMD / "common.sh").read_text(encoding="utf-8"))
     _write(stage / "usr/bin/evenkeel", _packaged(SYSTEMD / "evenkeel"), 0o755)
     _write(stage / "usr/sbin/evenkeel-allow", (TEMPLATES / "evenkeel-allow").read_text(encoding="utf-8"), 0o755)
+    _write(home / "bin/evenkeel-alive", (TEMPLATES / "evenkeel-alive").read_text(encoding="utf-8"), 0o755)
     _write(stage / "etc/evenkeel/evenkeel.toml", (SYSTEMD / "evenkeel.toml").read_text(encoding="utf-8"))
 
 
@@ -177,7 +178,7 @@ def write_debian(tree: Path, suite: Suite, version: str, maintainer: str, packag
         PackagingError: it is not known when the sources were last changed.
     """
     debian = tree / "debian"
-    shutil.copytree(TEMPLATES, debian, ignore=shutil.ignore_patterns("evenkeel-allow"))
+    shutil.copytree(TEMPLATES, debian, ignore=shutil.ignore_patterns("evenkeel-allow", "evenkeel-alive"))
     values = {
         "@MAINTAINER@": maintainer,
         "@GLIBC@": glibc_needed(packages),

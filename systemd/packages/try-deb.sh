@@ -75,7 +75,7 @@ main() {
 
     step "purge: nothing stays but the users"
     inside dpkg --purge evenkeel-dashboard evenkeel
-    left=$(find "$ROOT" -xdev \( -path "$ROOT/proc" -o -path "$ROOT/systemd" \) -prune -o -iname '*evenkeel*' -print)
+    left=$(find "$ROOT" -xdev \( -path "$ROOT/proc" -o -path "$ROOT/run/lock" -o -path "$ROOT/systemd" \) -prune -o -iname '*evenkeel*' -print)
     [ -z "$left" ] || fail "purging leaves $left"
 
     step "the package says no beside install.sh"

@@ -110,3 +110,36 @@ def test_a_manager_that_comes_back_is_told_again(tmp_path: Path) -> None:
         notifier.status("to somebody")
         assert listener.recv(256) == b"STATUS=to somebody"
     notifier.close()
+
+
+def test_a_container_s_health_check_sees_when_the_watchdog_was_fed_last(tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    now_ns = 0
+    notifier = Notifier(None, alive_file=file, clock_ns=lambda: now_ns)
+    notifier.ready()
+    assert not file.exists()
+    notifier.alive()
+    assert file.exists()
+    os.utime(file, (1, 1))
+    notifier.alive()
+    assert file.stat().st_mtime == 1, "once a second is enough"
+    now_ns = 1_000_000_000
+    notifier.alive()
+    assert file.stat().st_mtime > 1
+
+
+def test_a_file_that_cannot_be_touched_is_said_once_and_holds_up_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_ns = 0
+    notifier = Notifier(None, alive_file=tmp_path / "none" / "alive", clock_ns=lambda: now_ns)
+    for _ in range(3):
+        now_ns += 1_000_000_000
+        notifier.alive()
+    assert caplog.text.count("cannot touch $ALIVE_FILE") == 1
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    Notifier.from_environment({"ALIVE_FILE": str(tmp_path / "alive")}).alive()
+    assert (tmp_path / "alive").exists()
+    Notifier.from_environment({}).alive()

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 
@@ -148,3 +149,26 @@ def test_a_package_beside_the_installer_s_release_is_refused_with_the_remedy(tre
     current.touch()
     assert refused().returncode == 1
     assert "/opt/evenkeel/current/systemd/uninstall.sh --keep-data" in refused().stderr
+
+
+@pytest.mark.parametrize(
+    ("age_s", "code", "said"), [(5, 0, ""), (25, 1, "no frame for 20 s"), (None, 1, "not started")]
+)
+def test_a_container_is_healthy_while_its_watchdog_is_fed(
+    tmp_path: Path, age_s: int | None, code: int, said: str
+) -> None:
+    file = tmp_path / "alive"
+    if age_s is not None:
+        file.touch()
+        os.utime(file, (time.time() - age_s,) * 2)
+    command = ["/bin/sh", deb.TEMPLATES / "evenkeel-alive"]
+    environment = {**os.environ, "ALIVE_FILE": str(file)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == code
+    assert said in done.stderr
+
+
+def test_a_container_waits_as_long_for_a_frame_as_systemd_does() -> None:
+    unit = (SOURCE / "systemd/evenkeel.service").read_text()
+    assert "\nWatchdogSec=20\n" in unit
+    assert "-lt 20 ]" in (deb.TEMPLATES / "evenkeel-alive").read_text()
