@@ -44,5 +44,6 @@ buildah config --arch "$architecture" --os linux --user evenkeel --workingdir / 
     --label org.opencontainers.image.title=evenkeel --label "org.opencontainers.image.version=$version" \
     --label org.opencontainers.image.licenses=Apache-2.0 "$container"
 rm -f "$OUT"
-buildah commit --quiet --disable-compression=false --format oci --timestamp "$SOURCE_DATE_EPOCH" "$container" "oci-archive:$OUT:evenkeel:$version" >/dev/null
+buildah commit --quiet --disable-compression=false --format oci --timestamp "$SOURCE_DATE_EPOCH" "$container" \
+    "oci-archive:$OUT:evenkeel:$(printf %s "$version" | tr + -)" >/dev/null # a tag knows no plus sign
 printf '%s\n' "$OUT"
