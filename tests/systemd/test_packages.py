@@ -161,7 +161,7 @@ def test_a_container_is_healthy_while_its_watchdog_is_fed(
     if age_s is not None:
         file.touch()
         os.utime(file, (time.time() - age_s,) * 2)
-    command = ["/bin/sh", deb.TEMPLATES / "evenkeel-alive"]
+    command: list[str | Path] = ["/bin/sh", deb.TEMPLATES / "evenkeel-alive"]
     environment = {**os.environ, "ALIVE_FILE": str(file)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == code
