@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from argon2 import PasswordHasher
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -47,6 +48,9 @@ SHOTS = ROOT / "build" / "dashboard"
 AXE = ROOT / ".axe" / "axe_playwright_python" / "axe.min.js"
 TOPICS = Topics("evenkeel", "van-7")
 PATIENCE_S = 60
+ATTEMPTS = 3
+HEARD_S = 5
+"""An input reaches the page within milliseconds, or never."""
 TUNING_S = 180
 """It takes seconds, but with as little haste as a busy machine likes."""
 SCRIPT = "</p><script>window.taken=1</script><img src=x onerror='window.taken=1'><b>bold</b>"
@@ -88,7 +92,26 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Press a button."""
-        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+        self._until_heard("click", lambda: self.driver.find_element(By.CSS_SELECTOR, selector).click())
+
+    def press(self, *keys: str) -> None:
+        """Press keys where the focus is."""
+        self._until_heard("keydown", lambda: self.driver.switch_to.active_element.send_keys(*keys))
+
+    def _until_heard(self, event: str, act: Callable[[], None]) -> None:
+        """Do it again where nothing of it has reached the page: on a busy machine Chromium loses a driver's input."""
+        listen = """
+            window.heard = 0;
+            addEventListener(arguments[0], () => { window.heard += 1; }, { capture: true, once: true });
+        """
+        for _ in range(ATTEMPTS):
+            self.driver.execute_script(listen, event)
+            act()
+            with suppress(TimeoutException):
+                # on another page, to which it has led, nobody has counted
+                self.wait(lambda: self.driver.execute_script("return window.heard !== 0"), event, HEARD_S)
+                return
+        pytest.fail(f"{ATTEMPTS} times no {event} has reached the page")
 
     def as_device(self, size: str, scheme: str) -> None:
         """Be of this size, light or dark."""
@@ -205,10 +228,10 @@ def test_the_keyboard_leads_to_every_control_and_the_language_can_be_changed(pla
     played.open("/health")
     reached = []
     for _ in range(6):
-        played.driver.switch_to.active_element.send_keys(Keys.TAB)
+        played.press(Keys.TAB)
         reached.append(played.driver.switch_to.active_element.text)
     assert reached == ["Now", "Cab", "Health", "History", "Tune", "Deutsch"]
-    played.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    played.press(Keys.ENTER)
     played.wait_for("nav", "Jetzt")
     assert played.driver.execute_script("return document.documentElement.lang") == "de"
     played.open("/")
@@ -690,7 +713,7 @@ def test_marks_are_made_moved_and_taken_away_by_keys_alone_and_what_makes_no_sen
             field = tuner.driver.find_element(By.ID, name)
             field.clear()
             field.send_keys(value)
-        tuner.driver.find_element(By.ID, "to").send_keys(Keys.ENTER)
+        tuner.press(Keys.ENTER)
 
     mark("fatigue", "25", "40")
     tuner.wait_for("#told", "The drive goes from 0:00.0 to 0:29.8")
@@ -700,13 +723,13 @@ def test_marks_are_made_moved_and_taken_away_by_keys_alone_and_what_makes_no_sen
     tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.0.")
     block = "document.querySelector('.block[aria-label^=fatigue]')"
     tuner.driver.execute_script(f"{block}.focus()")
-    tuner.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    tuner.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.4.")
     mark("fatigue", "9", "12")
     tuner.wait_for("#told", "Joined with what it overlapped: fatigue, 0:08.0 to 0:12.0.")
     assert labels(drives) == [*before, "8,12,fatigue,van-7/drive.jsonl"]
     tuner.driver.execute_script(f"{block}.focus()")
-    tuner.driver.switch_to.active_element.send_keys(Keys.DELETE)
+    tuner.press(Keys.DELETE)
     tuner.wait_for("#told", "Deleted: fatigue, 0:08.0 to 0:12.0.")
     tuner.click("#undo")
     tuner.wait_for("#told", "Undone.")
