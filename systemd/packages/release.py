@@ -34,10 +34,11 @@ def main() -> int:
     os.umask(0o022)
     try:
         epoch = int(source_date().timestamp())
-        asked.out.mkdir(parents=True, exist_ok=True)
-        build_python(asked.work, asked.out, epoch)
+        work, out = asked.work.resolve(), asked.out.resolve()
+        out.mkdir(parents=True, exist_ok=True)
+        build_python(work, out, epoch)
         for tree in asked.trees:
-            list_contents(tree, asked.work, asked.out)
+            list_contents(tree, work, out)
     except PackagingError as error:
         sys.stderr.write(f"make release: {error}\n")
         return 1
@@ -58,7 +59,7 @@ def build_python(work: Path, out: Path, epoch: int) -> None:
     # whatever git here makes of modes and this user of owners
     with tarfile.open(fileobj=io.BytesIO(_git("-c", "tar.umask=0022", "archive", "--format=tar", "HEAD"))) as archive:
         archive.extractall(source)  # noqa: S202 - our own commit
-    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out.resolve()), str(source)], source)
+    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)], source)
     for archive_path in out.glob("evenkeel-*.tar.gz"):
         settle(archive_path, epoch)
 
@@ -102,7 +103,7 @@ def list_contents(tree: Path, work: Path, out: Path) -> None:
     listed = out / f"{made[0].stem}.cdx.json"
     program = Path(sys.executable).with_name("cyclonedx-py")
     command = [str(program), "environment", "--output-reproducible", "--pyproject", str(SOURCE / "pyproject.toml")]
-    run([*command, "--output-file", str(listed.resolve()), str((frame / "bin/python").absolute())], SOURCE)
+    run([*command, "--output-file", str(listed), str(frame / "bin/python")], SOURCE)
     add_models(listed, packages[0] / "edge/vision/weights")
 
 
