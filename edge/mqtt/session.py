@@ -176,18 +176,27 @@ class _Awaited:
 class _Client(paho.Client):
     """paho's client, which tells of pings, and reads reason codes that its tables do not have for a packet.
 
-    It takes what has come from the network in one go, where paho asks the system for each byte of a packet's length.
+    Where it ``gathers``, it takes all that has come from the network in one go; paho asks the system for each byte of a
+    packet's length. Only where nobody has to keep up with each message: between paho's reads other threads get a turn.
 
     paho has no public way to do any of it. mosquitto answers a message that is too large with 149, which the standard
     keeps for CONNACK and DISCONNECT; paho takes such a packet for damage and closes. Here the code becomes 131 for
     paho, and ``true_code`` is what it was, for as long as the packet is dealt with.
     """
 
-    def __init__(self, *args: Any, on_ping: Callable[[], None], on_pong: Callable[[], None], **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        on_ping: Callable[[], None],
+        on_pong: Callable[[], None],
+        gathers: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.true_code: int | None = None
         self._told_ping = on_ping
         self._told_pong = on_pong
+        self._gathers = gathers
         self._taken = b""
         self._used = 0
 
@@ -197,6 +206,8 @@ class _Client(paho.Client):
         return self._used < len(self._taken) and self.socket() is not None
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._gathers:
+            return super()._sock_recv(bufsize)
         if self._used == len(self._taken):
             self._taken, self._used = b"", 0
             self._taken = super()._sock_recv(READ_BYTES)
@@ -448,6 +459,7 @@ class Session:
             reconnect_on_failure=False,
             on_ping=self._on_ping,
             on_pong=self._on_pong,
+            gathers=self._gather_s > 0,
         )
         client.connect_timeout = self._config.answer_s
         if will is not None:
