@@ -199,18 +199,34 @@ class _Client(paho.Client):
         self._gathers = gathers
         self._taken = b""
         self._used = 0
+        self._over = False
 
     @property
     def has_more(self) -> bool:
-        """Whether something was taken from the network that nobody has dealt with."""
-        return self._used < len(self._taken) and self.socket() is not None
+        """Whether something came from the network that nobody has dealt with, be it the connection's end."""
+        return (self._used < len(self._taken) or self._over) and self.socket() is not None
+
+    def _take(self) -> bytes:
+        """What has come, up to READ_BYTES: with TLS many records, of which the system hands out one at a time."""
+        taken = super()._sock_recv(READ_BYTES)
+        secured = isinstance(self.socket(), ssl.SSLSocket)
+        while secured and not self._over and len(taken) < READ_BYTES:
+            try:
+                more = super()._sock_recv(READ_BYTES - len(taken))
+            except BlockingIOError:
+                break
+            except OSError:  # whoever asks again, behind what came before it, gets it again
+                more = b""
+            taken += more
+            self._over = not more
+        return taken
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if not self._gathers:
             return super()._sock_recv(bufsize)
         if self._used == len(self._taken):
-            self._taken, self._used = b"", 0
-            self._taken = super()._sock_recv(READ_BYTES)
+            self._taken, self._used, self._over = b"", 0, False
+            self._taken = self._take()
         piece = self._taken[self._used : self._used + bufsize]
         self._used += len(piece)
         return piece

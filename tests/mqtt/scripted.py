@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -100,8 +101,9 @@ def _properties(kind: int, values: dict[str, Any]) -> bytes:
 class ScriptedBroker:
     """Speaks MQTT 5 or 3.1.1, as the device asks, on a free port; ``received`` holds every packet in order."""
 
-    def __init__(self, script: Script = lambda _: None) -> None:
+    def __init__(self, script: Script = lambda _: None, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
+        self._tls = tls
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._received: list[Packet] = []
@@ -166,6 +168,8 @@ class ScriptedBroker:
                 connection, _ = self._server.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             self._open.append(connection)
             number, self._count = self._count, self._count + 1
             threading.Thread(target=self._speak, args=(connection, number), daemon=True).start()

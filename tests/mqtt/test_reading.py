@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +15,9 @@ from edge.mqtt.connect import Connector
 from edge.mqtt.extras import Reply
 from edge.mqtt.session import Answer, Delivery, Ending, Session, Wake
 from tests.mqtt.scripted import PUBLISH, ScriptedBroker, disconnect
+
+if TYPE_CHECKING:
+    from tests.mqtt.conftest import Certificates
 
 TOPIC = "evenkeel/van-7/state"
 BURST = 400
@@ -24,14 +29,14 @@ Until = Callable[..., None]
 class Listener:
     """A connection in a thread of its own; what comes is noted."""
 
-    def __init__(self, port: int, gather_s: float) -> None:
+    def __init__(self, port: int, gather_s: float, tls: Mapping[str, Any]) -> None:
         self.came: list[bytes] = []
         self.to_say: list[str] = []
         self.stands = threading.Event()
         self.stopping = False
         self.wake = Wake()
         self.ending: Ending | None = None
-        config = Config.model_validate({"mqtt": {"host": "127.0.0.1", "port": port}})
+        config = Config.model_validate({"mqtt": {"host": "127.0.0.1", "port": port, "tls": tls}})
         self._connector = Connector(config, {}, client_id="listener", will=None, wake=self.wake, gather_s=gather_s)
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._thread.start()
@@ -69,10 +74,14 @@ class Listener:
 
 
 @contextmanager
-def listening(gather_s: float) -> Iterator[tuple[ScriptedBroker, Listener]]:
+def listening(gather_s: float, tls: Certificates | None = None) -> Iterator[tuple[ScriptedBroker, Listener]]:
     """A broker and who listens to it."""
-    with ScriptedBroker() as broker:
-        listener = Listener(broker.port, gather_s)
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.server, tls.folder / "server.key")
+    with ScriptedBroker(tls=context) as broker:
+        listener = Listener(broker.port, gather_s, {"enabled": True, "ca_file": tls.ca} if tls else {})
         try:
             assert listener.stands.wait(10.0)
             yield broker, listener
@@ -93,6 +102,16 @@ def test_each_of_many_messages_that_come_at_once_arrives_once_and_in_order(until
         assert listener.came == numbered(BURST)
 
 
+def test_of_what_comes_in_many_records_of_tls_none_waits_for_another_gathering(
+    until: Until, certificates: Certificates
+) -> None:
+    with listening(0.4, certificates) as (broker, listener):
+        for payload in numbered(BURST):  # each in a record of its own, as brokers send them
+            broker.send(TOPIC, payload)
+        until(lambda: len(listener.came) >= BURST, "the burst")
+        assert listener.came == numbered(BURST)
+
+
 @pytest.mark.parametrize("gather_s", [0.0, 0.02])
 def test_a_message_that_comes_in_two_pieces_is_read_when_it_is_whole(until: Until, gather_s: float) -> None:
     with listening(gather_s) as (broker, listener):
@@ -101,6 +120,15 @@ def test_a_message_that_comes_in_two_pieces_is_read_when_it_is_whole(until: Unti
         broker.send_rest()
         until(lambda: len(listener.came) == 9, "the last")
         assert listener.came == numbered(9)
+
+
+def test_an_end_without_a_word_ends_it_behind_what_came(until: Until, certificates: Certificates) -> None:
+    for tls in (None, certificates):
+        with listening(0.02, tls) as (broker, listener):
+            broker.send_all(TOPIC, numbered(9), left_out=5)
+            broker.cut()
+            until(lambda: listener.ending is not None, "the end")
+            assert listener.came == numbered(8)
 
 
 def test_what_came_with_the_end_of_the_connection_is_handed_on_and_the_reason_told(until: Until) -> None:
