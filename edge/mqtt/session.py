@@ -56,6 +56,8 @@ MAX_PACKET_BYTES = 8192
 """Told to an MQTT 5 broker; a command is far smaller."""
 READ_BYTES = 65_536
 """So much is taken from the network at once."""
+TAKES = 2
+"""So often at most before others have their turn: where more comes than can be dealt with, taking would never end."""
 
 _IMPLEMENTATION_SPECIFIC = 131
 _VERSION_OF_3 = 1
@@ -178,6 +180,7 @@ class _Client(paho.Client):
 
     Where it ``gathers``, it takes all that has come from the network in one go; paho asks the system for each byte of a
     packet's length. Only where nobody has to keep up with each message: between paho's reads other threads get a turn.
+    ``takes`` counts how often it did.
 
     paho has no public way to do any of it. mosquitto answers a message that is too large with 149, which the standard
     keeps for CONNACK and DISCONNECT; paho takes such a packet for damage and closes. Here the code becomes 131 for
@@ -197,6 +200,7 @@ class _Client(paho.Client):
         self._told_ping = on_ping
         self._told_pong = on_pong
         self._gathers = gathers
+        self.takes = 0
         self._taken = b""
         self._used = 0
         self._over = False
@@ -208,6 +212,7 @@ class _Client(paho.Client):
 
     def _take(self) -> bytes:
         """What has come, up to READ_BYTES: with TLS many records, of which the system hands out one at a time."""
+        self.takes += 1
         taken = super()._sock_recv(READ_BYTES)
         secured = isinstance(self.socket(), ssl.SSLSocket)
         while secured and not self._over and len(taken) < READ_BYTES:
@@ -495,8 +500,9 @@ class Session:
     def _drive(self) -> None:
         answer_by = time.monotonic() + self._config.answer_s
         while self._ending is None and (sock := cast("socket.socket | None", self._client.socket())) is not None:
-            rest_s = max(0.0, self._read_from - time.monotonic())
-            pending = not rest_s and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+            left = self._client.has_more
+            rest_s = 0.0 if left else max(0.0, self._read_from - time.monotonic())
+            pending = left or (not rest_s and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0)
             reading: list[socket.socket | Wake] = [self._wake] if rest_s else [self._wake, sock]
             writing = [sock] if self._client.want_write() else []
             wait_s = 0.0 if pending else min(rest_s or TICK_S, self._tick_s())
@@ -504,8 +510,9 @@ class Session:
             if self._wake in readable:
                 self._wake.clear()
             if pending or sock in readable:
+                enough = self._client.takes + TAKES
                 self._client.loop_read()
-                while self._client.has_more and self._ending is None:
+                while self._client.has_more and self._ending is None and self._client.takes < enough:
                     self._client.loop_read()
                 self._read_from = time.monotonic() + self._gather_s
             if writable:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,8 @@ import pytest
 from edge.config import Config
 from edge.mqtt.connect import Connector
 from edge.mqtt.extras import Reply
-from edge.mqtt.session import Answer, Delivery, Ending, Session, Wake
-from tests.mqtt.scripted import PUBLISH, ScriptedBroker, disconnect
+from edge.mqtt.session import READ_BYTES, TAKES, Answer, Delivery, Ending, Session, Wake
+from tests.mqtt.scripted import PUBLISH, ScriptedBroker, disconnect, message
 
 if TYPE_CHECKING:
     from tests.mqtt.conftest import Certificates
@@ -31,6 +33,8 @@ class Listener:
 
     def __init__(self, port: int, gather_s: float, tls: Mapping[str, Any]) -> None:
         self.came: list[bytes] = []
+        self.turns = [0]
+        self.slow_s = 0.0
         self.to_say: list[str] = []
         self.stands = threading.Event()
         self.stopping = False
@@ -57,7 +61,8 @@ class Listener:
         self.stands.set()
 
     def pump(self, session: Session) -> None:
-        """Say what is to be said."""
+        """Say what is to be said; note how much had come."""
+        self.turns.append(len(self.came))
         if self.stopping:
             session.goodbye()
             return
@@ -71,6 +76,7 @@ class Listener:
         """Note it."""
         assert (topic, retained, reply) == (TOPIC, False, None)
         self.came.append(payload)
+        time.sleep(self.slow_s)
 
 
 @contextmanager
@@ -120,6 +126,17 @@ def test_a_message_that_comes_in_two_pieces_is_read_when_it_is_whole(until: Unti
         broker.send_rest()
         until(lambda: len(listener.came) == 9, "the last")
         assert listener.came == numbered(9)
+
+
+@pytest.mark.parametrize("gather_s", [0.0, 0.02])
+def test_where_more_comes_than_can_be_dealt_with_others_have_their_turn(until: Until, gather_s: float) -> None:
+    flood = [b"x" * 90] * 4000
+    with listening(gather_s) as (broker, listener):
+        listener.slow_s = 0.0002
+        broker.send_all(TOPIC, flood)
+        until(lambda: len(listener.came) == len(flood), "the flood")
+        until(lambda: listener.turns[-1] == len(flood), "the last turn")
+        assert max(b - a for a, b in pairwise(listener.turns)) <= TAKES * READ_BYTES / len(message(TOPIC, flood[0])) + 1
 
 
 def test_an_end_without_a_word_ends_it_behind_what_came(until: Until, certificates: Certificates) -> None:
