@@ -238,6 +238,7 @@ class Pipeline:
             self._last = LastReading(read, face, frame.t, small, detail, quality.weight)
         seen = Observation(frame.t, Sight.FACE, face, quality, {**read, **eyes}, held=held)
         if quality.weight * seen.familiar < config.min_weight:
+            self._look = None
             return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
         settled = self._follower.settled
         self._look = LastLook(seen, face, frame.luma.shape, place_of(frame.luma, face)) if settled else None

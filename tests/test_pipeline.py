@@ -421,6 +421,18 @@ def test_a_face_whose_place_changes_is_looked_for_in_that_frame(change: str) -> 
     assert tracker.looks > before or change == "size", "in a picture of another size the face model looks"
 
 
+def test_after_an_unfamiliar_face_a_face_is_looked_for_at_once() -> None:
+    pipeline, _, _ = followed(60)
+    reader = pipeline.reader
+    assert isinstance(reader, FakeReader)
+    frames = at(60, 1.0, cabin(), CALM_AFTER_S)
+    seen = next(each for each in map(pipeline.step, frames) if FACE not in each.observation.held).observation
+    reader.familiar = 0.0
+    other = pipeline.step(Frame(with_another_face(cabin()), seen.t + 1 / 60)).observation
+    assert other.reason == Reason(ReasonCode.FACE_UNFAMILIAR)
+    assert FACE not in pipeline.step(Frame(cabin(), seen.t + 2 / 60)).observation.held
+
+
 @pytest.mark.parametrize("gap", ["no picture", "pause", "asleep"])
 def test_after_a_gap_a_face_is_looked_for_at_once(gap: str) -> None:
     pipeline, _, _ = followed()
