@@ -433,6 +433,19 @@ def test_after_an_unfamiliar_face_a_face_is_looked_for_at_once() -> None:
     assert FACE not in pipeline.step(Frame(cabin(), seen.t + 2 / 60)).observation.held
 
 
+@pytest.mark.parametrize("size", [44.0, 120.0])
+def test_a_face_is_looked_for_where_the_next_picture_lies_in_the_same_memory(size: float) -> None:
+    finder, shared = FakeFinder(size=size), cabin()
+    reader, tracker = FakeReader("neutral"), FakeTracker(finder)
+    pipeline = Pipeline(Config(), finder, reader, tracker=tracker)
+    read_times(pipeline, at(15, CALM_AFTER_S, shared))
+    steps = map(pipeline.step, at(60, 1.0, shared, CALM_AFTER_S))
+    seen = next(each.observation for each in steps if FACE not in each.observation.held)
+    assert FACE in pipeline.step(Frame(shared, seen.t + 1 / 60)).observation.held, "else the next is looked for anyway"
+    shared[:] = shared[::-1].copy()
+    assert FACE not in pipeline.step(Frame(shared, seen.t + 2 / 60)).observation.held
+
+
 @pytest.mark.parametrize("gap", ["no picture", "pause", "asleep"])
 def test_after_a_gap_a_face_is_looked_for_at_once(gap: str) -> None:
     pipeline, _, _ = followed()

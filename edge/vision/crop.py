@@ -115,9 +115,13 @@ def boxed(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
 
 
 def place_of(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
-    """How the face's place in the picture (H, W) looks, some PLACE_PX pixels wide; cut without regard to the points."""
+    """How the face's place in the picture (H, W) looks, some PLACE_PX pixels wide; cut without regard to the points.
+
+    It is no part of the picture's own memory, in which the next one may lie by the time that both are compared.
+    """
     part = boxed(luma, face)
-    return halve(part, min(part.shape) / PLACE_PX)[0]
+    small, factor = halve(part, min(part.shape) / PLACE_PX)
+    return small if factor > 1 else small.copy()
 
 
 def change(small: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
