@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.compat import Self
 from edge.config import Config
 from edge.decision.decider import Decider
-from edge.decision.holding import BETTER, FACE_HOLD_S, MOVED, stands
+from edge.decision.holding import BETTER, FACE_HOLD_S, is_still, stands
 from edge.decision.kinds import going_by
 from edge.decision.ordinary import OrdinaryFace
 from edge.decision.states import reason_of
@@ -35,7 +35,7 @@ from edge.domain import (
 )
 from edge.timing import StageTimes
 from edge.vision import follow
-from edge.vision.crop import FaceView, change, place_of
+from edge.vision.crop import FaceView, change, place_of, spread
 from edge.vision.quality import Detail, detail_of, fault, picture_fault, weigh
 from edge.vision.seat import moved, seat_pixels
 
@@ -113,12 +113,16 @@ class OpenEyes:
 
 @dataclass(frozen=True, slots=True)
 class LastLook:
-    """What was seen when the face was last looked for, in a picture of which shape, and how the face's place looked."""
+    """What was seen when the face was last looked for, in a picture of which shape, and how the face's place looked.
+
+    ``spread`` is that of the place's grey levels.
+    """
 
     seen: Observation
     face: Face
     shape: tuple[int, ...]
     place: NDArray[np.uint8]
+    spread: float
 
 
 _Read = tuple[Mapping[str, Reading], tuple[str, ...]]
@@ -237,11 +241,12 @@ class Pipeline:
                 read = self.reader.read_all(view).readings()
             self._last = LastReading(read, face, frame.t, small, detail, quality.weight)
         seen = Observation(frame.t, Sight.FACE, face, quality, {**read, **eyes}, held=held)
+        self._look = None
         if quality.weight * seen.familiar < config.min_weight:
-            self._look = None
             return replace(seen, reason=Reason(ReasonCode.FACE_UNFAMILIAR))
-        settled = self._follower.settled
-        self._look = LastLook(seen, face, frame.luma.shape, place_of(frame.luma, face)) if settled else None
+        if self._follower.settled:
+            place = place_of(frame.luma, face)
+            self._look = LastLook(seen, face, frame.luma.shape, place, spread(place))
         return seen
 
     def _unmoved(self, frame: Frame, context: Context) -> Observation | None:
@@ -252,8 +257,8 @@ class Pipeline:
         if frame.luma.shape != look.shape or not self._stands(last, frame.t, 0.0, context):
             return None
         with self.times.measure("still"):
-            moved = change(place_of(frame.luma, look.face), look.place) > MOVED
-        if moved:
+            still = is_still(change(place_of(frame.luma, look.face), look.place), look.spread)
+        if not still:
             return None
         eyes, held = self._read_eyes(frame, look.face)
         return replace(look.seen, t=frame.t, readings={**last.readings, **eyes}, held=(FACE, *last.readings, *held))

@@ -372,14 +372,14 @@ class FakeTracker:
         return self.finder.find_near(luma)
 
 
-def followed(fps: float = 15.0, **vision: float) -> tuple[Pipeline, FakeTracker, FakeEyes]:
+def followed(fps: float = 15.0, luma: Luma | None = None, **vision: float) -> tuple[Pipeline, FakeTracker, FakeEyes]:
     """A pipeline that has followed a calm face that does not move, its eyes wide open."""
     finder, eyes = FakeFinder(), FakeEyes(0.95)
     tracker = FakeTracker(finder)
     pipeline = Pipeline(
         Config.model_validate({"vision": vision}), finder, FakeReader("neutral"), eyes=eyes, tracker=tracker
     )
-    read_times(pipeline, at(fps, CALM_AFTER_S, cabin()))
+    read_times(pipeline, at(fps, CALM_AFTER_S, cabin() if luma is None else luma))
     return pipeline, tracker, eyes
 
 
@@ -444,6 +444,17 @@ def test_a_face_is_looked_for_where_the_next_picture_lies_in_the_same_memory(siz
     assert FACE in pipeline.step(Frame(shared, seen.t + 1 / 60)).observation.held, "else the next is looked for anyway"
     shared[:] = shared[::-1].copy()
     assert FACE not in pipeline.step(Frame(shared, seen.t + 2 / 60)).observation.held
+
+
+@pytest.mark.parametrize("fainter", [1, 4])
+def test_a_face_that_moves_is_looked_for_however_faint_the_picture(fainter: int) -> None:
+    luma = cabin() // fainter + 40
+    pipeline, _, _ = followed(luma=luma)
+    steps = map(pipeline.step, at(60, 1.0, luma, CALM_AFTER_S))
+    seen = next(each.observation for each in steps if FACE not in each.observation.held)
+    assert FACE in pipeline.step(Frame(luma, seen.t + 1 / 60)).observation.held
+    elsewhere = np.roll(luma, 6, axis=0)
+    assert FACE not in pipeline.step(Frame(elsewhere, seen.t + 2 / 60)).observation.held
 
 
 @pytest.mark.parametrize("gap", ["no picture", "pause", "asleep"])

@@ -22,6 +22,17 @@ in each. In that time a nod begins, and none is over."""
 MOVED = 4.0
 """A face is looked for at once where its place in the picture, seen small, differs by so many grey levels in the mean.
 On the clips no face had moved by a thirtieth of its size from one frame to the next where it was less."""
+MOVED_SHARE = 0.1
+"""Or by this share of how far the place's grey levels spread: in the dark they are so near to each other that a face
+moves far before they differ by MOVED."""
+
+
+def is_still(change: float, spread: float) -> bool:
+    """Whether a face whose place differs by ``change`` since it was looked for is still there.
+
+    ``spread`` is the standard deviation of the place's grey levels then.
+    """
+    return change < min(MOVED, MOVED_SHARE * spread)
 
 
 def stands(age_s: float, change: float, hold_s: float, *, stirred: bool, speed_kmh: float | None) -> bool:

@@ -124,6 +124,11 @@ def place_of(luma: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     return small if factor > 1 else small.copy()
 
 
+def spread(small: NDArray[np.uint8]) -> float:
+    """Standard deviation of a small picture's grey levels; none of an empty one."""
+    return float(cv2.meanStdDev(small)[1][0, 0]) if small.size else 0.0
+
+
 def change(small: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Mean difference of two small pictures of one shape, grey levels; none of empty ones."""
     return cv2.norm(small, other, cv2.NORM_L1) / small.size if small.size else 0.0
