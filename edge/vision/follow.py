@@ -160,7 +160,7 @@ class DriverFollower:
             self._last, self._shape = None, luma.shape
         face = self._tracked(luma, t) or self._found(luma, t)
         if face is None or not self._stands(luma, face, t):
-            self._anchor = None
+            self._anchor, self._check_s = None, CHECK_S
             return None
         if self._last is None or distance(face, self._last) > NEAR_SIZES / 2:
             self._filter = OneEuro()
@@ -225,7 +225,7 @@ class DriverFollower:
         if self._last is None:
             self._ways, self._checked_t, self._check_s = [], t, CHECK_S
             return self._finder.is_upright(luma, face)
-        if self._anchor is None:
+        if self._anchor is None or not 0 <= t - self._seen_t <= AT_ONCE_S:
             self._check_s = CHECK_S
         if 0 <= t - self._checked_t < self._check_s:
             return True

@@ -320,16 +320,21 @@ def test_a_followed_face_is_looked_at_one_way_up_in_a_frame_and_all_ways_in_turn
     assert [turn for each in looks for turn in each] == [0, 1, 2, 3] * 2
 
 
-def test_what_the_tracker_follows_without_a_break_is_checked_less_and_less_often_and_anew_after_one() -> None:
+@pytest.mark.parametrize("kind", ["moved", "lost", "no frames"])
+def test_what_the_tracker_follows_without_a_break_is_checked_less_and_less_often_and_anew_after_one(kind: str) -> None:
     cabin = Cabin([face_at(320, 200)])
     follower = DriverFollower(cabin, Shadow(cabin))
     checked = []
     for frame in range(15 * 60):
-        x = 320 + 60 * (frame >= 15 * 45)  # too far at once for the tracker
-        cabin.faces = [face_at(x, 200)]
+        t = frame / 15
+        amiss = 45 <= t < 45.5
+        x = 320 + 60 * (kind == "moved" and t >= 45)  # too far at once for the tracker
+        cabin.faces = [] if amiss and kind == "lost" else [face_at(x, 200)]
+        if amiss and kind == "no frames":
+            continue
         cabin.turns.clear()
-        assert follower.update(PICTURE, frame / 15) is not None
-        checked += [frame / 15] * (cabin.turns == [0])
+        assert (follower.update(PICTURE, t) is None) == (cabin.faces == [])
+        checked += [t] * (cabin.turns == [0])
     waits = np.diff([0.0, *checked])
     assert waits[:4] == pytest.approx([CHECK_S, 2 * CHECK_S, CHECK_AT_MOST_S, CHECK_AT_MOST_S], abs=0.5)
     assert waits[-1] == pytest.approx(2 * CHECK_S, abs=0.5)
