@@ -6,17 +6,7 @@ import os
 import signal
 import sys
 
-SPARED = {
-    "OPENBLAS_NUM_THREADS": "1",  # else numpy's algebra starts a thread for each processor, which waits in a loop
-    "PYDANTIC_DISABLE_PLUGINS": "1",  # else each package that is installed is asked whether it is a plug-in
-}
-"""What libraries would do as they are imported, or for as long as they are there, that nothing here has any use for."""
-
-
-def spare() -> None:
-    """Set the environment for the libraries that are imported next; what is set in it already stays."""
-    for name, value in SPARED.items():
-        os.environ.setdefault(name, value)
+from edge.spare import spare
 
 
 def main() -> None:

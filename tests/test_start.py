@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.start import SPARED
+from edge.spare import SPARED
 
 NOT_FOR_THE_SERVICE = ("rich", "sqlalchemy", "duckdb", "ibis", "matplotlib", "scipy", "numpy.random", "can", "gpiozero")
 """What other commands, an extra or nobody needs: each would take time on a small board before the first decision."""
 
 DECIDE = """
-from edge.start import spare
+from edge.spare import spare
 spare()
 import numpy as np
 from edge.config import Config
@@ -49,6 +49,21 @@ def test_until_the_first_decision_no_library_starts_a_thread() -> None:
 
 
 def test_what_the_environment_says_already_stays() -> None:
-    show = f"import os; from edge.start import spare; spare(); print(*map(os.environ.get, {list(SPARED)!r}))"
+    show = f"import os; from edge.spare import spare; spare(); print(*map(os.environ.get, {list(SPARED)!r}))"
     assert told(show) == list(SPARED.values())
     assert told(show, {"OPENBLAS_NUM_THREADS": "3"})[0] == "3"
+
+
+def test_a_program_of_the_configuration_gets_none_of_what_was_set_for_our_libraries() -> None:
+    run = f"""
+import os, sys
+from edge.spare import spare
+spare()
+from edge.service.standby import Program
+show = "import os, sys; sys.exit(sum(name in os.environ for name in {list(SPARED)!r}))"
+program = Program((sys.executable, "-c", show))
+program.start(0.0)
+print(program._process.wait(10))
+"""
+    assert told(run) == ["0"]
+    assert told(run, {"OPENBLAS_NUM_THREADS": "3"}) == ["1"], "what was set before is passed on"

@@ -18,6 +18,7 @@ from edge.domain import Context
 from edge.errors import EvenkeelError
 from edge.service.ignition import Ignition
 from edge.service.ports import VehicleData
+from edge.spare import inherited
 from edge.vehicle import Vehicle
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Program:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the configuration's own words, and no shell
                 self._command,
+                env=inherited(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -52,7 +52,7 @@ PERCENTS = (50, 95, 99)
 _FIRST_DECISION = """
 import sys
 sys.path = [place for place in sys.path if place]
-from edge.start import spare
+from edge.spare import spare
 spare()
 import numpy as np
 from edge.board.sensors import resident_mb
