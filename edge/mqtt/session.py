@@ -213,7 +213,7 @@ class _Client(paho.Client):
     def _take(self) -> bytes:
         """What has come, up to READ_BYTES: with TLS many records, of which the system hands out one at a time."""
         self.takes += 1
-        taken = super()._sock_recv(READ_BYTES)
+        taken = bytearray(super()._sock_recv(READ_BYTES))
         secured = isinstance(self.socket(), ssl.SSLSocket)
         while secured and not self._over and len(taken) < READ_BYTES:
             try:
@@ -224,7 +224,7 @@ class _Client(paho.Client):
                 more = b""
             taken += more
             self._over = not more
-        return taken
+        return bytes(taken)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if not self._gathers:
