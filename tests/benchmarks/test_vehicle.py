@@ -20,10 +20,20 @@ from rich.console import Console
 from benchmarks.board.stage import CLIP, thin
 from benchmarks.vehicle import __main__ as program
 from benchmarks.vehicle.checks import CHECKS, Check
-from benchmarks.vehicle.cuts import AT_ONCE_S, FIRST_START, LONGEST_S, SERIES, file_system_faults, plan
+from benchmarks.vehicle.cuts import (
+    ALERTS,
+    AT_ONCE_S,
+    FIRST_START,
+    LONGEST_S,
+    SERIES,
+    file_system_faults,
+    plan,
+    release_faults,
+)
 from benchmarks.vehicle.disk import BLOCK, ForgetfulDisk, served
 from benchmarks.vehicle.guest import GuestError, Start, command_line
 from benchmarks.vehicle.image import Image
+from benchmarks.vehicle.image.build import of_version
 from benchmarks.vehicle.image.files import CAMERA, DEVICE_ID, FILES
 from benchmarks.vehicle.lab import Lab
 from benchmarks.vehicle.outcome import (
@@ -100,7 +110,8 @@ def test_the_same_cut_is_planned_whenever_it_is_asked_for() -> None:
         assert plans == [plan(series, number) for number in range(30)]
         assert len({one.at_s for one in plans}) == len(plans)
         assert all(0 <= one.at_s <= (AT_ONCE_S if one.after_alert else LONGEST_S[series]) for one in plans)
-        assert {one.after_alert for one in plans} == ({False} if series == FIRST_START else {False, True})
+    assert {plan(ALERTS, number).after_alert for number in range(30)} == {False, True}
+    assert {plan(FIRST_START, number).after_alert for number in range(30)} == {False}
 
 
 @pytest.fixture
@@ -400,3 +411,14 @@ def test_the_clip_becomes_motion_jpeg_at_the_cameras_rate(tmp_path: Path) -> Non
     assert made.get(cv2.CAP_PROP_FPS) == pytest.approx(5.0)
     assert int(made.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
     assert int(made.get(cv2.CAP_PROP_FRAME_COUNT)) == 430
+
+
+def test_the_release_before_differs_in_its_version_alone() -> None:
+    project = '[project]\nname = "evenkeel"\nversion = "0.2.0"\n[tool.x]\nversion = "9"\n'
+    assert of_version(project, "0.0.1") == project.replace("0.2.0", "0.0.1")
+
+
+def test_what_is_installed_after_a_cut_is_one_whole_release() -> None:
+    assert release_faults("releases/2\nsame\nevenkeel 0.2.0") == []
+    assert len(release_faults("releases/2\nother\nevenkeel 0.2.0")) == 1
+    assert len(release_faults("")) == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from benchmarks.vehicle.image.files import CAMERA_FPS, CLIP, FEED, FILES
 from benchmarks.vehicle.systems import System
 
 DISK_GB = 4
+OLDER = "0.0.1"
+"""Version of the release before, which going back leads to."""
 
 PACKAGES = (
     "apparmor",
@@ -107,7 +111,9 @@ def make_image(system: System, folder: Path, mirror: str) -> Image:
     shutil.rmtree(root, ignore_errors=True)
     _run(["cp", "--archive", str(base), str(root)], folder / "copy.log")
     _write_clip(root)
-    _install(root, wheels, folder)
+    older = make_older(wheels, folder)
+    for one in (older, wheels):
+        _install(root, one, folder)
     for kind, path in (("vmlinuz", image.kernel), ("initrd.img", image.initrd)):
         shutil.copy(next((root / "boot").glob(f"{kind}-*")), path)
     image.disk.unlink(missing_ok=True)
@@ -137,6 +143,35 @@ def make_wheels(system: System, wheels: Path, folder: Path) -> None:
     script = ["sh", str(SOURCE / "systemd/wheelhouse.sh"), sys.executable, system.machine, system.python, str(wheels)]
     shutil.rmtree(wheels, ignore_errors=True)
     _run(script, folder / "wheels.log")
+
+
+def make_older(wheels: Path, folder: Path) -> Path:
+    """The same wheels with an Evenkeel that differs in its version alone, to go back to.
+
+    Raises:
+        BuildError: pip cannot build it.
+    """
+    older, source = folder / "wheels-older", folder / "older"
+    for path in (older, source):
+        shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(wheels, older, copy_function=os.link)
+    for path in older.glob("evenkeel-*.whl"):
+        path.unlink()
+    source.mkdir()
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(SOURCE / name, source)
+    for name in ("edge", "models"):
+        shutil.copytree(SOURCE / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "pyproject.toml").write_text(of_version((SOURCE / "pyproject.toml").read_text(), OLDER))
+    build = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--wheel-dir", str(older), str(source)]
+    _run(build, folder / "older.log")
+    shutil.rmtree(source)
+    return older
+
+
+def of_version(project: str, version: str) -> str:
+    """A ``pyproject.toml`` with another version."""
+    return re.sub(r'^version = ".*"$', f'version = "{version}"', project, count=1, flags=re.MULTILINE)
 
 
 def _debian(system: System, folder: Path, mirror: str) -> Path:
