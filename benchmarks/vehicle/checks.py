@@ -151,7 +151,7 @@ def exposure(machine: Machine) -> str:
 def denials(machine: Machine) -> str:
     """Neither AppArmor nor the unit's device rules nor its system calls refused anything."""
     machine.listener.wait(lambda: len(machine.listener.alerts()) > 1, LOOP_S)
-    pattern = "apparmor=.DENIED|type=1326|SECCOMP|Operation not permitted|Permission denied"
+    pattern = "apparmor=.DENIED|audit: type=1326|Operation not permitted|Permission denied"
     found = machine.guest.run(f"journalctl -b --no-pager -o cat | grep -E '{pattern}'")
     if found.code == 0:
         raise FaultError(found.text.strip().splitlines()[0])

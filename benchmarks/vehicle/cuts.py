@@ -206,7 +206,7 @@ def _look(machine: Machine, before: Mapping[Number, Mapping[str, Any]]) -> tuple
         boot_s = guest.uptime_s()
         guest.until("the device is online", lambda: is_online(listener), SETTLE_S)
         after = read_outbox(guest)
-        checked = guest.tell("cat /run/initramfs/fsck.log")
+        checked = guest.tell("journalctl -b -o cat --no-pager -u systemd-fsck-root")
         errors = guest.tell("cat /sys/fs/ext4/vda/errors_count")
     except (GuestError, AnswerError) as error:
         return [str(error)], False, 0.0
