@@ -199,7 +199,7 @@ def frozen(machine: Machine) -> str:
     guest.tell(f"ffmpeg -nostdin -loglevel error -y -ss 5 -i {CLIP} -c copy -frames:v 1 -f image2 /run/still.jpg")
     began = time.monotonic()
     feed(guest, f"-re -loop 1 -framerate {CAMERA_FPS} -i /run/still.jpg -c copy")
-    reason = wait_state(machine, "blind", 90.0, began, "frozen")
+    reason = wait_state(machine, "blind", 90.0, began, "has not changed")
     unfeed(guest)
     back_s = wait_seeing(machine, 90.0)
     return f"blind ({reason}); sees {back_s:.0f} s after it moves again"
