@@ -152,11 +152,12 @@ def denials(machine: Machine) -> str:
     """Neither AppArmor nor the unit's device rules nor its system calls refused anything."""
     machine.listener.wait(lambda: len(machine.listener.alerts()) > 1, LOOP_S)
     pattern = "apparmor=.DENIED|audit: type=1326|Operation not permitted|Permission denied"
-    found = machine.guest.run(f"journalctl -b --no-pager -o cat | grep -E '{pattern}'")
+    logs = "journalctl -b -k --no-pager -o cat; journalctl -b -u evenkeel -u mosquitto --no-pager -o cat"
+    found = machine.guest.run(f"({logs}) | grep -E '{pattern}'")
     if found.code == 0:
         raise FaultError(found.text.strip().splitlines()[0])
     enforcing = machine.guest.tell("cat /sys/module/apparmor/parameters/enabled")
-    return f"none in the journal of the whole boot (AppArmor in the kernel: {enforcing})"
+    return f"none in the journal of kernel, service and broker (AppArmor in the kernel: {enforcing})"
 
 
 def unplugged(machine: Machine) -> str:
