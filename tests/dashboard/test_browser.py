@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
@@ -702,30 +703,32 @@ def test_drives_are_marked_with_the_mouse_and_tuned_and_the_thresholds_move_the_
     assert tuner.faults() == []
 
 
+def mark(tuner: Page, kind: str, start: str, end: str) -> None:
+    """Make a mark by keys alone."""
+    tuner.driver.find_element(By.ID, "kind").send_keys(kind)
+    for name, value in (("from", start), ("to", end)):
+        field = tuner.driver.find_element(By.ID, name)
+        field.clear()
+        field.send_keys(value)
+    tuner.press(Keys.ENTER)
+
+
 def test_marks_are_made_moved_and_taken_away_by_keys_alone_and_what_makes_no_sense_is_said(
     tuner: Page, drives: Path
 ) -> None:
     before = labels(drives)
 
-    def mark(kind: str, start: str, end: str) -> None:
-        tuner.driver.find_element(By.ID, "kind").send_keys(kind)
-        for name, value in (("from", start), ("to", end)):
-            field = tuner.driver.find_element(By.ID, name)
-            field.clear()
-            field.send_keys(value)
-        tuner.press(Keys.ENTER)
-
-    mark("fatigue", "25", "40")
+    mark(tuner, "fatigue", "25", "40")
     tuner.wait_for("#told", "The drive goes from 0:00.0 to 0:29.8")
-    mark("fatigue", "9", "8")
+    mark(tuner, "fatigue", "9", "8")
     tuner.wait_for("#told", "The start has to be before the end.")
-    mark("fatigue", "8", "9")
+    mark(tuner, "fatigue", "8", "9")
     tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.0.")
     block = "document.querySelector('.block[aria-label^=fatigue]')"
     tuner.driver.execute_script(f"{block}.focus()")
     tuner.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     tuner.wait_for("#told", "Marked: fatigue, 0:08.0 to 0:09.4.")
-    mark("fatigue", "9", "12")
+    mark(tuner, "fatigue", "9", "12")
     tuner.wait_for("#told", "Joined with what it overlapped: fatigue, 0:08.0 to 0:12.0.")
     assert labels(drives) == [*before, "8,12,fatigue,van-7/drive.jsonl"]
     tuner.driver.execute_script(f"{block}.focus()")
@@ -734,6 +737,34 @@ def test_marks_are_made_moved_and_taken_away_by_keys_alone_and_what_makes_no_sen
     tuner.click("#undo")
     tuner.wait_for("#told", "Undone.")
     assert labels(drives) == [*before, "8,12,fatigue,van-7/drive.jsonl"]
+
+
+def test_marks_that_were_read_before_a_change_are_not_shown_after_it(tuner: Page, drives: Path) -> None:
+    before = labels(drives)
+    tuner.driver.execute_script(
+        """
+        const asked = window.fetch;
+        window.late = 0;
+        window.fetch = async (path, options) => {
+            const answer = await asked(path, options);
+            if (!options?.method && String(path).startsWith("/tune/marks")) {
+                window.late += 1;
+                await new Promise((done) => setTimeout(done, 2000));
+            }
+            return answer;
+        };
+        """
+    )
+    mark(tuner, "distress", "20", "21")
+    tuner.wait(lambda: tuner.driver.execute_script("return window.late") > 0, "the marks, read again")
+    tuner.driver.execute_script("document.querySelector('.block[aria-label^=distress]').focus()")
+    tuner.press(Keys.DELETE)
+    tuner.wait_for("#told", "Deleted: distress, 0:20.0 to 0:21.0.")
+    tuner.wait(lambda: tuner.driver.execute_script("return window.late") > 1, "the marks, read once more")
+    time.sleep(2.5)  # until that answer has come too
+    assert tuner.text("#told") == "Deleted: distress, 0:20.0 to 0:21.0."
+    assert tuner.driver.execute_script("return document.querySelector('.block[aria-label^=distress]')") is None
+    assert labels(drives) == before
 
 
 def test_what_another_browser_marks_is_shown_and_not_written_over(tuner: Page, drives: Path) -> None:

@@ -12,6 +12,7 @@ let open = ""; // the name of the drive on the timeline
 let view = null;
 let marks = [];
 let undos = [];
+let turn = Promise.resolve(); // the last reading or change of marks that was asked for
 let news = { job: { state: "idle" }, result: 0, marks: null };
 let shownResult = 0;
 let result = null;
@@ -117,7 +118,7 @@ async function openDrive(name) {
   drawDrives();
   const [found, marked] = await Promise.all([
     ask(`/tune/drive?name=${encodeURIComponent(name)}`),
-    ask(`/tune/marks?name=${encodeURIComponent(name)}`),
+    inTurn(() => readMarks(name)),
   ]);
   if (open !== name) return; // another one was opened meanwhile
   put(byId("reading"), found.error ?? marked.error ?? "");
@@ -203,8 +204,21 @@ function markRow(mark, place) {
 
 // ---- changes of marks: what goes and what comes, in one piece, kept at once
 
-async function change(gone, come, key, values) {
+// one reading or change of marks at a time, so that no answer shows marks as they were before a change that came later
+function inTurn(act) {
+  const mine = turn.then(act);
+  turn = mine.catch(() => {});
+  return mine;
+}
+
+const readMarks = (name) => ask(`/tune/marks?name=${encodeURIComponent(name)}`).catch(() => ({ error: say("no_server") }));
+
+function change(gone, come, key, values) {
   const name = open;
+  return inTurn(() => changeOf(name, gone, come, key, values));
+}
+
+async function changeOf(name, gone, come, key, values) {
   const { status, told: answer } = await send("/tune/marks", { drive: name, remove: gone, add: come }).catch(() => ({ status: 0, told: {} }));
   if (open !== name) return false;
   if (status === 200) {
@@ -214,7 +228,7 @@ async function change(gone, come, key, values) {
   }
   if (status === 409) tell("others_changed");
   else tell("not_kept", { why: refusalOf(answer) });
-  const found = await ask(`/tune/marks?name=${encodeURIComponent(name)}`).catch(() => ({ error: say("no_server") }));
+  const found = await readMarks(name);
   if (open === name) takeMarks(found.marks ?? marks);
   return false;
 }
@@ -336,9 +350,12 @@ async function heard(told_) {
   await loadResult();
   if (before.marks === null || before.marks === news.marks) return;
   await loadDrives();
+  await inTurn(() => hearMarks(open));
+}
+
+async function hearMarks(name) {
   if (!view) return;
-  const name = open;
-  const found = await ask(`/tune/marks?name=${encodeURIComponent(name)}`);
+  const found = await readMarks(name);
   if (open !== name || found.error || timeline.moved) return;
   const equal = found.marks.length === marks.length && found.marks.every((each, place) => same(each, marks[place]));
   if (equal) return;
