@@ -471,7 +471,8 @@ def wait_health(
 
     if not machine.listener.wait(lambda: bool(found()), HEALTH_S):
         newest = machine.listener.newest(TOPICS.health, since)
-        raise FaultError(f"{what}: not within {HEALTH_S:.0f} s; the last one: {json.dumps(newest)[:300]}")
+        told = newest and {part: newest[part] for part in ("problems", "outbox")}
+        raise FaultError(f"{what}: not within {HEALTH_S:.0f} s; the last one said {json.dumps(told)}")
     return found()[0]
 
 
